@@ -1,0 +1,167 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sql::{Ident, TableName};
+
+/// A table and everything that hangs on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its full name.
+    pub name: TableName,
+    /// What kind of table.
+    pub kind: TableKind,
+    /// Its columns, in the table's order.
+    pub columns: Vec<Column>,
+    /// The columns of its primary key, in the key's order.
+    pub key: Vec<Ident>,
+    /// Its indexes, those of constraints too.
+    pub indexes: Vec<Index>,
+    /// Its constraints but for not null.
+    pub constraints: Vec<Constraint>,
+    /// Whatever else would be lost or in the way if a column went.
+    pub dependents: Vec<Dependent>,
+    /// Estimated rows; statistics, so not part of any fingerprint.
+    pub rows: u64,
+    /// Bytes on disk without indexes; not part of any fingerprint.
+    pub bytes: u64,
+    /// Whether taking privileges away would stop an application from using a column.
+    pub guarded: bool,
+    /// Columns that an earlier contract has retired and not yet purged.
+    pub retired: Vec<Ident>,
+}
+
+/// Kinds of tables that differ in what can be done to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableKind {
+    /// One relation of its own.
+    Ordinary,
+    /// A parent of partitions, a partition, or part of an inheritance tree.
+    Partitioned,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: Ident,
+    /// The type in the server's own words, with length and precision.
+    pub type_name: String,
+    /// A collation other than the type's own.
+    pub collation: Option<String>,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// What an insert that leaves it out gets.
+    pub default: Option<Default>,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Privileges granted on this column alone.
+    pub grants: Vec<Grant>,
+    /// What makes it more than a plain column, in words: generated, identity, an owned
+    /// sequence, storage or statistics settings.
+    pub peculiar: Vec<String>,
+}
+
+/// A column's default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Default {
+    /// The expression, as the server prints it.
+    pub sql: String,
+    /// Whether it is a literal, the same for every row.
+    pub constant: bool,
+}
+
+/// A privilege on one column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The role, as the server prints it; `None` for everybody.
+    pub role: Option<Ident>,
+    /// The privilege in the server's own word.
+    pub privilege: String,
+    /// Whether it may be passed on.
+    pub grantable: bool,
+}
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Its name.
+    pub name: Ident,
+    /// The statement that would make it, as the server prints it; empty where it was made
+    /// by a constraint and has none.
+    pub definition: String,
+    /// Whether it forbids duplicates.
+    pub unique: bool,
+    /// Every column it touches, in keys, included columns, expressions and predicate.
+    pub columns: BTreeSet<Ident>,
+    /// The key columns, where all keys are plain columns.
+    pub keys: Vec<Ident>,
+    /// The constraint that owns it.
+    pub constraint: Option<Ident>,
+    /// Whether the server can use it.
+    pub valid: bool,
+}
+
+/// A constraint but for not null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// Its name; empty where the server keeps none.
+    pub name: Ident,
+    /// What it demands.
+    pub kind: ConstraintKind,
+    /// The columns of this table that it mentions.
+    pub columns: Vec<Ident>,
+    /// The clause, as the server prints it.
+    pub definition: String,
+    /// The table that a foreign key of this table points to.
+    pub references: Option<TableName>,
+}
+
+/// Kinds of constraints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConstraintKind {
+    /// PRIMARY KEY.
+    Primary,
+    /// UNIQUE.
+    Unique,
+    /// CHECK.
+    Check,
+    /// FOREIGN KEY of this table.
+    Foreign,
+    /// EXCLUDE.
+    Exclusion,
+    /// A foreign key of another table that points here.
+    Incoming,
+}
+
+/// Something that uses a column and is neither an index nor a constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependent {
+    /// What it is, in the server's words: `view active_users`.
+    pub what: String,
+    /// The columns it uses; empty when it uses the whole row.
+    pub columns: BTreeSet<Ident>,
+}
+
+impl Table {
+    /// The dependents that use a column.
+    pub fn dependents_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Dependent> {
+        self.dependents
+            .iter()
+            .filter(move |one| one.columns.is_empty() || one.columns.contains(column))
+    }
+
+    /// The constraints that mention a column.
+    pub fn constraints_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Constraint> {
+        self.constraints.iter().filter(move |one| one.columns.contains(column))
+    }
+
+    /// The indexes that touch a column and belong to no constraint.
+    pub fn free_indexes_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Index> {
+        self.indexes
+            .iter()
+            .filter(move |one| one.constraint.is_none() && one.columns.contains(column))
+    }
+}

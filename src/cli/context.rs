@@ -1,0 +1,95 @@
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use crate::config::{Setting, Settings};
+use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
+use crate::engine::{Engine, EngineError, EngineOptions, Event};
+use crate::report::Reporter;
+
+/// What a verb works with.
+pub(super) struct Context<'a> {
+    pub(super) settings: Settings,
+    pub(super) reporter: &'a mut Reporter,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+impl Context<'_> {
+    /// The database's address, or how to give one.
+    pub(super) fn url(&self) -> Result<DatabaseUrl, Failure> {
+        let missing = || {
+            Failure::usage("no database is named")
+                .hint("give --database-url, or set ZDMIG_DATABASE_URL or DATABASE_URL")
+        };
+        let Setting { value, .. } = self.settings.database_url.clone().ok_or_else(missing)?;
+        Ok(value)
+    }
+
+    /// The dialect of the database.
+    pub(super) fn dialect(&self) -> Result<&'static dyn Dialect, Failure> {
+        Ok(dialect::for_url(&self.url()?)?)
+    }
+
+    /// Opens the database.
+    pub(super) async fn connect(&self) -> Result<Box<dyn Session>, Failure> {
+        let options = Options {
+            lock_timeout: self.settings.lock_timeout.value,
+            connect_timeout: CONNECT_LIMIT,
+        };
+        Ok(self.dialect()?.connect(&self.url()?, &options).await?)
+    }
+
+    /// How the engine is to behave on this server.
+    pub(super) fn engine_options(&self, step_aside: bool) -> EngineOptions {
+        EngineOptions {
+            owner: owner(),
+            lock_wait_max: self.settings.lock_wait_max.value,
+            pace: self.settings.pace.value.1,
+            step_aside,
+        }
+    }
+}
+
+/// `user@host zdmig/0.1.0 pid 42`: who to ask.
+pub(super) fn owner() -> String {
+    let user = super::variable("USER").or_else(|| super::variable("LOGNAME"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| super::variable("HOSTNAME")).unwrap_or_default();
+    format!(
+        "{}@{} zdmig/{} pid {}",
+        user.as_deref().unwrap_or("unknown"),
+        host.trim(),
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    )
+}
+
+/// Becomes the only zdmig on the database, trying for as long as `wait` says.
+pub(super) async fn start<'a>(
+    session: &'a mut dyn Session,
+    options: &'a EngineOptions,
+    cancel: &'a CancellationToken,
+    wait: Duration,
+    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Engine<'a>, Failure> {
+    let begun = Instant::now();
+    loop {
+        match session.exclusive(&options.owner).await {
+            Ok(()) => break,
+            Err(error @ SessionError::Busy { .. }) => {
+                if begun.elapsed() >= wait {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if cancel.is_cancelled() {
+            return Err(EngineError::Interrupted.into());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(Engine::started(session, options, cancel, notice).await?)
+}

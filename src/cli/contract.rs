@@ -1,0 +1,109 @@
+use super::context::{Context, start};
+use super::failure::{Exit, Failure};
+use super::phase::{Tally, WaitArgs, past};
+use super::{gate, project};
+use crate::gate::Verdict;
+use crate::journal::Journal;
+use crate::plan::{Phase, Plan};
+use crate::report::Format;
+
+/// Take away what nobody uses, reversibly, if the gate passes
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name; all whose gate passes without one
+    id: Option<String>,
+    /// How long to keep what is retired [default: 24h]; `0s` purges at once
+    #[arg(long, value_name = "TIME")]
+    pub(super) soak: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    if let Ok(files) = project::files(context) {
+        project::fitting(&files, &journal)?;
+    }
+    let todo = match &args.id {
+        Some(short) => vec![gate::taken_up(short, &journal, context)?],
+        None => ready(&journal),
+    };
+    if todo.is_empty() {
+        if context.reporter.format() == Format::Json {
+            context
+                .reporter
+                .json(&serde_json::json!({ "zdmig_phase": 1, "phase": "contract", "steps": 0 }));
+        } else {
+            context.reporter.product("nothing to contract\n");
+        }
+    }
+    drop(session);
+    let mut worst = Exit::Done;
+    for plan in &todo {
+        let exit = phase(plan, Phase::Contract, &args.wait, context).await?;
+        worst = worse(worst, exit);
+        if exit == Exit::Done && context.settings.soak.value.is_zero() {
+            worst = worse(worst, phase(plan, Phase::Purge, &args.wait, context).await?);
+        }
+    }
+    Ok(worst)
+}
+
+fn ready(journal: &Journal) -> Vec<Plan> {
+    let backfilled = |plan: &&Plan| {
+        journal.phase_done(plan, Phase::Expand)
+            && journal.phase_done(plan, Phase::Backfill)
+            && !journal.phase_done(plan, Phase::Contract)
+    };
+    journal.plans().filter(backfilled).cloned().collect()
+}
+
+fn worse(a: Exit, b: Exit) -> Exit {
+    match (a, b) {
+        (Exit::GateRefuse, _) | (_, Exit::GateRefuse) => Exit::GateRefuse,
+        (Exit::Done, other) => other,
+        (other, _) => other,
+    }
+}
+
+/// Asks the gate, and runs a phase on its permit.
+pub(super) async fn phase(
+    plan: &Plan,
+    phase: Phase,
+    wait: &WaitArgs,
+    context: &mut Context<'_>,
+) -> Result<Exit, Failure> {
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    if journal.phase_done(plan, phase) && plan.phase(phase).next().is_some() {
+        Tally::default().report(plan, past(phase), &journal, context);
+        return Ok(Exit::Done);
+    }
+    let server = session.catalog().await?.server;
+    let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
+    // The gate is asked under the run lock, as late as can be.
+    let cancel = context.cancel;
+    let mut unheard = |_: crate::engine::Event<'_>| {};
+    let journal =
+        start(&mut *session, &options, cancel, wait.time()?, &mut unheard).await?.journal().clone();
+    let permit = match gate::ask(plan, phase, &journal, context).await? {
+        Verdict::Pass { permit, .. } => permit,
+        verdict => return Ok(gate::exit_of(&verdict)),
+    };
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
+    let mut engine =
+        crate::engine::Engine::started(&mut *session, &options, cancel, &mut hear).await?;
+    let done = match phase {
+        Phase::Purge => engine.purge(plan, permit).await,
+        Phase::Expand | Phase::Backfill | Phase::Contract => engine.contract(plan, permit).await,
+    };
+    let journal = engine.journal().clone();
+    done.map_err(|error| {
+        Failure::from(error).resumed_by(&format!("zdmig {phase} {}", plan.migration))
+    })?;
+    tally.report(plan, past(phase), &journal, context);
+    Ok(Exit::Done)
+}

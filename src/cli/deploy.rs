@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::usage;
+use crate::dialect::Fact;
+use crate::report::Format;
+
+/// Tell the gate which versions run
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// A version was deployed, and replaces those before it
+    Record(RecordArgs),
+    /// A version does not run any more
+    End(EndArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RecordArgs {
+    /// The service
+    #[arg(long)]
+    service: String,
+    /// Its version: any text that differs between builds
+    #[arg(long)]
+    version: String,
+    /// The versions before it go on running, as in a canary
+    #[arg(long)]
+    keep_previous: bool,
+    /// Publish this usage manifest with it
+    #[arg(long, value_name = "FILE")]
+    usage: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct EndArgs {
+    /// The service
+    #[arg(long)]
+    service: String,
+    /// Its version
+    #[arg(long)]
+    version: String,
+}
+
+pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let env = context.settings.env.value.clone();
+    let (service, version, done) = match command {
+        Command::Record(args) => {
+            if let Some(path) = &args.usage {
+                usage::publish(path, Some((&args.service, &args.version)), context).await?;
+            }
+            (&args.service, &args.version, "recorded as deployed")
+        }
+        Command::End(args) => (&args.service, &args.version, "recorded as ended"),
+    };
+    let fact = match command {
+        Command::Record(args) => {
+            Fact::Deployed { env: &env, service, version, keep_previous: args.keep_previous }
+        }
+        Command::End(_) => Fact::Ended { env: &env, service, version },
+    };
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
+    observer.record(&fact).await?;
+    if context.reporter.format() == Format::Json {
+        let report = serde_json::json!({
+            "zdmig_deploy": 1, "env": env, "service": service, "version": version, "result": done
+        });
+        context.reporter.json(&report);
+    } else {
+        context.reporter.product(&format!("{service}@{version} is {done} in {env}\n"));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,150 @@
+use std::path::PathBuf;
+
+use super::context::{Context, start};
+use super::failure::{Exit, Failure};
+use super::phase::{Tally, WaitArgs, past};
+use super::project;
+use crate::journal::Journal;
+use crate::migration::{MigrationId, SourceFile};
+use crate::plan::{Phase, Plan};
+use crate::report::Format;
+
+/// Add what the new code needs; any time before the deploy
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name; all that are pending without one
+    id: Option<String>,
+    /// Run this reviewed plan, and no other
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let files = project::files(context)?;
+    let saved = args.plan.as_ref().map(|path| read_plan(path)).transpose()?;
+    let mut session = context.connect().await?;
+    // Nothing is written, not even our bookkeeping, before the files are known to be good.
+    let journal = session.journal().await?;
+    let todo = pending(args, saved.as_ref(), &files, &journal)?;
+    if todo.is_empty() {
+        nothing(context);
+        return Ok(Exit::Done);
+    }
+    for id in &todo {
+        one(id, saved.as_ref(), &files, &mut *session, args, context)
+            .await
+            .map_err(|failure| failure.resumed_by(&format!("zdmig expand {id}")))?;
+        // The run lock lasts as long as its session.
+        session = context.connect().await?;
+    }
+    Ok(Exit::Done)
+}
+
+fn nothing(context: &mut Context<'_>) {
+    if context.reporter.format() == Format::Json {
+        context
+            .reporter
+            .json(&serde_json::json!({ "zdmig_phase": 1, "phase": "expand", "steps": 0 }));
+    } else {
+        context.reporter.product("nothing to expand\n");
+    }
+}
+
+fn pending(
+    args: &Args,
+    saved: Option<&Plan>,
+    files: &[SourceFile],
+    journal: &Journal,
+) -> Result<Vec<MigrationId>, Failure> {
+    project::fitting(files, journal)?;
+    let ids = || files.iter().map(|file| &file.id);
+    let wanted = match (&args.id, saved) {
+        (Some(short), Some(plan)) => {
+            let id = project::one(short, ids())?;
+            if id != plan.migration {
+                return Err(Failure::usage(format!(
+                    "the plan is for `{}`, not for `{id}`",
+                    plan.migration
+                )));
+            }
+            Some(id)
+        }
+        (Some(short), None) => Some(project::one(short, ids())?),
+        (None, Some(plan)) => Some(plan.migration.clone()),
+        (None, None) => None,
+    };
+    let open = |id: &&MigrationId| {
+        journal.plan(id).is_none_or(|plan| !journal.phase_done(plan, Phase::Expand))
+    };
+    let all: Vec<_> = ids().filter(open).cloned().collect();
+    let Some(wanted) = wanted else { return Ok(all) };
+    if let Some(earlier) = all.iter().find(|id| **id < wanted) {
+        return Err(Failure::usage(format!(
+            "`{earlier}` comes before `{wanted}` and is not expanded"
+        ))
+        .hint(format!("zdmig expand {earlier}")));
+    }
+    Ok(all.into_iter().filter(|id| *id == wanted).collect())
+}
+
+async fn one(
+    id: &MigrationId,
+    saved: Option<&Plan>,
+    files: &[SourceFile],
+    session: &mut dyn crate::dialect::Session,
+    args: &Args,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let dialect = context.dialect()?;
+    let journal = session.journal().await?;
+    let catalog = session.catalog().await?;
+    let step_aside = dialect.capabilities(&catalog.server).single_writer;
+    let file = files.iter().find(|file| file.id == *id);
+    let file = file.ok_or_else(|| Failure::usage(format!("`{id}` has no file")))?;
+    let plan = match journal.plan(id) {
+        Some(plan) => plan.clone(),
+        None => {
+            let migration = project::parse(file, dialect)?;
+            let (plan, _) = project::plan_one(&migration, &catalog, &journal, dialect)?;
+            project::undenied(&plan, &migration)?;
+            plan
+        }
+    };
+    if let Some(saved) = saved
+        && saved.fingerprint != plan.fingerprint
+    {
+        return Err(Failure::new(
+            Exit::Drift,
+            format!(
+                "the saved plan {} is stale: the file or the tables it touches were changed, and \
+                 the plan would be {} now",
+                saved.fingerprint.short(),
+                plan.fingerprint.short()
+            ),
+        )
+        .hint(format!("review it again: zdmig plan {id} -o FILE")));
+    }
+    let options = context.engine_options(step_aside);
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
+    let mut engine = start(session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
+    // Another run may have come first while we waited.
+    let plan = engine.journal().plan(id).cloned().unwrap_or(plan);
+    let done = engine.expand(&plan).await;
+    let journal = engine.journal().clone();
+    done?;
+    tally.report(&plan, past(Phase::Expand), &journal, context);
+    Ok(())
+}
+
+fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
+    Plan::from_json(&text).map_err(|error| {
+        Failure::usage(format!("`{}`: {error}", path.display()))
+            .hint("make it again: zdmig plan ID -o FILE")
+    })
+}

@@ -1,0 +1,199 @@
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::config::ConfigError;
+use crate::dialect::{SessionError, UrlError};
+use crate::engine::EngineError;
+use crate::journal::IllegalEntry;
+use crate::migration::LoadError;
+use crate::report::{Format, Reporter};
+
+/// How a run ended: an interface, one table for every verb, in `docs/exit-codes.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done, passed, or nothing to do.
+    Done = 0,
+    /// A bug in zdmig.
+    Bug = 1,
+    /// The command line, the configuration or a file.
+    Usage = 2,
+    /// The database cannot be reached.
+    Unreachable = 3,
+    /// The plan is refused, or has hazards that are not allowed.
+    Refused = 10,
+    /// The gate refuses.
+    GateRefuse = 11,
+    /// The gate does not know.
+    GateUnknown = 12,
+    /// The plan, a file or the schema is not what it was.
+    Drift = 13,
+    /// Another zdmig is at work, or a lock was not to be had.
+    Busy = 14,
+    /// A step failed; the same command goes on from there.
+    StepFailed = 15,
+    /// Work is pending, where that was asked.
+    Pending = 20,
+    /// Interrupted at a safe point.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// Codes that answer a question rather than report trouble: they go to stdout.
+    fn is_answer(self) -> bool {
+        matches!(self, Self::Refused | Self::GateRefuse | Self::GateUnknown | Self::Drift)
+    }
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: Exit,
+    message: String,
+    hints: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    zdmig_answer: u32,
+    exit: u8,
+    message: &'a str,
+    next: &'a [String],
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hints: Vec::new() }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(super) fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "interrupted; the same command goes on from here")
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Names the command that goes on, where the failure can be gone on from.
+    #[must_use]
+    pub(super) fn resumed_by(self, command: &str) -> Self {
+        let resumable = matches!(
+            self.exit,
+            Exit::StepFailed | Exit::Busy | Exit::Unreachable | Exit::Interrupted
+        );
+        if resumable { self.hint(format!("go on with: {command}")) } else { self }
+    }
+
+    /// Writes it where it belongs, and gives the code.
+    pub(super) fn tell(self, reporter: &mut Reporter) -> Exit {
+        if self.exit.is_answer() {
+            if reporter.format() == Format::Json {
+                reporter.json(&Answer {
+                    zdmig_answer: 1,
+                    exit: self.exit as u8,
+                    message: &self.message,
+                    next: &self.hints,
+                });
+            } else {
+                let mut text = format!("{}\n", self.message);
+                for hint in &self.hints {
+                    text.push_str(&format!("next: {hint}\n"));
+                }
+                reporter.product(&text);
+            }
+            return self.exit;
+        }
+        if self.exit == Exit::Interrupted {
+            reporter.narrate(&self.message);
+        } else {
+            reporter.error(&self.message);
+        }
+        for hint in &self.hints {
+            reporter.hint(hint);
+        }
+        self.exit
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<IllegalEntry> for Failure {
+    fn from(error: IllegalEntry) -> Self {
+        Self::new(Exit::Drift, error.to_string())
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        let message = error.to_string();
+        match error {
+            SessionError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
+                .hint("check --database-url, that the server runs, and the password"),
+            SessionError::Lost { .. } => Self::new(Exit::Unreachable, message)
+                .hint("nothing is lost; run the same command again"),
+            SessionError::Busy { .. } => Self::new(Exit::Busy, message)
+                .hint("wait for it with `--wait 60s`; `zdmig status` shows what it does"),
+            SessionError::Fenced => Self::new(Exit::Busy, message)
+                .hint("see `zdmig status`, then run the same command again"),
+            SessionError::LockTimeout { .. } => Self::new(Exit::Busy, message),
+            SessionError::Denied { .. } | SessionError::Failed { .. } => {
+                Self::new(Exit::StepFailed, message)
+            }
+            SessionError::Journal(_) | SessionError::Bookkeeping { .. } => {
+                Self::new(Exit::Drift, message)
+            }
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Interrupted => Self::interrupted(),
+            EngineError::Drift { .. } => Self::new(Exit::Drift, message)
+                .hint("look at the schema; `zdmig plan` shows what is expected"),
+            EngineError::TooEarly { migration, before, .. } => {
+                Self::usage(message).hint(format!("zdmig {before} {migration}"))
+            }
+            EngineError::Irreversible { .. } => Self::new(Exit::Refused, message)
+                .hint("write a new migration that brings back what is needed"),
+            EngineError::WrongPermit => Self::new(Exit::Bug, message),
+            EngineError::LockBudget { .. } => Self::new(Exit::Busy, message)
+                .hint("end what holds the lock, or give it longer with --lock-wait-max"),
+            EngineError::Unproved { .. } => Self::new(Exit::StepFailed, message)
+                .hint("mend those rows, then run the same command again"),
+            EngineError::Step { .. } => Self::new(Exit::StepFailed, message),
+            EngineError::Session(error) => error.into(),
+            EngineError::Journal(error) => error.into(),
+        }
+    }
+}

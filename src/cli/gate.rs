@@ -1,0 +1,133 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::project;
+use crate::dialect::Observer;
+use crate::gate::{self, Question, Verdict};
+use crate::journal::Journal;
+use crate::plan::{Phase, Plan};
+use crate::report::{Format, VerdictReport, render_verdict};
+
+/// May we contract? PASS (0), REFUSE (11) or UNKNOWN (12), with the reasons
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name
+    id: String,
+    /// Ask for the purge, which the soak holds back too
+    #[arg(long)]
+    purge: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    let plan = taken_up(&args.id, &journal, context)?;
+    let phase = if args.purge { Phase::Purge } else { Phase::Contract };
+    let verdict = ask(&plan, phase, &journal, context).await?;
+    if context.reporter.format() == Format::Human {
+        let next = match (&verdict, phase) {
+            (Verdict::Pass { .. }, Phase::Purge) => format!("zdmig purge {}", plan.migration),
+            (Verdict::Pass { .. }, _) => format!("zdmig contract {}", plan.migration),
+            _ => format!("deal with the reasons above, then: zdmig gate {}", plan.migration),
+        };
+        context.reporter.product(&format!("\nnext: {next}\n"));
+    }
+    Ok(exit_of(&verdict))
+}
+
+/// The plan of a migration that was taken up.
+pub(super) fn taken_up(
+    short: &str,
+    journal: &Journal,
+    context: &Context<'_>,
+) -> Result<Plan, Failure> {
+    let files = project::files(context).unwrap_or_default();
+    let known = journal.plans().map(|plan| &plan.migration);
+    let id = project::one(short, known.chain(files.iter().map(|file| &file.id)))?;
+    journal.plan(&id).cloned().ok_or_else(|| {
+        Failure::usage(format!("`{id}` is not expanded yet")).hint(format!("zdmig expand {id}"))
+    })
+}
+
+/// Gathers the evidence, judges it and prints the verdict.
+pub(super) async fn ask(
+    plan: &Plan,
+    phase: Phase,
+    journal: &Journal,
+    context: &mut Context<'_>,
+) -> Result<Verdict, Failure> {
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let (verdict, at) = judge(plan, phase, journal, &mut *observer, context).await?;
+    let env = context.settings.env.value.clone();
+    let report = VerdictReport::new(plan, &verdict, &env, at);
+    if context.reporter.format() == Format::Json {
+        context.reporter.json(&report);
+    } else {
+        let pen = context.reporter.pen();
+        context.reporter.product(&render_verdict(&report, pen));
+    }
+    Ok(verdict)
+}
+
+async fn judge(
+    plan: &Plan,
+    phase: Phase,
+    journal: &Journal,
+    observer: &mut dyn Observer,
+    context: &Context<'_>,
+) -> Result<(Verdict, String), Failure> {
+    let policy = &context.settings.gate;
+    let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
+    let files = match &context.settings.usage {
+        Some(folder) => manifests(&folder.value)?,
+        None => Vec::new(),
+    };
+    let evidence = gate::collect(&witness, &files, policy);
+    let soaking = (phase == Phase::Purge).then(|| left(plan, journal, &evidence, context));
+    let backfilled = journal.phase_done(plan, Phase::Expand)
+        && journal.phase_done(plan, Phase::Backfill)
+        && (phase != Phase::Purge || journal.phase_done(plan, Phase::Contract));
+    let question = Question { plan, backfilled, soaking };
+    let verdict = gate::judge(&question, &evidence, policy, witness.now);
+    Ok((verdict, evidence.at.format("%Y-%m-%d %H:%M:%S UTC").to_string()))
+}
+
+/// What is left of the soak since the retire.
+fn left(
+    plan: &Plan,
+    journal: &Journal,
+    evidence: &gate::Evidence,
+    context: &Context<'_>,
+) -> Duration {
+    let soak = context.settings.soak.value;
+    let since = journal.phase_done_at(plan, Phase::Contract);
+    let passed = since.and_then(|since| (evidence.at - since).to_std().ok()).unwrap_or_default();
+    soak.saturating_sub(passed)
+}
+
+fn manifests(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(format!("cannot read the manifests in `{}`: {error}", folder.display()))
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+            found.push((format!("`{}`", path.display()), text));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The exit code of a verdict.
+pub(super) fn exit_of(verdict: &Verdict) -> Exit {
+    match verdict {
+        Verdict::Pass { .. } => Exit::Done,
+        Verdict::Refuse { .. } => Exit::GateRefuse,
+        Verdict::Unknown { .. } => Exit::GateUnknown,
+    }
+}

@@ -1,0 +1,259 @@
+//! Floor 9: one verb, one file. Each has its arguments and a `run`.
+
+mod backfill;
+mod check;
+mod context;
+mod contract;
+mod demo;
+mod deploy;
+mod expand;
+mod failure;
+mod gate;
+mod generate;
+mod heartbeat;
+mod new;
+mod phase;
+mod plan;
+mod project;
+mod purge;
+mod restore;
+mod rollback;
+mod status;
+mod usage;
+mod wait;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Flags, Settings};
+use crate::report::{Color, Format, Reporter};
+use context::Context;
+use failure::{Exit, Failure};
+
+/// Schema changes without downtime: expand, backfill, contract, and a gate that proves that
+/// no running version uses what contract removes.
+#[derive(Debug, Parser)]
+#[command(name = "zdmig", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// The database: `postgres://user@host/name` or `sqlite://file.db`. Environment:
+    /// ZDMIG_DATABASE_URL, else DATABASE_URL
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The folder of the migration files [default: migrations]
+    #[arg(long, global = true, value_name = "DIR")]
+    migrations: Option<PathBuf>,
+    /// The configuration file [default: zdmig.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The environment, a section in the configuration [default: production]
+    #[arg(long, global = true, value_name = "NAME")]
+    env: Option<String>,
+    /// The form of what is printed on stdout
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    format: FormatArg,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    color: ColorArg,
+    /// Tell more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// How long one statement may wait for a lock [default: 500ms]
+    #[arg(long, global = true, value_name = "TIME")]
+    lock_timeout: Option<String>,
+    /// How long a step goes on trying for its lock [default: 10m]
+    #[arg(long, global = true, value_name = "TIME")]
+    lock_wait_max: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    New(new::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Expand(expand::Args),
+    Backfill(backfill::Args),
+    Gate(gate::Args),
+    #[command(subcommand)]
+    Deploy(deploy::Command),
+    #[command(subcommand)]
+    Usage(usage::Command),
+    Heartbeat(heartbeat::Args),
+    Contract(contract::Args),
+    Restore(restore::Args),
+    Purge(purge::Args),
+    Rollback(rollback::Args),
+    Status(status::Args),
+    Wait(wait::Args),
+    Demo(demo::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// Parses the command line, runs the verb, and tells the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A closed pipe is the only way in which this fails; nobody is left to be told.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let mut reporter = reporter(&cli.global);
+    let exit = match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli, &mut reporter));
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => {
+            reporter.error(&format!("the runtime does not start: {error}"));
+            Exit::Bug
+        }
+    };
+    match reporter.finish() {
+        Err(error) if exit == Exit::Done => {
+            reporter.error(&format!("stdout does not take what zdmig prints: {error}"));
+            reporter.hint("the database is as the command left it; `zdmig status` shows it again");
+            Exit::Usage.into()
+        }
+        _ => exit.into(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment comes in")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn reporter(global: &Global) -> Reporter {
+    let format = match global.format {
+        FormatArg::Human => Format::Human,
+        FormatArg::Json => Format::Json,
+    };
+    let color = match global.color {
+        ColorArg::Auto => Color::Auto,
+        ColorArg::Always => Color::Always,
+        ColorArg::Never => Color::Never,
+    };
+    Reporter::new(format, color, global.verbose, variable("NO_COLOR").is_some())
+}
+
+async fn run(cli: Cli, reporter: &mut Reporter) -> Exit {
+    if let Some(filter) = variable("ZDMIG_LOG") {
+        let filter = tracing_subscriber::EnvFilter::new(filter);
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        log.init();
+    }
+    let cancel = CancellationToken::new();
+    let stopped = stop_signals(cancel.clone());
+    let outcome = tokio::select! {
+        outcome = dispatch(cli, reporter, &cancel) => outcome,
+        () = stopped => Err(Failure::interrupted()),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(failure) => failure.tell(reporter),
+    }
+}
+
+/// Ends when a second signal to stop comes; the first asks for a safe point.
+async fn stop_signals(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    for _ in 0..2 {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if cancel.is_cancelled() {
+            return;
+        }
+        cancel.cancel();
+    }
+}
+
+async fn dispatch(
+    cli: Cli,
+    reporter: &mut Reporter,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failure> {
+    let mut flags = Flags {
+        database_url: cli.global.database_url,
+        migrations: cli.global.migrations,
+        config: cli.global.config,
+        env: cli.global.env,
+        lock_timeout: cli.global.lock_timeout,
+        lock_wait_max: cli.global.lock_wait_max,
+        pace: None,
+        soak: None,
+    };
+    match &cli.command {
+        Command::Completions(args) => {
+            return Ok(generate::completions(args, Cli::command(), reporter));
+        }
+        Command::Man(args) => return generate::man(args, &Cli::command(), reporter),
+        Command::Backfill(args) => flags.pace.clone_from(&args.pace),
+        Command::Contract(args) => flags.soak.clone_from(&args.soak),
+        Command::Purge(args) => flags.soak.clone_from(&args.soak),
+        Command::Demo(args) => return demo::run(args, &flags, reporter, cancel).await,
+        _ => {}
+    }
+    let settings = Settings::resolve(&flags, &variable)?;
+    for name in &settings.unknown {
+        let file = settings.config.value.display();
+        reporter.warn(&format!("`{name}` in {file} is no setting of zdmig, and is not used"));
+    }
+    let mut context = Context { settings, reporter, cancel };
+    match cli.command {
+        Command::New(args) => new::run(&args, &mut context),
+        Command::Check(args) => check::run(&args, &mut context),
+        Command::Plan(args) => plan::run(&args, &mut context).await,
+        Command::Expand(args) => expand::run(&args, &mut context).await,
+        Command::Backfill(args) => backfill::run(&args, &mut context).await,
+        Command::Gate(args) => gate::run(&args, &mut context).await,
+        Command::Deploy(command) => deploy::run(&command, &mut context).await,
+        Command::Usage(command) => usage::run(&command, &mut context).await,
+        Command::Heartbeat(args) => heartbeat::run(&args, &mut context).await,
+        Command::Contract(args) => contract::run(&args, &mut context).await,
+        Command::Restore(args) => restore::run(&args, &mut context).await,
+        Command::Purge(args) => purge::run(&args, &mut context).await,
+        Command::Rollback(args) => rollback::run(&args, &mut context).await,
+        Command::Status(args) => status::run(&args, &mut context).await,
+        Command::Wait(args) => wait::run(&args, &mut context).await,
+        Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,97 @@
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::project;
+use crate::plan::Plan;
+use crate::report::{Format, render_plan};
+
+/// Show what would be done: every statement, lock, hazard and undo, by phase
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name; all that are pending without one
+    id: Option<String>,
+    /// Save the plan of one migration, to be reviewed and run with `expand --plan`
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with 20 when something is pending
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let files = project::files(context)?;
+    let dialect = context.dialect()?;
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    project::fitting(&files, &journal)?;
+    let wanted = args
+        .id
+        .as_ref()
+        .map(|id| project::one(id, files.iter().map(|file| &file.id)))
+        .transpose()?;
+    let mut world = session.catalog().await?;
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut denied = None;
+    for file in &files {
+        if let Some(plan) = journal.plan(&file.id) {
+            // Once taken up, a migration is run by the plan that was taken up.
+            if wanted.as_ref() == Some(&file.id) {
+                plans.push(plan.clone());
+            }
+            continue;
+        }
+        let migration = project::parse(file, dialect)?;
+        let (plan, after) = project::plan_one(&migration, &world, &journal, dialect)?;
+        world = after;
+        if wanted.as_ref().is_none_or(|id| *id == file.id) {
+            denied = denied.or(project::undenied(&plan, &migration).err());
+            plans.push(plan);
+        }
+        if wanted.as_ref() == Some(&file.id) {
+            break;
+        }
+    }
+    if let Some(path) = &args.output {
+        save(&plans, path, context)?;
+    }
+    print(&plans, context);
+    match denied {
+        Some(failure) => Err(failure),
+        None if args.exit_code && !plans.is_empty() => Ok(Exit::Pending),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn save(plans: &[Plan], path: &std::path::Path, context: &mut Context<'_>) -> Result<(), Failure> {
+    let [plan] = plans else {
+        return Err(Failure::usage(format!("{} plans cannot be saved in one file", plans.len()))
+            .hint("name the migration: zdmig plan ID -o FILE"));
+    };
+    std::fs::write(path, plan.to_json())
+        .map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))?;
+    context.reporter.hint(&format!(
+        "review it, then: zdmig expand {} --plan {}",
+        plan.migration,
+        path.display()
+    ));
+    Ok(())
+}
+
+fn print(plans: &[Plan], context: &mut Context<'_>) {
+    if context.reporter.format() == Format::Json {
+        match plans {
+            [plan] => context.reporter.product(&plan.to_json()),
+            several => context.reporter.json(&several),
+        }
+        return;
+    }
+    if plans.is_empty() {
+        context.reporter.product("nothing is pending\n");
+    }
+    let pen = context.reporter.pen();
+    for (at, plan) in plans.iter().enumerate() {
+        let gap = if at > 0 { "\n" } else { "" };
+        context.reporter.product(&format!("{gap}{}", render_plan(plan, pen)));
+    }
+}

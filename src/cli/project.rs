@@ -1,0 +1,138 @@
+//! The author's files beside what the database says was done with them.
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
+use crate::journal::{Journal, Progress};
+use crate::migration::{Checksum, Migration, MigrationId, ParseError, SourceFile, read_folder};
+use crate::plan::{Phase, Plan};
+use crate::planner;
+use crate::report::snippet;
+
+/// The files of the migrations folder, in order.
+pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
+    let folder = &context.settings.migrations.value;
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder `{}`", folder.display()))
+            .hint("make the first migration with `zdmig new NAME`, or give --migrations"));
+    }
+    Ok(read_folder(folder)?)
+}
+
+/// Cuts a file into statements, or shows where it cannot be read.
+pub(super) fn parse(file: &SourceFile, dialect: &dyn Dialect) -> Result<Migration, Failure> {
+    Migration::parse(file, |source| dialect.split(source)).map_err(|error| {
+        let (span, message) = match error {
+            ParseError::Directive(error) => (error.span, error.message),
+            ParseError::Split(error) => (error.span, error.message),
+        };
+        Failure::new(Exit::Refused, snippet(&file.path, &file.text, span, &message, false))
+            .hint(format!("mend `{}`; `zdmig check` reads it without a database", file.path))
+    })
+}
+
+/// Plans one migration against a catalogue.
+pub(super) fn plan_one(
+    migration: &Migration,
+    catalog: &Catalog,
+    journal: &Journal,
+    dialect: &dyn Dialect,
+) -> Result<(Plan, Catalog), Failure> {
+    let open: Vec<_> = journal.plans().filter(|plan| journal.in_flight(&plan.migration)).collect();
+    planner::plan(migration, catalog, &open, dialect).map_err(|error| {
+        let message = match error.span() {
+            Some(span) => {
+                snippet(&migration.path, &migration.source, span, &error.to_string(), false)
+            }
+            None => format!("`{}`: {error}", migration.id),
+        };
+        Failure::new(Exit::Refused, message).hint(error.remedy())
+    })
+}
+
+/// Refuses a plan with hazards that nobody allowed.
+pub(super) fn undenied(plan: &Plan, migration: &Migration) -> Result<(), Failure> {
+    let Some(hazard) = plan.denied().next() else { return Ok(()) };
+    let message = format!("{}: {}", hazard.code, hazard.message);
+    let shown = snippet(&migration.path, &migration.source, hazard.span, &message, false);
+    Err(Failure::new(Exit::Refused, shown).hint(hazard.remedy.clone()))
+}
+
+/// Refuses files that do not fit what was done: edited, gone, or slipped in before.
+pub(super) fn fitting(files: &[SourceFile], journal: &Journal) -> Result<(), Failure> {
+    for plan in journal.plans() {
+        let file = files.iter().find(|file| file.id == plan.migration);
+        match file {
+            Some(file) if Checksum::of(&file.text) != plan.checksum => {
+                return Err(Failure::new(
+                    Exit::Drift,
+                    format!("`{}` was changed after its plan was taken up", file.path),
+                )
+                .hint(format!(
+                    "put the file back, or take the plan back first with `zdmig rollback {}`",
+                    plan.migration
+                )));
+            }
+            None if journal.in_flight(&plan.migration) => {
+                return Err(Failure::new(
+                    Exit::Drift,
+                    format!("the file of `{}`, which is not wholly done, is gone", plan.migration),
+                )
+                .hint("put the file back"));
+            }
+            Some(_) | None => {}
+        }
+    }
+    let newest = journal.plans().map(|plan| &plan.migration).max();
+    let slipped = files
+        .iter()
+        .find(|file| journal.plan(&file.id).is_none() && newest.is_some_and(|id| file.id < *id));
+    match (slipped, newest) {
+        (Some(file), Some(newest)) => Err(Failure::new(
+            Exit::Drift,
+            format!("`{}` is older than `{newest}`, which is under way already", file.path),
+        )
+        .hint("rename it to a newer version, so that every database runs the files in one order")),
+        _ => Ok(()),
+    }
+}
+
+/// The one migration that a shortened id stands for.
+pub(super) fn one<'a>(
+    short: &str,
+    known: impl Iterator<Item = &'a MigrationId>,
+) -> Result<MigrationId, Failure> {
+    let mut found: Vec<_> = known.filter(|id| id.matches(short)).cloned().collect();
+    found.sort();
+    found.dedup();
+    if let Some(exact) = found.iter().find(|id| id.to_string() == short) {
+        return Ok(exact.clone());
+    }
+    match found.as_slice() {
+        [id] => Ok(id.clone()),
+        [] => Err(Failure::usage(format!("no migration is called `{short}`"))
+            .hint("`zdmig status` lists them")),
+        several => {
+            let names: Vec<_> = several.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(format!("`{short}` stands for several: {}", names.join(", ")))
+                .hint("write more of it"))
+        }
+    }
+}
+
+/// A migration's state in a word, and the command that leads on.
+pub(super) fn state(id: &MigrationId, journal: &Journal) -> (&'static str, String) {
+    let command = |verb: &str| format!("zdmig {verb} {id}");
+    match journal.progress(id) {
+        Progress::Pending => ("pending", command("expand")),
+        Progress::In(Phase::Expand) => ("expanding", command("expand")),
+        Progress::After(Phase::Expand) => ("expanded", command("backfill")),
+        Progress::In(Phase::Backfill) => ("backfilling", command("backfill")),
+        Progress::After(Phase::Backfill) => ("ready", command("contract")),
+        Progress::In(Phase::Contract) => ("contracting", command("contract")),
+        Progress::After(Phase::Contract) => ("retired", command("purge")),
+        Progress::In(Phase::Purge) => ("purging", command("purge")),
+        Progress::After(Phase::Purge) => ("done", String::new()),
+    }
+}

@@ -1,0 +1,33 @@
+use super::context::{Context, start};
+use super::failure::{Exit, Failure};
+use super::gate;
+use super::phase::{Tally, WaitArgs};
+
+/// Undo a contract: old code works again at once
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name
+    id: String,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    let plan = gate::taken_up(&args.id, &journal, context)?;
+    let server = session.catalog().await?.server;
+    let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
+    let mut engine =
+        start(&mut *session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
+    let done = engine.restore(&plan).await;
+    let journal = engine.journal().clone();
+    done.map_err(|error| {
+        Failure::from(error).resumed_by(&format!("zdmig restore {}", plan.migration))
+    })?;
+    tally.report(&plan, "restored", &journal, context);
+    Ok(Exit::Done)
+}

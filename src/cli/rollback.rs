@@ -1,0 +1,51 @@
+use super::context::{Context, start};
+use super::failure::{Exit, Failure};
+use super::gate;
+use super::phase::{Tally, WaitArgs};
+use crate::journal::Journal;
+use crate::plan::Plan;
+
+/// Take a migration back, from any point before its purge
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name; the only open one without it
+    id: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    let plan = match &args.id {
+        Some(short) => gate::taken_up(short, &journal, context)?,
+        None => only_open(&journal)?,
+    };
+    let server = session.catalog().await?.server;
+    let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
+    let mut engine =
+        start(&mut *session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
+    let done = engine.rollback(&plan).await;
+    let journal = engine.journal().clone();
+    done.map_err(|error| {
+        Failure::from(error).resumed_by(&format!("zdmig rollback {}", plan.migration))
+    })?;
+    tally.report(&plan, "rolled back", &journal, context);
+    Ok(Exit::Done)
+}
+
+fn only_open(journal: &Journal) -> Result<Plan, Failure> {
+    let open: Vec<_> = journal.plans().filter(|plan| journal.in_flight(&plan.migration)).collect();
+    match open.as_slice() {
+        [plan] => Ok((*plan).clone()),
+        [] => Err(Failure::usage("no migration is open, so there is nothing to take back")),
+        several => {
+            let names: Vec<_> = several.iter().map(|plan| plan.migration.to_string()).collect();
+            Err(Failure::usage(format!("several migrations are open: {}", names.join(", ")))
+                .hint(format!("name one: zdmig rollback {}", names[names.len() - 1])))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::dialect::Fact;
+use crate::gate::Usage;
+use crate::report::Format;
+
+/// Tell the gate what a version uses
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Publish a version's manifest, once and for all
+    Publish(PublishArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PublishArgs {
+    /// The manifest, as docs/usage-manifest.md describes it
+    file: PathBuf,
+}
+
+pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let Command::Publish(args) = command;
+    let usage = publish(&args.file, None, context).await?;
+    if context.reporter.format() == Format::Json {
+        let report = serde_json::json!({
+            "zdmig_usage_published": 1, "service": usage.service, "version": usage.version
+        });
+        context.reporter.json(&report);
+    } else {
+        let text = format!("published what {}@{} uses\n", usage.service, usage.version);
+        context.reporter.product(&text);
+    }
+    Ok(Exit::Done)
+}
+
+/// Publishes a manifest. A version's manifest never changes: a second, different one for
+/// the same version is refused.
+pub(super) async fn publish(
+    path: &Path,
+    of: Option<(&str, &str)>,
+    context: &Context<'_>,
+) -> Result<Usage, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
+    let usage = Usage::read(&text)
+        .map_err(|error| Failure::usage(format!("`{shown}` is no usage manifest: {error}")))?;
+    if let Some((service, version)) = of
+        && (usage.service != service || usage.version != version)
+    {
+        return Err(Failure::usage(format!(
+            "`{shown}` is the manifest of {}@{}, not of {service}@{version}",
+            usage.service, usage.version
+        )));
+    }
+    let env = &context.settings.env.value;
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
+    let fact = Fact::Usage { service: &usage.service, version: &usage.version, text: &text };
+    observer.record(&fact).await?;
+    let kept = observer.witness(env, &[]).await?.manifests;
+    let differs = kept.iter().any(|one| {
+        one.service == usage.service
+            && one.version == usage.version
+            && Usage::read(&one.text).ok().as_ref() != Some(&usage)
+    });
+    if differs {
+        return Err(Failure::usage(format!(
+            "another manifest was published for {}@{} before, and a version's manifest never changes",
+            usage.service, usage.version
+        ))
+        .hint("give each build its own version"));
+    }
+    Ok(usage)
+}

@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// `zdmig.toml`, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ConfigFile {
+    /// The environment when none is named.
+    pub default_env: Option<String>,
+    /// Values for every environment.
+    #[serde(flatten)]
+    pub common: Section,
+    /// Values for one environment.
+    pub env: BTreeMap<String, Section>,
+    /// Everything that uses the database.
+    pub consumer: Vec<ConsumerEntry>,
+    /// Roles that are let through by name.
+    pub waive: Vec<WaiveEntry>,
+}
+
+/// Values that an environment may have of its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Section {
+    /// The database; a secret is better kept in the environment.
+    pub database_url: Option<String>,
+    /// The folder of the migration files.
+    pub migrations: Option<PathBuf>,
+    /// `500ms`.
+    pub lock_timeout: Option<String>,
+    /// `10m`.
+    pub lock_wait_max: Option<String>,
+    /// `gentle`, `default` or `fast`.
+    pub pace: Option<String>,
+    /// `24h`.
+    pub soak: Option<String>,
+    /// `45s`.
+    pub heartbeat_ttl: Option<String>,
+    /// `2m`.
+    pub drain: Option<String>,
+    /// A folder of usage manifests.
+    pub usage: Option<PathBuf>,
+}
+
+/// `[[consumer]]`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ConsumerEntry {
+    /// The service's name.
+    pub name: String,
+    /// The roles it logs in as.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Whether it may be that no version of it runs.
+    #[serde(default)]
+    pub idle: bool,
+    /// Whether its sessions need not name their version.
+    #[serde(default)]
+    pub unnamed_sessions: bool,
+}
+
+/// `[[waive]]`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WaiveEntry {
+    /// The role.
+    pub role: String,
+    /// Why.
+    pub reason: String,
+    /// The last day, as `2027-01-31`.
+    #[serde(default)]
+    pub expires: Option<NaiveDate>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what we expect.
+    #[error("`{}`: {message}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A value cannot be understood.
+    #[error("`{name}` from {origin} is `{value}`: {message}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// Where it came from.
+        origin: String,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        message: String,
+    },
+    /// Something is missing.
+    #[error("{message}")]
+    Missing {
+        /// What, and how to give it.
+        message: String,
+    },
+}
+
+impl ConfigFile {
+    /// Reads the file, with the names in it that mean nothing to us. A file that is not
+    /// there is empty, unless it was asked for by name.
+    ///
+    /// # Errors
+    /// When it cannot be read or has a value of the wrong kind.
+    pub fn read(path: &Path, named: bool) -> Result<(Self, Vec<String>), ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
+                return Ok((Self::default(), Vec::new()));
+            }
+            Err(source) => {
+                return Err(ConfigError::Unreadable { path: path.to_owned(), source });
+            }
+        };
+        let wrong = |message: String| ConfigError::Wrong { path: path.to_owned(), message };
+        let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let unknown = unknown_names(&table);
+        let file = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        Ok((file, unknown))
+    }
+}
+
+const SECTION: [&str; 9] = [
+    "database_url",
+    "migrations",
+    "lock_timeout",
+    "lock_wait_max",
+    "pace",
+    "soak",
+    "heartbeat_ttl",
+    "drain",
+    "usage",
+];
+
+/// Names that no setting has: most often a typo, which must not pass in silence.
+fn unknown_names(table: &toml::Table) -> Vec<String> {
+    let top = ["default_env", "env", "consumer", "waive"];
+    let mut unknown: Vec<String> = table
+        .keys()
+        .filter(|name| !SECTION.contains(&name.as_str()) && !top.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    let lists = [
+        ("consumer", &["name", "roles", "idle", "unnamed_sessions"][..]),
+        ("waive", &["role", "reason", "expires"][..]),
+    ];
+    for (list, known) in lists {
+        let entries = table.get(list).and_then(toml::Value::as_array);
+        for entry in entries.into_iter().flatten().filter_map(toml::Value::as_table) {
+            let odd = entry.keys().filter(|name| !known.contains(&name.as_str()));
+            unknown.extend(odd.map(|name| format!("{list}.{name}")));
+        }
+    }
+    for (env, section) in table.get("env").and_then(toml::Value::as_table).into_iter().flatten() {
+        for name in section.as_table().into_iter().flat_map(toml::Table::keys) {
+            if !SECTION.contains(&name.as_str()) {
+                unknown.push(format!("env.{env}.{name}"));
+            }
+        }
+    }
+    unknown
+}

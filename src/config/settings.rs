@@ -1,0 +1,345 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::file::{ConfigError, ConfigFile, Section};
+use crate::backfill::Pace;
+use crate::dialect::DatabaseUrl;
+use crate::gate::{Consumer, GatePolicy, Waiver};
+
+/// What was typed on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--database-url`.
+    pub database_url: Option<String>,
+    /// `--migrations`.
+    pub migrations: Option<PathBuf>,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--env`.
+    pub env: Option<String>,
+    /// `--lock-timeout`.
+    pub lock_timeout: Option<String>,
+    /// `--lock-wait-max`.
+    pub lock_wait_max: Option<String>,
+    /// `--pace`.
+    pub pace: Option<String>,
+    /// `--soak`.
+    pub soak: Option<String>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag(&'static str),
+    /// The environment.
+    Variable(&'static str),
+    /// The file, with the section in it.
+    File(String),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "the flag {name}"),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::File(place) => write!(f, "{place}"),
+            Self::Default => write!(f, "the default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Every setting, resolved: flags before environment before file before default.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database; `None` where nobody named one.
+    pub database_url: Option<Setting<DatabaseUrl>>,
+    /// The folder of the migration files.
+    pub migrations: Setting<PathBuf>,
+    /// The configuration file.
+    pub config: Setting<PathBuf>,
+    /// The environment's name.
+    pub env: Setting<String>,
+    /// How long one statement waits for a lock.
+    pub lock_timeout: Setting<Duration>,
+    /// How long one step goes on trying for a lock.
+    pub lock_wait_max: Setting<Duration>,
+    /// What a backfill may cost, and its name.
+    pub pace: Setting<(String, Pace)>,
+    /// How long a retired column is kept before its purge.
+    pub soak: Setting<Duration>,
+    /// How long a sign of life is good for.
+    pub heartbeat_ttl: Setting<Duration>,
+    /// How long an instance may be at work after its last sign of life.
+    pub drain: Setting<Duration>,
+    /// A folder of usage manifests.
+    pub usage: Option<Setting<PathBuf>>,
+    /// What the gate knows of the world.
+    pub gate: GatePolicy,
+    /// Names in the file that mean nothing to us.
+    pub unknown: Vec<String>,
+}
+
+impl Settings {
+    /// Resolves every setting. `variable` looks up the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a value makes no sense; the message says where the
+    /// value came from.
+    pub fn resolve(
+        flags: &Flags,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let config = pick(
+            flags.config.clone().map(|path| (path, "--config")),
+            || variable("ZDMIG_CONFIG").map(|text| (PathBuf::from(text), "ZDMIG_CONFIG")),
+            || None,
+        )
+        .unwrap_or(Setting { value: "zdmig.toml".into(), origin: Origin::Default });
+        let (file, unknown) = ConfigFile::read(&config.value, config.origin != Origin::Default)?;
+        let env = pick(
+            flags.env.clone().map(|name| (name, "--env")),
+            || variable("ZDMIG_ENV").map(|name| (name, "ZDMIG_ENV")),
+            || file.default_env.clone().map(|name| (name, place(&config.value, "default_env"))),
+        )
+        .unwrap_or(Setting { value: "production".into(), origin: Origin::Default });
+        let sources = Sources { file: &file, env: &env.value, path: &config.value, variable };
+        sources.settings(flags, config.clone(), env.clone(), unknown)
+    }
+}
+
+fn place(path: &std::path::Path, name: &str) -> String {
+    format!("{}, {name}", path.display())
+}
+
+fn pick<T>(
+    flag: Option<(T, &'static str)>,
+    variable: impl FnOnce() -> Option<(T, &'static str)>,
+    file: impl FnOnce() -> Option<(T, String)>,
+) -> Option<Setting<T>> {
+    let flag = flag.map(|(value, name)| Setting { value, origin: Origin::Flag(name) });
+    let variable =
+        || variable().map(|(value, name)| Setting { value, origin: Origin::Variable(name) });
+    let file = || file().map(|(value, place)| Setting { value, origin: Origin::File(place) });
+    flag.or_else(variable).or_else(file)
+}
+
+struct Sources<'a> {
+    file: &'a ConfigFile,
+    env: &'a str,
+    path: &'a std::path::Path,
+    variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Sources<'_> {
+    fn settings(
+        &self,
+        flags: &Flags,
+        config: Setting<PathBuf>,
+        env: Setting<String>,
+        unknown: Vec<String>,
+    ) -> Result<Settings, ConfigError> {
+        let database_url = self.text(
+            flags.database_url.clone().map(|text| (text, "--database-url")),
+            &["ZDMIG_DATABASE_URL", "DATABASE_URL"],
+            ("database_url", |section| section.database_url.clone()),
+        );
+        let heartbeat_ttl = self.duration(
+            None,
+            &[],
+            ("heartbeat_ttl", |section| section.heartbeat_ttl.clone()),
+            "45s",
+        )?;
+        let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
+        let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value);
+        Ok(Settings {
+            database_url: database_url.map(url).transpose()?,
+            migrations: self
+                .text(
+                    flags.migrations.clone().map(|path| (path, "--migrations")),
+                    &["ZDMIG_MIGRATIONS"],
+                    ("migrations", |section| section.migrations.clone()),
+                )
+                .unwrap_or(Setting { value: "migrations".into(), origin: Origin::Default }),
+            lock_timeout: self.duration(
+                flags.lock_timeout.clone().map(|text| (text, "--lock-timeout")),
+                &["ZDMIG_LOCK_TIMEOUT"],
+                ("lock_timeout", |section| section.lock_timeout.clone()),
+                "500ms",
+            )?,
+            lock_wait_max: self.duration(
+                flags.lock_wait_max.clone().map(|text| (text, "--lock-wait-max")),
+                &["ZDMIG_LOCK_WAIT_MAX"],
+                ("lock_wait_max", |section| section.lock_wait_max.clone()),
+                "10m",
+            )?,
+            pace: self.pace(flags)?,
+            soak: self.duration(
+                flags.soak.clone().map(|text| (text, "--soak")),
+                &["ZDMIG_SOAK"],
+                ("soak", |section| section.soak.clone()),
+                "24h",
+            )?,
+            usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
+            config,
+            env,
+            heartbeat_ttl,
+            drain,
+            gate,
+            unknown,
+        })
+    }
+
+    fn text<T: From<String>>(
+        &self,
+        flag: Option<(T, &'static str)>,
+        variables: &[&'static str],
+        (name, field): (&'static str, fn(&Section) -> Option<T>),
+    ) -> Option<Setting<T>> {
+        let variable = || {
+            variables
+                .iter()
+                .find_map(|name| (self.variable)(name).map(|text| (T::from(text), *name)))
+        };
+        let file = || {
+            let own = self.file.env.get(self.env).and_then(field);
+            let own = own.map(|value| (value, format!("env.{}.{name}", self.env)));
+            let found = own.or_else(|| field(&self.file.common).map(|v| (v, name.to_owned())));
+            found.map(|(value, name)| (value, place(self.path, &name)))
+        };
+        pick(flag, variable, file)
+    }
+
+    fn duration(
+        &self,
+        flag: Option<(String, &'static str)>,
+        variables: &[&'static str],
+        (name, field): (&'static str, fn(&Section) -> Option<String>),
+        default: &str,
+    ) -> Result<Setting<Duration>, ConfigError> {
+        let given = self
+            .text(flag, variables, (name, field))
+            .unwrap_or(Setting { value: default.to_owned(), origin: Origin::Default });
+        let value =
+            humantime::parse_duration(&given.value).map_err(|error| ConfigError::Value {
+                name,
+                origin: given.origin.to_string(),
+                value: given.value.clone(),
+                message: format!("{error}; write it like `500ms`, `45s`, `10m` or `24h`"),
+            })?;
+        Ok(Setting { value, origin: given.origin })
+    }
+
+    fn pace(&self, flags: &Flags) -> Result<Setting<(String, Pace)>, ConfigError> {
+        let given = self
+            .text(
+                flags.pace.clone().map(|text| (text, "--pace")),
+                &["ZDMIG_PACE"],
+                ("pace", |section| section.pace.clone()),
+            )
+            .unwrap_or(Setting { value: "default".to_owned(), origin: Origin::Default });
+        match Pace::named(&given.value) {
+            Some(pace) => Ok(Setting { value: (given.value, pace), origin: given.origin }),
+            None => Err(ConfigError::Value {
+                name: "pace",
+                origin: given.origin.to_string(),
+                value: given.value,
+                message: "write `gentle`, `default` or `fast`".into(),
+            }),
+        }
+    }
+
+    fn gate(&self, env: &str, heartbeat_ttl: Duration, drain: Duration) -> GatePolicy {
+        let consumer = |one: &super::file::ConsumerEntry| Consumer {
+            name: one.name.clone(),
+            roles: one.roles.clone(),
+            idle: one.idle,
+            unnamed_sessions: one.unnamed_sessions,
+        };
+        let waiver = |one: &super::file::WaiveEntry| Waiver {
+            role: one.role.clone(),
+            reason: one.reason.clone(),
+            expires: one.expires,
+        };
+        GatePolicy {
+            env: env.to_owned(),
+            consumers: self.file.consumer.iter().map(consumer).collect(),
+            waivers: self.file.waive.iter().map(waiver).collect(),
+            heartbeat_ttl,
+            drain,
+        }
+    }
+}
+
+fn url(given: Setting<String>) -> Result<Setting<DatabaseUrl>, ConfigError> {
+    // What was given may hold a password, so the message does not repeat it.
+    match DatabaseUrl::new(given.value) {
+        Ok(value) => Ok(Setting { value, origin: given.origin }),
+        Err(error) => Err(ConfigError::Value {
+            name: "database_url",
+            origin: given.origin.to_string(),
+            value: "not shown".into(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: &Flags, file: &str, vars: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("zdmig.toml");
+        std::fs::write(&path, file).expect("written");
+        let flags = Flags { config: Some(path), ..flags.clone() };
+        let vars: Vec<(String, String)> =
+            vars.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Settings::resolve(&flags, &|name| {
+            vars.iter().find(|(one, _)| one == name).map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn flags_beat_variables_beat_the_file_beat_the_default() {
+        let file = "soak = \"1h\"\nlock_timeout = \"1s\"\n[env.staging]\nsoak = \"2h\"\n";
+        let plain = resolve(&Flags::default(), file, &[]).expect("valid");
+        assert_eq!(plain.soak.value, Duration::from_hours(1));
+        assert_eq!(plain.pace.origin, Origin::Default);
+        let staging = resolve(&Flags::default(), file, &[("ZDMIG_ENV", "staging")]).expect("valid");
+        assert_eq!(staging.soak.value, Duration::from_hours(2));
+        assert!(staging.soak.origin.to_string().ends_with("env.staging.soak"));
+        let vars = [("ZDMIG_SOAK", "3h"), ("ZDMIG_LOCK_TIMEOUT", "2s")];
+        let flags = Flags { soak: Some("4h".into()), ..Flags::default() };
+        let both = resolve(&flags, file, &vars).expect("valid");
+        assert_eq!((both.soak.value.as_secs(), both.lock_timeout.value.as_secs()), (14400, 2));
+        assert_eq!(both.soak.origin, Origin::Flag("--soak"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_where_it_came_from_and_a_typo_is_told() {
+        let error = resolve(&Flags::default(), "", &[("ZDMIG_SOAK", "soon")]).expect_err("wrong");
+        assert!(error.to_string().contains("the variable ZDMIG_SOAK"), "{error}");
+        let settings = resolve(&Flags::default(), "soack = \"1h\"", &[]).expect("read");
+        assert_eq!(settings.unknown, ["soack"]);
+    }
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        let vars = [("DATABASE_URL", "me:s3cret@host/db")];
+        let error = resolve(&Flags::default(), "", &vars).expect_err("no scheme");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Floor 5: the one seam to a product. Knowledge is synchronous and pure; only connecting
+//! and what a session does is I/O.
+
+mod client;
+mod observer;
+mod postgres;
+mod session;
+mod sqlite;
+mod url;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+pub use client::{Client, Value};
+pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
+pub use session::{Answer, Blocker, ChunkDone, ChunkOrder, Options, Session, SessionError, Work};
+pub use url::{DatabaseUrl, UrlError};
+
+use crate::catalog::{Catalog, Server};
+use crate::change::ChangeKind;
+use crate::plan::{Action, Lowered};
+use crate::sql::Span;
+
+/// What zdmig knows of one product.
+#[async_trait]
+pub trait Dialect: Send + Sync {
+    /// The product's name, as plans and messages say it.
+    fn product(&self) -> &'static str;
+
+    /// Cuts a file into statements.
+    ///
+    /// # Errors
+    /// When the text is not in the product's grammar, with the place.
+    fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError>;
+
+    /// What a statement means. One statement may hold several changes.
+    fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind>;
+
+    /// What the server can do; the planner asks this and never the product's name.
+    fn capabilities(&self, server: &Server) -> Capabilities;
+
+    /// Puts an action into the product's words.
+    ///
+    /// # Errors
+    /// When the product cannot do it without downtime, with the way out.
+    fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported>;
+
+    /// Opens the door through which the schema is changed.
+    async fn connect(
+        &self,
+        url: &DatabaseUrl,
+        options: &Options,
+    ) -> Result<Box<dyn Session>, SessionError>;
+
+    /// Makes an empty database for the demonstration: in `folder`, or on the server of `url`.
+    async fn scratch(
+        &self,
+        url: Option<&DatabaseUrl>,
+        folder: &Path,
+    ) -> Result<Scratch, SessionError>;
+
+    /// Opens a connection for what stands beside the schema: facts for the gate, and the
+    /// statements of an application.
+    async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError>;
+}
+
+/// A database that is thrown away after use.
+pub struct Scratch {
+    /// Its address.
+    pub url: DatabaseUrl,
+    /// The role that applications use there, where there are roles.
+    pub role: Option<String>,
+    /// Other roles that could log in there.
+    pub others: Vec<String>,
+    /// What to run on which address to be rid of it; `None` where a folder is removed.
+    pub drop: Option<(DatabaseUrl, String)>,
+}
+
+/// What [`Dialect::attach`] opens.
+pub struct Attached {
+    /// Answers the gate's questions and takes the facts of deployments.
+    pub observer: Box<dyn Observer>,
+    /// Runs an application's statements.
+    pub client: Box<dyn Client>,
+}
+
+/// What a server can do, as answers to the planner's questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// A trigger can change the row on its way in, so that new code may leave out a column
+    /// that is NOT NULL.
+    pub row_rewriting_triggers: bool,
+    /// An index can be built beside writers.
+    pub online_index: bool,
+    /// A constraint can be added to a table that exists.
+    pub add_constraint: bool,
+    /// A column's default and not null can be changed in place.
+    pub alter_column: bool,
+    /// A column that a unique constraint or a primary key covers can be dropped.
+    pub drop_keyed_column: bool,
+    /// Dropping a column writes the table anew.
+    pub drop_rewrites: bool,
+    /// Privileges can be taken from applications.
+    pub privileges: bool,
+    /// Sessions prepare statements that a new column breaks once.
+    pub cached_plans: bool,
+    /// One writer at a time in the whole database, so that a fill must step aside.
+    pub single_writer: bool,
+}
+
+/// A statement that is not in the product's grammar.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// Where.
+    pub span: Span,
+    /// What the parser expected.
+    pub message: String,
+}
+
+/// Something a product cannot do without stopping the application.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{what}")]
+pub struct Unsupported {
+    /// What cannot be done, and why.
+    pub what: String,
+    /// What to do instead.
+    pub remedy: String,
+}
+
+/// The dialect that a URL asks for.
+///
+/// # Errors
+/// When the URL's scheme is not one we speak.
+pub fn for_url(url: &DatabaseUrl) -> Result<&'static dyn Dialect, UrlError> {
+    named(url.scheme())
+}
+
+/// The dialect of a URL scheme.
+///
+/// # Errors
+/// When it is not one we speak.
+pub fn named(scheme: &str) -> Result<&'static dyn Dialect, UrlError> {
+    match scheme {
+        "postgres" | "postgresql" => Ok(&postgres::Postgres),
+        "sqlite" => Ok(&sqlite::Sqlite),
+        scheme => Err(UrlError::Scheme { scheme: scheme.to_owned() }),
+    }
+}
+
+/// The dialect of a database that needs no server.
+pub fn embedded() -> &'static dyn Dialect {
+    &sqlite::Sqlite
+}
+
+/// The dialect of files for which no database is named.
+pub fn default() -> &'static dyn Dialect {
+    &postgres::Postgres
+}

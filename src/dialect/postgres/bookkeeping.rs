@@ -1,0 +1,188 @@
+//! What zdmig keeps in a database: one schema, made by the first verb that writes.
+
+/// The version of the bookkeeping; a newer one is refused by an older program.
+pub(super) const FORMAT: i32 = 1;
+
+/// The advisory lock that only one zdmig holds: "zdmig" as a number.
+pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
+
+/// Makes the schema and what is in it. Idempotent; run under [`RUN_LOCK`] in its
+/// transaction form, so that two first runs do not meet.
+pub(super) const CREATE: &str = r#"
+CREATE SCHEMA IF NOT EXISTS zdmig;
+CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
+INSERT INTO zdmig.format SELECT 1 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+CREATE TABLE IF NOT EXISTS zdmig.journal (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    step text NOT NULL,
+    plan text NOT NULL,
+    kind text NOT NULL,
+    detail jsonb NOT NULL,
+    written_by text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE IF NOT EXISTS zdmig.watermark (
+    step text PRIMARY KEY,
+    upto text[] NOT NULL,
+    rows bigint NOT NULL,
+    complete boolean NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS zdmig.lease (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    token bigint NOT NULL,
+    owner text NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+INSERT INTO zdmig.lease (token, owner) VALUES (0, '') ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS zdmig.retired (
+    relation text NOT NULL,
+    column_name text NOT NULL,
+    table_grants jsonb NOT NULL,
+    column_grants jsonb NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (relation, column_name)
+);
+CREATE TABLE IF NOT EXISTS zdmig.heartbeat (
+    env text NOT NULL,
+    service text NOT NULL,
+    version text NOT NULL,
+    instance text NOT NULL,
+    role name NOT NULL DEFAULT session_user,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (env, service, version, instance)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS zdmig.deployment (
+    env text NOT NULL,
+    service text NOT NULL,
+    version text NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended timestamptz,
+    PRIMARY KEY (env, service, version)
+);
+CREATE TABLE IF NOT EXISTS zdmig.usage (
+    service text NOT NULL,
+    version text NOT NULL,
+    manifest text NOT NULL,
+    published timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (service, version)
+);
+CREATE OR REPLACE FUNCTION zdmig.heartbeat(env text, service text, version text, instance text)
+RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
+    INSERT INTO zdmig.heartbeat AS h (env, service, version, instance)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT ON CONSTRAINT heartbeat_pkey DO UPDATE SET last_seen = clock_timestamp()
+    RETURNING 'ok'::text
+$zdmig$;
+CREATE OR REPLACE FUNCTION zdmig.goodbye(env text, service text, version text, instance text)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
+    DELETE FROM zdmig.heartbeat h
+     WHERE h.env = $1 AND h.service = $2 AND h.version = $3 AND h.instance = $4
+$zdmig$;
+-- Takes one column away from every role and leaves everything else as it was: a privilege
+-- on the table becomes the same privilege on each other column, because a column cannot be
+-- revoked from under a table's grant. What was there is kept, to be put back exactly.
+CREATE OR REPLACE FUNCTION zdmig.retire_column(relation text, gone text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    rel oid := to_regclass(relation)::oid;
+    one record;
+    others text;
+    whole jsonb;
+    single jsonb;
+    left_over text;
+BEGIN
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+               'role', a.grantee, 'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]')
+      INTO whole
+      FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+     WHERE c.oid = rel AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES');
+    SELECT coalesce(jsonb_agg(jsonb_build_object('column', t.attname, 'role', a.grantee,
+               'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]')
+      INTO single
+      FROM pg_attribute t, aclexplode(t.attacl) a
+     WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped;
+    INSERT INTO zdmig.retired (relation, column_name, table_grants, column_grants)
+    VALUES (retire_column.relation, gone, whole, single);
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO others
+      FROM pg_attribute
+     WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped AND attname <> gone;
+    FOR one IN SELECT * FROM jsonb_to_recordset(whole)
+                 AS g(role oid, privilege text, grantable boolean) LOOP
+        EXECUTE format('REVOKE %s ON TABLE %s FROM %s CASCADE', one.privilege, relation,
+                       CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END);
+    END LOOP;
+    FOR one IN SELECT * FROM jsonb_to_recordset(whole)
+                 AS g(role oid, privilege text, grantable boolean)
+               WHERE others IS NOT NULL LOOP
+        EXECUTE format('GRANT %s (%s) ON TABLE %s TO %s%s', one.privilege, others, relation,
+                       CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
+                       CASE WHEN one.grantable AND one.role <> 0
+                             AND one.role <> (SELECT relowner FROM pg_class WHERE oid = rel)
+                            THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    FOR one IN SELECT * FROM jsonb_to_recordset(single)
+                 AS g("column" text, role oid, privilege text, grantable boolean) LOOP
+        EXECUTE format(CASE WHEN one."column" = gone THEN 'REVOKE %s (%I) ON TABLE %s FROM %s CASCADE'
+                            ELSE 'GRANT %s (%I) ON TABLE %s TO %s%s' END,
+                       one.privilege, one."column", relation,
+                       CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
+                       CASE WHEN one.grantable AND one."column" <> gone
+                            THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    SELECT string_agg(r.rolname, ', ') INTO left_over
+      FROM pg_roles r
+     WHERE r.rolcanlogin AND NOT r.rolsuper
+       AND NOT pg_has_role(r.oid, 'pg_read_all_data', 'USAGE')
+       AND NOT pg_has_role(r.oid, 'pg_write_all_data', 'USAGE')
+       AND has_column_privilege(r.oid, rel, gone, 'SELECT, INSERT, UPDATE');
+    IF left_over IS NOT NULL THEN
+        RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, relation, left_over
+              USING HINT = 'a role other than the owner granted it; revoke that grant first';
+    END IF;
+END $zdmig$;
+CREATE OR REPLACE FUNCTION zdmig.restore_column(relation text, gone text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    rel oid := to_regclass(relation)::oid;
+    kept zdmig.retired;
+    one record;
+BEGIN
+    DELETE FROM zdmig.retired r
+     WHERE r.relation = restore_column.relation AND r.column_name = gone
+    RETURNING * INTO kept;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    FOR one IN SELECT t.attname, a.grantee, a.privilege_type
+                 FROM pg_attribute t, aclexplode(t.attacl) a
+                WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped LOOP
+        EXECUTE format('REVOKE %s (%I) ON TABLE %s FROM %s CASCADE', one.privilege_type,
+                       one.attname, relation,
+                       CASE one.grantee WHEN 0 THEN 'PUBLIC' ELSE one.grantee::regrole::text END);
+    END LOOP;
+    FOR one IN SELECT g.* FROM jsonb_to_recordset(kept.table_grants)
+                 AS g(role oid, privilege text, grantable boolean)
+                WHERE role = 0 OR EXISTS (SELECT FROM pg_roles WHERE oid = role) LOOP
+        EXECUTE format('GRANT %s ON TABLE %s TO %s%s', one.privilege, relation,
+                       CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
+                       CASE WHEN one.grantable AND one.role <> 0
+                             AND one.role <> (SELECT relowner FROM pg_class WHERE oid = rel)
+                            THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    FOR one IN SELECT g.* FROM jsonb_to_recordset(kept.column_grants)
+                 AS g("column" text, role oid, privilege text, grantable boolean)
+                WHERE EXISTS (SELECT FROM pg_attribute WHERE attrelid = rel
+                                 AND attname = "column" AND NOT attisdropped)
+                  AND (role = 0 OR EXISTS (SELECT FROM pg_roles WHERE oid = role)) LOOP
+        EXECUTE format('GRANT %s (%I) ON TABLE %s TO %s%s', one.privilege, one."column",
+                       relation,
+                       CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
+                       CASE WHEN one.grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+END $zdmig$;
+REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION zdmig.restore_column(text, text) FROM PUBLIC;
+GRANT USAGE ON SCHEMA zdmig TO PUBLIC;
+"#;

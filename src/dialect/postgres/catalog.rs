@@ -1,0 +1,335 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::session::wrap;
+use super::{quote, rewrite};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, Grant, Index, Server, Table,
+    TableKind,
+};
+use crate::dialect::SessionError;
+use crate::sql::{Ident, TableName};
+
+type Read<T> = Result<T, SessionError>;
+
+/// Reads the catalogue in one snapshot, so that its parts fit each other.
+pub(super) async fn read(conn: &mut PgConnection) -> Read<Catalog> {
+    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .execute(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    let catalog = read_snapshot(conn).await;
+    sqlx::query("ROLLBACK").execute(&mut *conn).await.map_err(wrap)?;
+    catalog
+}
+
+async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
+    let about = sqlx::query(
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int, \
+         current_schemas(false)::text[]",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .map_err(wrap)?;
+    let number: i32 = get(&about, 1)?;
+    let number = u32::try_from(number).unwrap_or_default();
+    let search_path: Vec<String> = get(&about, 2)?;
+    let mut tables = read_tables(conn).await?;
+    read_columns(conn, &mut tables).await?;
+    read_indexes(conn, &mut tables).await?;
+    read_constraints(conn, &mut tables).await?;
+    read_dependents(conn, &mut tables).await?;
+    read_retired(conn, &mut tables).await?;
+    Ok(Catalog {
+        server: Server {
+            product: "PostgreSQL".into(),
+            version: get(&about, 0)?,
+            number: (number / 10_000, number % 10_000),
+        },
+        search_path: search_path.into_iter().map(Ident::new).collect(),
+        tables: tables.into_values().map(|table| (table.name.clone(), table)).collect(),
+        case_insensitive: false,
+    })
+}
+
+/// Tables by their oid, while the parts are put together.
+type Tables = BTreeMap<i64, Table>;
+
+const OURS: &str = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'zdmig')";
+
+async fn rows(conn: &mut PgConnection, sql: String) -> Read<Vec<PgRow>> {
+    sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *conn).await.map_err(wrap)
+}
+
+pub(super) fn get<'r, T>(row: &'r PgRow, at: usize) -> Read<T>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(at).map_err(wrap)
+}
+
+fn ident(row: &PgRow, at: usize) -> Read<Ident> {
+    Ok(Ident::new(get::<String>(row, at)?))
+}
+
+fn idents(row: &PgRow, at: usize) -> Read<Vec<Ident>> {
+    Ok(get::<Option<Vec<String>>>(row, at)?
+        .unwrap_or_default()
+        .into_iter()
+        .map(Ident::new)
+        .collect())
+}
+
+async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
+    let sql = format!(
+        "SELECT c.oid::int8, n.nspname::text, c.relname::text,
+                c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits i
+                    WHERE i.inhparent = c.oid OR i.inhrelid = c.oid),
+                greatest(c.reltuples, 0)::int8, c.relpages::int8 * 8192,
+                EXISTS (SELECT FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper
+                    AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')),
+                array(SELECT a.attname::text FROM pg_index x
+                        CROSS JOIN LATERAL unnest(x.indkey) WITH ORDINALITY AS k(num, at)
+                        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
+                       WHERE x.indrelid = c.oid AND x.indisprimary AND k.at <= x.indnkeyatts
+                       ORDER BY k.at)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OURS}"
+    );
+    let mut tables = Tables::new();
+    for row in rows(conn, sql).await? {
+        let table = Table {
+            name: TableName { schema: Some(ident(&row, 1)?), name: ident(&row, 2)? },
+            kind: if get(&row, 3)? { TableKind::Partitioned } else { TableKind::Ordinary },
+            columns: Vec::new(),
+            key: idents(&row, 7)?,
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            dependents: Vec::new(),
+            rows: get::<i64>(&row, 4)?.unsigned_abs(),
+            bytes: get::<i64>(&row, 5)?.unsigned_abs(),
+            guarded: get(&row, 6)?,
+            retired: Vec::new(),
+        };
+        tables.insert(get(&row, 0)?, table);
+    }
+    Ok(tables)
+}
+
+async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod),
+                CASE WHEN a.attcollation <> t.typcollation AND a.attcollation <> 0
+                     THEN (SELECT quote_ident(ns.nspname) || '.' || quote_ident(co.collname)
+                             FROM pg_collation co JOIN pg_namespace ns ON ns.oid = co.collnamespace
+                            WHERE co.oid = a.attcollation) END,
+                NOT a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+                col_description(c.oid, a.attnum),
+                array_remove(ARRAY[
+                    CASE WHEN a.attidentity <> '' THEN 'it is an identity column' END,
+                    CASE WHEN a.attgenerated <> '' THEN 'it is a generated column' END,
+                    CASE WHEN a.attstorage <> t.typstorage THEN 'it has a storage setting' END,
+                    CASE WHEN a.attoptions IS NOT NULL THEN 'it has column options' END,
+                    CASE WHEN coalesce(to_jsonb(a) ->> 'attcompression', '') <> ''
+                         THEN 'it has a compression setting' END,
+                    CASE WHEN coalesce(a.attstattarget, -1) >= 0
+                         THEN 'it has a statistics target' END,
+                    CASE WHEN EXISTS (SELECT FROM pg_depend s JOIN pg_class q ON q.oid = s.objid
+                            WHERE s.classid = 'pg_class'::regclass AND q.relkind = 'S'
+                              AND s.refclassid = 'pg_class'::regclass AND s.refobjid = c.oid
+                              AND s.refobjsubid = a.attnum AND s.deptype = 'a')
+                         THEN 'it owns a sequence' END], NULL)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           JOIN pg_type t ON t.oid = a.atttypid
+           LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+          WHERE c.relkind IN ('r', 'p') AND {OURS}
+          ORDER BY c.oid, a.attnum"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        let default: Option<String> = get(&row, 5)?;
+        table.columns.push(Column {
+            name: ident(&row, 1)?,
+            type_name: get(&row, 2)?,
+            collation: get(&row, 3)?,
+            nullable: get(&row, 4)?,
+            default: default.map(|sql| Default { constant: quote::is_constant(&sql), sql }),
+            comment: get(&row, 6)?,
+            grants: Vec::new(),
+            peculiar: get(&row, 7)?,
+        });
+    }
+    let sql = format!(
+        "SELECT c.oid::int8, a.attname::text, r.rolname::text, g.privilege_type, g.is_grantable
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           CROSS JOIN LATERAL aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+          WHERE a.attacl IS NOT NULL AND {OURS}
+          ORDER BY 1, 2, 3, 4"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        let name = ident(&row, 1)?;
+        let grant = Grant {
+            role: get::<Option<String>>(&row, 2)?.map(Ident::new),
+            privilege: get(&row, 3)?,
+            grantable: get(&row, 4)?,
+        };
+        for column in table.columns.iter_mut().filter(|column| column.name == name) {
+            column.grants.push(grant.clone());
+        }
+    }
+    Ok(())
+}
+
+async fn read_indexes(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, ic.relname::text, pg_get_indexdef(x.indexrelid), x.indisunique,
+                array(SELECT DISTINCT a.attname::text FROM pg_attribute a
+                       WHERE a.attrelid = c.oid AND (a.attnum = ANY (x.indkey) OR EXISTS (
+                             SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                                AND d.objid = x.indexrelid AND d.refclassid = 'pg_class'::regclass
+                                AND d.refobjid = c.oid AND d.refobjsubid = a.attnum))),
+                CASE WHEN 0 = ANY (x.indkey) THEN NULL ELSE
+                array(SELECT a.attname::text
+                        FROM unnest(x.indkey) WITH ORDINALITY AS k(num, at)
+                        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
+                       WHERE k.at <= x.indnkeyatts ORDER BY k.at) END,
+                con.conname::text, x.indisvalid
+           FROM pg_index x
+           JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class ic ON ic.oid = x.indexrelid
+           JOIN pg_namespace n ON n.oid = c.relnamespace
+           LEFT JOIN pg_constraint con ON con.conindid = x.indexrelid AND con.conrelid = c.oid
+                AND con.contype IN ('p', 'u', 'x')
+          WHERE {OURS} ORDER BY c.oid, ic.relname"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        table.indexes.push(Index {
+            name: ident(&row, 1)?,
+            definition: get(&row, 2)?,
+            unique: get(&row, 3)?,
+            columns: idents(&row, 4)?.into_iter().collect(),
+            keys: idents(&row, 5)?,
+            constraint: get::<Option<String>>(&row, 6)?.map(Ident::new),
+            valid: get(&row, 7)?,
+        });
+    }
+    Ok(())
+}
+
+async fn read_constraints(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, con.conname::text, con.contype::text,
+                array(SELECT a.attname::text FROM unnest(con.conkey) WITH ORDINALITY AS k(num, at)
+                        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
+                       ORDER BY k.at),
+                pg_get_constraintdef(con.oid)
+           FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid
+           JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE con.contype IN ('p', 'u', 'c', 'f', 'x') AND {OURS}
+         UNION ALL
+         SELECT c.oid::int8, con.conname::text, 'i',
+                array(SELECT a.attname::text FROM unnest(con.confkey) WITH ORDINALITY AS k(num, at)
+                        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
+                       ORDER BY k.at),
+                con.conrelid::regclass::text
+           FROM pg_constraint con JOIN pg_class c ON c.oid = con.confrelid
+           JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE con.contype = 'f' AND {OURS}
+          ORDER BY 1, 3, 2"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        let kind = match get::<String>(&row, 2)?.as_str() {
+            "p" => ConstraintKind::Primary,
+            "u" => ConstraintKind::Unique,
+            "c" => ConstraintKind::Check,
+            "f" => ConstraintKind::Foreign,
+            "i" => ConstraintKind::Incoming,
+            _ => ConstraintKind::Exclusion,
+        };
+        let definition: String = get(&row, 4)?;
+        let foreign = kind == ConstraintKind::Foreign;
+        table.constraints.push(Constraint {
+            name: ident(&row, 1)?,
+            kind,
+            columns: idents(&row, 3)?,
+            references: foreign.then(|| rewrite::referenced(&definition)).flatten(),
+            definition,
+        });
+    }
+    Ok(())
+}
+
+/// Views, policies, generated columns, extended statistics, publications, functions with a
+/// parsed body, and triggers whose function names a column in its text.
+const DEPENDENTS: &str = "
+    SELECT d.refobjid::int8,
+           CASE WHEN d.classid = 'pg_rewrite'::regclass
+                THEN (SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END
+                             || r.ev_class::regclass::text
+                        FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class WHERE r.oid = d.objid)
+                ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END AS what,
+           CASE WHEN d.refobjsubid > 0 THEN a.attname::text END
+      FROM pg_depend d
+      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p')
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+     WHERE d.refclassid = 'pg_class'::regclass
+       AND (d.classid = 'pg_rewrite'::regclass
+            AND NOT EXISTS (SELECT FROM pg_rewrite r WHERE r.oid = d.objid AND r.ev_class = c.oid)
+            AND (d.refobjsubid > 0 OR NOT EXISTS (SELECT FROM pg_depend e
+                 WHERE e.classid = d.classid AND e.objid = d.objid AND e.refobjid = d.refobjid
+                   AND e.refclassid = d.refclassid AND e.refobjsubid > 0))
+         OR d.refobjsubid > 0 AND d.classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass,
+              'pg_statistic_ext'::regclass, 'pg_publication_rel'::regclass, 'pg_proc'::regclass)
+         OR d.refobjsubid > 0 AND d.classid = 'pg_attrdef'::regclass AND EXISTS (
+              SELECT FROM pg_attrdef f WHERE f.oid = d.objid AND f.adnum <> d.refobjsubid))
+       AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger g
+              WHERE g.oid = d.objid AND (g.tgisinternal OR g.tgname LIKE 'zzz\\_zdmig\\_%')))
+       AND OURS
+    UNION
+    SELECT c.oid::int8, 'trigger ' || quote_ident(g.tgname) || ' (its function names the column)',
+           a.attname::text
+      FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_proc p ON p.oid = g.tgfoid
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE NOT g.tgisinternal AND g.tgname NOT LIKE 'zzz\\_zdmig\\_%'
+       AND p.prosrc ~* ('\\m' || regexp_replace(a.attname, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M')
+       AND OURS
+     ORDER BY 1, 2, 3";
+
+async fn read_dependents(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    for row in rows(conn, DEPENDENTS.replace("OURS", OURS)).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        let what: String = get(&row, 1)?;
+        let column = get::<Option<String>>(&row, 2)?.map(Ident::new);
+        match table.dependents.iter_mut().find(|one| one.what == what) {
+            Some(known) => known.columns.extend(column),
+            None => {
+                let columns: BTreeSet<_> = column.into_iter().collect();
+                table.dependents.push(Dependent { what, columns });
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read_retired(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    if !super::session::exists(conn, "zdmig.retired").await? {
+        return Ok(());
+    }
+    let sql = "SELECT to_regclass(relation)::oid::int8, column_name FROM zdmig.retired
+               WHERE to_regclass(relation) IS NOT NULL";
+    for row in rows(conn, sql.to_owned()).await? {
+        if let Some(table) = tables.get_mut(&get(&row, 0)?) {
+            table.retired.push(ident(&row, 1)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,583 @@
+use super::{locks, quote, rewrite, sync};
+use crate::catalog::Catalog;
+use crate::dialect::Unsupported;
+use crate::plan::{
+    Action, AddColumn, Assignment, Carried, Check, DropColumn, Expect, Expr, FillRows, IndexBuild,
+    Lock, Lowered, NotNullCheck, Pending, Retire, RetireWay, Sync, TakenOver, Transaction, Undo,
+    Verbatim, Verify, VerifyRule,
+};
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
+
+/// Puts an action into words.
+pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    match action {
+        Action::Verbatim(one) => verbatim(one),
+        Action::AddColumn(one) => Ok(add_column(one)),
+        Action::DropNotNull(column) => Ok(drop_not_null(column)),
+        Action::InstallSync(one) => Ok(install_sync(one, catalog)),
+        Action::RemoveSync(one) => Ok(remove_sync(one, catalog)),
+        Action::Backfill(fill) => Ok(backfill(fill)),
+        Action::Verify(verify) => Ok(self::verify(verify)),
+        Action::BuildIndex(index) => build_index(index),
+        Action::DropIndex(index) => drop_index(index),
+        Action::AddNotNullCheck(check) => Ok(add_not_null_check(check)),
+        Action::ValidateNotNull(check) => Ok(validate(&check.column.table, &check.check, &[])),
+        Action::SetNotNull(check) => Ok(set_not_null(check)),
+        Action::AttachConstraint(one) => Ok(attach(one)),
+        Action::ValidateConstraint(one) => Ok(validate(&one.table, &one.name, &one.references)),
+        Action::Retire(retire) => Ok(self::retire(retire, catalog)),
+        Action::DropColumn(drop) => Ok(drop_column(drop)),
+    }
+}
+
+/// A step that commits together with its journal entry.
+fn step(sql: Vec<String>, locks: Vec<Lock>, landed: Check, undo: Undo) -> Lowered {
+    Lowered {
+        sql: sql.into_iter().map(Sql::new).collect(),
+        transaction: Transaction::WithJournal,
+        locks,
+        landed,
+        undo,
+        clear: Vec::new(),
+        note: None,
+    }
+}
+
+fn asks(sql: String, expect: Expect) -> Check {
+    Check { sql: Sql::new(sql), expect }
+}
+
+fn run(sql: String) -> Undo {
+    Undo::Run(vec![Sql::new(sql)])
+}
+
+fn alter(table: &TableName) -> String {
+    format!("ALTER TABLE {}", quote::table(table))
+}
+
+/// `to_regclass` of a table: NULL instead of an error when it is not there.
+fn regclass(table: &TableName) -> String {
+    format!("to_regclass({})", quote::literal(&quote::table(table)))
+}
+
+fn column_is(column: &ColumnRef, condition: &str, expect: Expect) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM pg_attribute WHERE attrelid = {} AND attname = {} AND NOT attisdropped{condition}",
+            regclass(&column.table),
+            quote::literal(column.column.as_str())
+        ),
+        expect,
+    )
+}
+
+fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM pg_constraint WHERE conrelid = {} AND conname = {}{condition}",
+            regclass(table),
+            quote::literal(name.as_str())
+        ),
+        Expect::Rows,
+    )
+}
+
+fn verbatim(one: &Verbatim) -> Result<Lowered, Unsupported> {
+    let words = one.sql.as_str().to_uppercase();
+    if words.split_whitespace().any(|word| word == "CONCURRENTLY" || word == "VACUUM") {
+        return Err(Unsupported {
+            what: "a statement that cannot run in a transaction stands in a section, where it \
+                   could not be resumed after a crash"
+                .into(),
+            remedy: "take it out of the section: CREATE and DROP INDEX are run CONCURRENTLY \
+                     by themselves"
+                .into(),
+        });
+    }
+    let (landed, undo) = match &one.creates {
+        Some(table) => (
+            asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(table)), Expect::Rows),
+            run(format!("DROP TABLE IF EXISTS {}", quote::table(table))),
+        ),
+        None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
+        None => (asks(String::new(), Expect::Journal), Undo::Impossible),
+    };
+    let locks = one.references.iter().map(locks::share_row).collect();
+    Ok(step(vec![one.sql.to_string()], locks, landed, undo))
+}
+
+fn add_column(add: &AddColumn) -> Lowered {
+    let table = &add.table;
+    let name = quote::ident(&add.column.name);
+    let mut clause = format!("{name} {}", add.column.type_name);
+    if let Some(collation) = &add.column.collation {
+        clause.push_str(&format!(" COLLATE {collation}"));
+    }
+    let default = add.column.default.as_ref().map(|default| default.sql.as_str());
+    if let Some(default) = default.filter(|_| add.default_for_existing) {
+        clause.push_str(&format!(" DEFAULT {default}"));
+    }
+    if !add.column.nullable {
+        clause.push_str(" NOT NULL");
+    }
+    let mut sql = vec![format!("{} ADD COLUMN {clause}", alter(table))];
+    if let Some(default) = default.filter(|_| !add.default_for_existing) {
+        sql.push(format!("{} ALTER COLUMN {name} SET DEFAULT {default}", alter(table)));
+    }
+    if let Some(comment) = &add.column.comment {
+        let comment = quote::literal(comment);
+        sql.push(format!("COMMENT ON COLUMN {}.{name} IS {comment}", quote::table(table)));
+    }
+    for grant in add.grants() {
+        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".into(), quote::ident);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        sql.push(format!(
+            "GRANT {} ({name}) ON {} TO {role}{option}",
+            grant.privilege,
+            quote::table(table)
+        ));
+    }
+    let column = ColumnRef::new(table, &add.column.name);
+    step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&column, "", Expect::Rows),
+        run(format!("{} DROP COLUMN IF EXISTS {name}", alter(table))),
+    )
+}
+
+fn drop_not_null(column: &ColumnRef) -> Lowered {
+    let of = format!("{} ALTER COLUMN {}", alter(&column.table), quote::ident(&column.column));
+    let mut lowered = step(
+        vec![format!("{of} DROP NOT NULL")],
+        vec![locks::exclusive(&column.table)],
+        column_is(column, " AND NOT attnotnull", Expect::Rows),
+        run(format!("{of} SET NOT NULL")),
+    );
+    lowered.note = Some("its undo reads the table under ACCESS EXCLUSIVE, and fails once new code has left the column out".into());
+    lowered
+}
+
+fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
+    let mut sql = vec![sync::create_function(one, None, catalog)];
+    let mut undo = sync::remove(one);
+    let mut lock = locks::share_row(&one.table);
+    if let Some((column, default)) = sync::computed_default(one) {
+        let of = format!("{} ALTER COLUMN {}", alter(&one.table), quote::ident(&column.name));
+        sql.push(Sql::new(format!("{of} DROP DEFAULT")));
+        undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));
+        lock = locks::exclusive(&one.table);
+    }
+    sql.push(sync::create_trigger(one));
+    let landed = asks(
+        format!(
+            "SELECT 1 FROM pg_trigger WHERE tgrelid = {} AND tgname = {} AND tgenabled <> 'D'",
+            regclass(&one.table),
+            quote::literal(sync::trigger(one).as_str())
+        ),
+        Expect::Rows,
+    );
+    Lowered {
+        sql,
+        transaction: Transaction::WithJournal,
+        locks: vec![lock],
+        landed,
+        undo: Undo::Run(undo),
+        clear: Vec::new(),
+        note: None,
+    }
+}
+
+fn remove_sync(one: &Sync, catalog: &Catalog) -> Lowered {
+    let installed = install_sync(one, catalog);
+    Lowered {
+        sql: sync::remove(one),
+        locks: vec![locks::exclusive(&one.table)],
+        landed: Check { expect: Expect::NoRows, ..installed.landed.clone() },
+        undo: Undo::Run(installed.sql.clone()),
+        ..installed
+    }
+}
+
+/// The expression of a fill, over the table itself.
+fn expression(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(name) => quote::ident(name),
+        Expr::Verbatim(sql) => format!("({sql})"),
+    }
+}
+
+fn differs(one: &Assignment) -> String {
+    let (a, b) = (quote::ident(&one.column), expression(&one.value));
+    let [a, b] = sync::compared([&a, &b], &one.type_name, one.collation.as_deref());
+    format!("{a} IS DISTINCT FROM {b}")
+}
+
+fn pending(fill: &FillRows) -> Option<String> {
+    let one = |one: &Assignment| match &fill.pending {
+        Pending::Differs => Some(differs(one)),
+        Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
+        Pending::Where(_) => None,
+    };
+    let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
+    if parts.len() > 1 {
+        parts = vec![format!("({})", parts.join(" OR "))];
+    }
+    if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
+        parts.push(format!("({sql})"));
+    }
+    (!parts.is_empty()).then(|| parts.join(" AND "))
+}
+
+/// The key as a row value, and its parameters with their types from `$first` on.
+fn key(fill: &FillRows, first: usize) -> (String, String) {
+    let names: Vec<_> = fill.key.iter().map(|(name, _)| quote::ident(name)).collect();
+    let values: Vec<_> = fill
+        .key
+        .iter()
+        .enumerate()
+        .map(|(at, (_, type_name))| format!("${}::text::{type_name}", first + at))
+        .collect();
+    match names.as_slice() {
+        [one] => (one.clone(), values.concat()),
+        _ => (format!("({})", names.join(", ")), format!("({})", values.join(", "))),
+    }
+}
+
+/// The query that finds where a chunk ends: the key of the n-th row after the last one.
+/// Parameters: the last key, where there is one, then n - 1.
+pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
+    let shown: Vec<_> =
+        fill.key.iter().map(|(name, _)| format!("{}::text", quote::ident(name))).collect();
+    let order: Vec<_> = fill.key.iter().map(|(name, _)| quote::ident(name)).collect();
+    let (names, values) = key(fill, 1);
+    let after = if first_chunk { String::new() } else { format!(" WHERE {names} > {values}") };
+    let n = if first_chunk { 1 } else { fill.key.len() + 1 };
+    format!(
+        "SELECT {} FROM {}{after} ORDER BY {} OFFSET ${n} LIMIT 1",
+        shown.join(", "),
+        quote::table(&fill.table),
+        order.join(", ")
+    )
+}
+
+/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
+/// there is one, then the last key of this one, where it is not the last chunk.
+pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let set: Vec<_> = fill
+        .set
+        .iter()
+        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
+        .collect();
+    let mut conditions = Vec::new();
+    if !first_chunk {
+        let (names, values) = key(fill, 1);
+        conditions.push(format!("{names} > {values}"));
+    }
+    if !last_chunk {
+        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
+        conditions.push(format!("{names} <= {values}"));
+    }
+    conditions.extend(pending(fill));
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    format!("UPDATE {} SET {}{condition}", quote::table(&fill.table), set.join(", "))
+}
+
+fn backfill(fill: &FillRows) -> Lowered {
+    let mut lowered = step(
+        vec![chunk_update(fill, false, false)],
+        vec![locks::row_exclusive(&fill.table)],
+        asks(String::new(), Expect::Journal),
+        Undo::Nothing,
+    );
+    lowered.transaction = Transaction::PerChunk;
+    lowered.note = Some(
+        "in chunks along the key; each commits with its watermark, and goes on where it was \
+         after a kill"
+            .into(),
+    );
+    lowered
+}
+
+fn verify(one: &Verify) -> Lowered {
+    let wrong = match &one.rule {
+        VerifyRule::Equal(one) => differs(one),
+        VerifyRule::Filled(one, condition) => {
+            let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
+            let value = expression(&one.value);
+            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
+        }
+        VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
+        VerifyRule::Distinct(_) => String::new(),
+    };
+    let table = quote::table(&one.table);
+    let sql = match &one.rule {
+        VerifyRule::Distinct(columns) => {
+            let names: Vec<_> = columns.iter().map(quote::ident).collect();
+            let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+            format!(
+                "SELECT count(*)::text || ' values occur more than once' FROM (SELECT 1 FROM \
+                 {table} WHERE {} GROUP BY {} HAVING count(*) > 1) AS d HAVING count(*) > 0",
+                given.join(" AND "),
+                names.join(", ")
+            )
+        }
+        _ => format!(
+            "SELECT count(*)::text || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END \
+             FROM {table} WHERE {wrong} HAVING count(*) > 0"
+        ),
+    };
+    step(
+        Vec::new(),
+        vec![locks::access_share(&one.table)],
+        asks(sql, Expect::NoRows),
+        Undo::Nothing,
+    )
+}
+
+fn index_name(index: &IndexBuild) -> String {
+    quote::beside(&index.table, &index.name)
+}
+
+fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
+    if let Some(at) = index.insert_at {
+        let (head, tail) = index.definition.as_str().split_at(at as usize);
+        return Ok(format!("{head} CONCURRENTLY{tail}"));
+    }
+    if !index.definition.as_str().starts_with("CREATE") {
+        return Ok(index.definition.to_string());
+    }
+    let renamed = index.renamed.as_ref().map(|(from, to)| (from, to));
+    rewrite::index(index.definition.as_str(), &index.name, renamed).ok_or_else(|| Unsupported {
+        what: format!("the definition of index `{}` cannot be carried over", index.name),
+        remedy: "drop the index first and create it again after the change".into(),
+    })
+}
+
+fn build_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
+    let definition = if index.renamed.is_none() && index.insert_at.is_none() {
+        index.definition.to_string()
+    } else {
+        index_definition(index)?
+    };
+    let name = index_name(index);
+    let drop = Sql::new(format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"));
+    let landed = asks(
+        format!(
+            "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid",
+            quote::literal(&name)
+        ),
+        Expect::Rows,
+    );
+    let mut lowered = step(
+        vec![definition],
+        vec![locks::share_update(&index.table)],
+        landed,
+        Undo::Run(vec![drop.clone()]),
+    );
+    lowered.transaction = Transaction::Forbidden;
+    lowered.clear = vec![drop];
+    lowered.note = Some("waits for transactions that are open when it begins".into());
+    Ok(lowered)
+}
+
+fn drop_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
+    let name = index_name(index);
+    let again = index_definition(index)?;
+    let mut lowered = step(
+        vec![format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")],
+        vec![locks::share_update(&index.table)],
+        asks(
+            format!("SELECT 1 WHERE to_regclass({}) IS NULL", quote::literal(&name)),
+            Expect::Rows,
+        ),
+        run(again),
+    );
+    lowered.transaction = Transaction::Forbidden;
+    Ok(lowered)
+}
+
+fn add_not_null_check(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let (column, name) = (quote::ident(&check.column.column), quote::ident(&check.check));
+    step(
+        vec![format!(
+            "{} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID",
+            alter(table)
+        )],
+        vec![locks::exclusive(table)],
+        constraint_is(table, &check.check, ""),
+        run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(table))),
+    )
+}
+
+fn validate(table: &TableName, name: &Ident, references: &[TableName]) -> Lowered {
+    let mut locks = vec![locks::share_update(table)];
+    locks.extend(references.iter().map(locks::row_share));
+    step(
+        vec![format!("{} VALIDATE CONSTRAINT {}", alter(table), quote::ident(name))],
+        locks,
+        constraint_is(table, name, " AND convalidated"),
+        Undo::Nothing,
+    )
+}
+
+fn set_not_null(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let column = quote::ident(&check.column.column);
+    let mut sql = vec![
+        format!("{} ALTER COLUMN {column} SET NOT NULL", alter(table)),
+        format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(&check.check)),
+    ];
+    if let Some(one) = &check.sync {
+        sql.extend(sync::remove(one).iter().map(ToString::to_string));
+    }
+    let mut lowered = step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&check.column, " AND attnotnull", Expect::Rows),
+        run(format!("{} ALTER COLUMN {column} DROP NOT NULL", alter(table))),
+    );
+    lowered.note = Some("no scan: the valid check proves it".into());
+    lowered
+}
+
+fn attach(one: &Carried) -> Lowered {
+    let (from, to) = &one.renamed;
+    let clause = rewrite::constraint(&one.definition, from, to);
+    let clause = clause.trim_end_matches(" NOT VALID");
+    let name = quote::ident(&one.name);
+    let mut locks: Vec<_> = if one.references.is_empty() {
+        vec![locks::exclusive(&one.table)]
+    } else {
+        vec![locks::share_row(&one.table)]
+    };
+    locks.extend(one.references.iter().map(locks::share_row));
+    step(
+        vec![format!("{} ADD CONSTRAINT {name} {clause} NOT VALID", alter(&one.table))],
+        locks,
+        constraint_is(&one.table, &one.name, ""),
+        run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table))),
+    )
+}
+
+fn retired_name(column: &ColumnRef, way: &RetireWay) -> Ident {
+    match way {
+        RetireWay::Privileges => column.column.clone(),
+        RetireWay::Rename(name) => name.clone(),
+    }
+}
+
+fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
+    let table = &one.column.table;
+    let arguments = format!(
+        "({}, {})",
+        quote::literal(&quote::table(table)),
+        quote::literal(one.column.column.as_str())
+    );
+    match &one.way {
+        RetireWay::Privileges => {
+            let mut lowered = step(
+                vec![format!("SELECT zdmig.retire_column{arguments}")],
+                Vec::new(),
+                asks(
+                    format!(
+                        "SELECT 1 FROM zdmig.retired WHERE relation = {} AND column_name = {}",
+                        quote::literal(&quote::table(table)),
+                        quote::literal(one.column.column.as_str())
+                    ),
+                    Expect::Rows,
+                ),
+                run(format!("SELECT zdmig.restore_column{arguments}")),
+            );
+            lowered.note = Some(
+                "revokes every privilege on the column and keeps all others; takes no lock on \
+                 the table; the triggers keep the column current"
+                    .into(),
+            );
+            lowered
+        }
+        RetireWay::Rename(tombstone) => {
+            let (old, new) = (quote::ident(&one.column.column), quote::ident(tombstone));
+            let mut sql = vec![format!("{} RENAME COLUMN {old} TO {new}", alter(table))];
+            let mut undo = vec![Sql::new(format!("{} RENAME COLUMN {new} TO {old}", alter(table)))];
+            if let Some(one) = &one.sync {
+                let function = sync::create_function(one, Some(tombstone), catalog);
+                sql.push(function.to_string());
+                undo.push(sync::create_function(one, None, catalog));
+            }
+            let mut lowered = step(
+                sql,
+                vec![locks::exclusive(table)],
+                column_is(&ColumnRef::new(table, tombstone), "", Expect::Rows),
+                Undo::Run(undo),
+            );
+            lowered.note = Some(
+                "by a rename, because every role that logs in is a superuser and no privilege \
+                 would stop it"
+                    .into(),
+            );
+            lowered
+        }
+    }
+}
+
+fn drop_column(drop: &DropColumn) -> Lowered {
+    let table = &drop.column.table;
+    let gone = retired_name(&drop.column, &drop.way);
+    let mut sql = vec![format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quote::table(table))];
+    if let Some(one) = &drop.sync {
+        sql.push(sync::remove(one)[0].to_string());
+    }
+    if drop.way == RetireWay::Privileges {
+        sql.push(format!(
+            "SELECT zdmig.restore_column({}, {})",
+            quote::literal(&quote::table(table)),
+            quote::literal(drop.column.column.as_str())
+        ));
+    }
+    sql.push(format!("{} DROP COLUMN {}", alter(table), quote::ident(&gone)));
+    for one in &drop.renames {
+        sql.push(match one {
+            TakenOver::Index { from, to, .. } => {
+                format!("ALTER INDEX {} RENAME TO {}", quote::beside(table, from), quote::ident(to))
+            }
+            TakenOver::UniqueConstraint { from, to } => format!(
+                "{} ADD CONSTRAINT {} UNIQUE USING INDEX {}",
+                alter(table),
+                quote::ident(to),
+                quote::ident(from)
+            ),
+            TakenOver::Constraint { from, to } => format!(
+                "{} RENAME CONSTRAINT {} TO {}",
+                alter(table),
+                quote::ident(from),
+                quote::ident(to)
+            ),
+            TakenOver::Default { column, default } => format!(
+                "{} ALTER COLUMN {} SET DEFAULT {}",
+                alter(table),
+                quote::ident(column),
+                default.sql
+            ),
+        });
+    }
+    if let Some(one) = &drop.sync {
+        sql.push(sync::remove(one)[1].to_string());
+    }
+    let mut lowered = step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows),
+        Undo::Impossible,
+    );
+    if !drop.loses.is_empty() {
+        let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
+        lowered.note = Some(format!("takes these with it: {}", names.join(", ")));
+    }
+    lowered
+}

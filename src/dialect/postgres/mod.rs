@@ -1,0 +1,87 @@
+//! PostgreSQL 12 and later. Lock modes and costs are those measured on 15; where a version
+//! differs, [`capabilities`](crate::dialect::Capabilities) says so.
+
+mod bookkeeping;
+mod catalog;
+mod interpret;
+mod locks;
+mod lower;
+mod observer;
+mod quote;
+mod rewrite;
+mod scratch;
+mod session;
+mod split;
+mod sync;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::{
+    Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
+    SyntaxError, Unsupported,
+};
+use crate::catalog::{Catalog, Server};
+use crate::change::ChangeKind;
+use crate::plan::{Action, Lowered};
+use crate::sql::Span;
+
+/// The dialect.
+pub(super) struct Postgres;
+
+#[async_trait]
+impl Dialect for Postgres {
+    fn product(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError> {
+        split::split(source)
+    }
+
+    fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
+        interpret::interpret(source, statement)
+    }
+
+    fn capabilities(&self, _server: &Server) -> Capabilities {
+        Capabilities {
+            row_rewriting_triggers: true,
+            online_index: true,
+            add_constraint: true,
+            alter_column: true,
+            drop_keyed_column: true,
+            drop_rewrites: false,
+            privileges: true,
+            cached_plans: true,
+            single_writer: false,
+        }
+    }
+
+    fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+        lower::lower(action, catalog)
+    }
+
+    async fn connect(
+        &self,
+        url: &DatabaseUrl,
+        options: &Options,
+    ) -> Result<Box<dyn Session>, SessionError> {
+        Ok(Box::new(session::PostgresSession::open(url, options).await?))
+    }
+
+    async fn scratch(
+        &self,
+        url: Option<&DatabaseUrl>,
+        _folder: &Path,
+    ) -> Result<Scratch, SessionError> {
+        scratch::make(url).await
+    }
+
+    async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {
+        Ok(Attached {
+            observer: Box::new(observer::PostgresObserver::open(url, name).await?),
+            client: Box::new(observer::PostgresClient::open(url, name).await?),
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Putting another column into a definition that the server printed.
+
+use squawk_syntax::ast::{self, AstNode};
+use squawk_syntax::{SourceFile, SyntaxKind};
+
+use super::quote;
+use crate::sql::{Ident, TableName};
+
+/// An index's definition for another column and under another name, built beside writers.
+/// `None` when the definition is not what we expect the server to print.
+pub(super) fn index(
+    definition: &str,
+    name: &Ident,
+    renamed: Option<(&Ident, &Ident)>,
+) -> Option<String> {
+    let parsed = SourceFile::parse(definition);
+    if !parsed.errors().is_empty() {
+        return None;
+    }
+    let ast::Stmt::CreateIndex(create) = parsed.tree().stmts().next()? else { return None };
+    let unique = if create.unique_token().is_some() { "UNIQUE " } else { "" };
+    let on: usize = create.on_token()?.text_range().start().into();
+    let after_table: usize = create.table_relation_name()?.syntax().text_range().end().into();
+    let body = &definition[after_table..];
+    let body = match renamed {
+        Some((from, to)) => column(body, from, to),
+        None => body.to_owned(),
+    };
+    let head = &definition[on..after_table];
+    Some(format!("CREATE {unique}INDEX CONCURRENTLY {} {head}{body}", quote::ident(name)))
+}
+
+/// A constraint's clause for another column. Of a foreign key only the columns of this
+/// side are changed.
+pub(super) fn constraint(definition: &str, from: &Ident, to: &Ident) -> String {
+    if definition.starts_with("FOREIGN KEY")
+        && let Some(at) = definition.find(" REFERENCES ")
+    {
+        let (ours, theirs) = definition.split_at(at);
+        return format!("{}{theirs}", column(ours, from, to));
+    }
+    column(definition, from, to)
+}
+
+/// Replaces a column's name in text that the server printed, where it stands as a column:
+/// not as a function, a type or part of a dotted name.
+fn column(text: &str, from: &Ident, to: &Ident) -> String {
+    let shown = quote::ident(to);
+    let bare = from.as_str();
+    let quoted = quote::ident(from);
+    let tokens: Vec<_> = SourceFile::parse(text)
+        .syntax_node()
+        .descendants_with_tokens()
+        .filter_map(|element| element.into_token())
+        .collect();
+    let solid = |at: &usize| {
+        let kind = tokens[*at].kind();
+        kind != SyntaxKind::WHITESPACE && kind != SyntaxKind::COMMENT
+    };
+    let mut out = String::with_capacity(text.len());
+    for (at, token) in tokens.iter().enumerate() {
+        let same = token.text() == bare || token.text() == quoted;
+        let before = (0..at).rev().find(solid).map(|i| tokens[i].text().to_owned());
+        let after = (at + 1..tokens.len()).find(solid).map(|i| tokens[i].text().to_owned());
+        let part = matches!(before.as_deref(), Some("." | ":" | "::"))
+            || matches!(after.as_deref(), Some("." | "("));
+        out.push_str(if same && !part { &shown } else { token.text() });
+    }
+    out
+}
+
+/// The tables that a foreign key's clause points to.
+pub(super) fn referenced(definition: &str) -> Option<TableName> {
+    let at = definition.find(" REFERENCES ")? + " REFERENCES ".len();
+    let rest = &definition[at..];
+    let sql = format!("SELECT 1 FROM {}", rest.split('(').next()?);
+    let parsed = SourceFile::parse(&sql);
+    let names: Vec<String> = parsed
+        .syntax_node()
+        .descendants_with_tokens()
+        .filter_map(|element| element.into_token())
+        .skip_while(|token| !token.text().eq_ignore_ascii_case("from"))
+        .skip(1)
+        .filter(|token| !token.kind().is_trivia() && token.text() != ".")
+        .map(|token| super::interpret::fold(token.text()))
+        .collect();
+    match names.as_slice() {
+        [name] => Some(TableName::new(None, name)),
+        [schema, name] => Some(TableName::new(Some(schema), name)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_copied_with_all_it_has() {
+        let (from, to) = (Ident::new("username"), Ident::new("E Mail"));
+        let copied = index(
+            "CREATE UNIQUE INDEX users_u ON public.users USING btree (lower(username) \
+             text_pattern_ops DESC, username) INCLUDE (bio) WHERE ((username)::text <> 'username'::text)",
+            &Ident::new("zdmig_x"),
+            Some((&from, &to)),
+        );
+        assert_eq!(
+            copied.as_deref(),
+            Some(
+                "CREATE UNIQUE INDEX CONCURRENTLY \"zdmig_x\" ON public.users USING btree \
+                 (lower(\"E Mail\") text_pattern_ops DESC, \"E Mail\") INCLUDE (bio) \
+                 WHERE ((\"E Mail\")::text <> 'username'::text)"
+            )
+        );
+    }
+
+    #[test]
+    fn functions_types_and_the_other_side_keep_their_names() {
+        let (from, to) = (Ident::new("name"), Ident::new("title"));
+        assert_eq!(
+            constraint("CHECK ((name(name) <> ''::name))", &from, &to),
+            "CHECK ((name(\"title\") <> ''::name))"
+        );
+        assert_eq!(
+            constraint("FOREIGN KEY (name) REFERENCES other(name) ON DELETE CASCADE", &from, &to),
+            "FOREIGN KEY (\"title\") REFERENCES other(name) ON DELETE CASCADE"
+        );
+        assert_eq!(
+            referenced("FOREIGN KEY (a) REFERENCES \"My S\".other(name)"),
+            Some(TableName::new(Some("My S"), "other"))
+        );
+    }
+}

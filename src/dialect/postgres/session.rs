@@ -1,0 +1,471 @@
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+
+use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
+use super::catalog::{self, get};
+use super::lower::{chunk_end, chunk_update};
+use crate::catalog::Catalog;
+use crate::dialect::{
+    Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Options, Session, SessionError, Work,
+};
+use crate::journal::{Entry, EntryKind, Journal, Watermark};
+use crate::plan::{Check, Expect, Fingerprint, StepId};
+use crate::sql::Sql;
+
+/// How long a statement runs before we look who is in its way.
+const WATCH_AFTER: Duration = Duration::from_millis(60);
+/// An autovacuum worker yields only after the waiter's `deadlock_timeout`, 1 s by default.
+const AUTOVACUUM_YIELDS: Duration = Duration::from_millis(1_600);
+
+/// The door to one PostgreSQL database: one connection that works, one that holds the run
+/// lock, and one that watches while the first waits.
+pub(super) struct PostgresSession {
+    url: DatabaseUrl,
+    options: Options,
+    conn: PgConnection,
+    pid: i32,
+    watcher: Option<PgConnection>,
+    run_lock: Option<PgConnection>,
+    token: i64,
+    behind_autovacuum: bool,
+}
+
+impl PostgresSession {
+    pub(super) async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, SessionError> {
+        let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
+        // Until the run lock is ours nothing of ours writes; roles may have other defaults.
+        let row = sqlx::query(
+            "SELECT pg_backend_pid(), set_config('default_transaction_read_only', 'on', false),
+                    set_config('statement_timeout', '0', false),
+                    set_config('lock_timeout', '0', false),
+                    CASE WHEN current_setting('server_version_num')::int >= 140000
+                         THEN set_config('client_connection_check_interval', '500ms', false) END",
+        )
+        .fetch_one(&mut conn)
+        .await
+        .map_err(wrap)?;
+        let pid = get(&row, 0)?;
+        Ok(Self {
+            url: url.clone(),
+            options: options.clone(),
+            conn,
+            pid,
+            watcher: None,
+            run_lock: None,
+            token: 0,
+            behind_autovacuum: false,
+        })
+    }
+
+    /// Runs statements and looks meanwhile who is in the way.
+    async fn watched(&mut self, sql: &Sql, waits: Duration) -> Result<(), SessionError> {
+        let mut seen = Vec::new();
+        let outcome = {
+            let text = AssertSqlSafe(sql.as_str().to_owned());
+            let mut run = pin!(sqlx::raw_sql(text).execute(&mut self.conn));
+            loop {
+                tokio::select! {
+                    outcome = &mut run => break outcome,
+                    () = tokio::time::sleep(WATCH_AFTER) => {
+                        if self.watcher.is_none() {
+                            let limit = self.options.connect_timeout;
+                            self.watcher = connect(&self.url, "zdmig watch", limit).await.ok();
+                        }
+                        if let Some(watcher) = &mut self.watcher
+                            && let Ok(now) = blockers(watcher, self.pid).await
+                            && !now.is_empty()
+                        {
+                            seen = now;
+                        }
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match wrap(error) {
+                SessionError::LockTimeout { .. } => {
+                    self.behind_autovacuum =
+                        !seen.is_empty() && seen.iter().all(|one| one.state == "autovacuum worker");
+                    SessionError::LockTimeout { waited: waits, blockers: seen }
+                }
+                SessionError::Failed { message, code, .. } => {
+                    SessionError::Failed { message, code, statement: Some(sql.to_string()) }
+                }
+                other => other,
+            }),
+        }
+    }
+
+    /// Opens a transaction under a lock timeout and makes sure that we still are the one.
+    async fn begin(&mut self, lock_timeout: Duration, fill: bool) -> Result<(), SessionError> {
+        let fill = if fill { "; SET LOCAL zdmig.backfill = 'on'" } else { "" };
+        let sql = format!(
+            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
+             '10s'{fill}; SELECT 1 FROM zdmig.lease WHERE token = {} FOR SHARE",
+            lock_timeout.as_millis(),
+            self.token
+        );
+        let held = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(&mut self.conn).await;
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                self.rollback().await;
+                return Err(wrap(error));
+            }
+        };
+        if held.is_none() {
+            self.rollback().await;
+            return Err(SessionError::Fenced);
+        }
+        Ok(())
+    }
+
+    async fn rollback(&mut self) {
+        // A connection that cannot roll back is lost, and the next call says so.
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
+    }
+
+    async fn commit_all(&mut self) -> Result<(), SessionError> {
+        sqlx::query("COMMIT").execute(&mut self.conn).await.map_err(wrap)?;
+        Ok(())
+    }
+
+    async fn work(&mut self, work: &Work<'_>, waits: Duration) -> Result<(), SessionError> {
+        for sql in work.sql {
+            self.watched(sql, waits).await?;
+        }
+        let kind = &work.entry.kind;
+        let detail = serde_json::to_string(kind).map_err(unreadable)?;
+        sqlx::query(
+            "INSERT INTO zdmig.journal (step, plan, kind, detail, written_by)
+             VALUES ($1, $2, $3, $4::text::jsonb, $5)",
+        )
+        .bind(work.entry.step.as_str())
+        .bind(work.entry.plan.as_str())
+        .bind(kind.word())
+        .bind(detail)
+        .bind(&work.entry.by)
+        .execute(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        if *kind == EntryKind::Undone {
+            sqlx::query("DELETE FROM zdmig.watermark WHERE step = $1")
+                .bind(work.entry.step.as_str())
+                .execute(&mut self.conn)
+                .await
+                .map_err(wrap)?;
+        }
+        Ok(())
+    }
+
+    async fn fill(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
+        let first = order.after.is_empty();
+        let end = chunk_end(order.fill, first);
+        let mut query = sqlx::query(AssertSqlSafe(end));
+        for value in order.after {
+            query = query.bind(value);
+        }
+        let end = query
+            .bind(i64::from(order.rows_max) - 1)
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let mut upto = Vec::new();
+        for at in 0..end.as_ref().map_or(0, |_| order.fill.key.len()) {
+            upto.extend(end.as_ref().map(|row| get::<String>(row, at)).transpose()?);
+        }
+        let complete = end.is_none();
+        let update = chunk_update(order.fill, first, complete);
+        let mut query = sqlx::query(AssertSqlSafe(update));
+        for value in order.after.iter().chain(&upto) {
+            query = query.bind(value);
+        }
+        let begun = Instant::now();
+        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        let took = begun.elapsed();
+        if complete {
+            upto = order.after.to_vec();
+        }
+        let total = i64::try_from(order.rows_before + rows).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO zdmig.watermark AS w (step, upto, rows, complete)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (step) DO UPDATE SET upto = excluded.upto, rows = excluded.rows,
+                 complete = excluded.complete, at = clock_timestamp()",
+        )
+        .bind(order.step.as_str())
+        .bind(&upto)
+        .bind(total)
+        .bind(complete)
+        .execute(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        Ok(ChunkDone { upto, rows, took, complete })
+    }
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn catalog(&mut self) -> Result<Catalog, SessionError> {
+        catalog::read(&mut self.conn).await
+    }
+
+    async fn journal(&mut self) -> Result<Journal, SessionError> {
+        read_journal(&mut self.conn).await
+    }
+
+    async fn check(&mut self, check: &Check) -> Result<Answer, SessionError> {
+        if check.expect == Expect::Journal {
+            return Ok(Answer { yes: false, detail: None });
+        }
+        let row = sqlx::query(AssertSqlSafe(check.sql.as_str().to_owned()))
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let yes = row.is_some() == (check.expect == Expect::Rows);
+        Ok(Answer { yes, detail: row.and_then(|row| row.try_get(0).ok()) })
+    }
+
+    async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError> {
+        make_bookkeeping(&mut self.conn).await?;
+        let mut lock = connect(&self.url, "zdmig lock", self.options.connect_timeout).await?;
+        let row = sqlx::query("SELECT pg_try_advisory_lock($1)")
+            .bind(RUN_LOCK)
+            .fetch_one(&mut lock)
+            .await
+            .map_err(wrap)?;
+        if !get::<bool>(&row, 0)? {
+            let row =
+                sqlx::query("SELECT owner || ', since ' || since::timestamptz(0) FROM zdmig.lease")
+                    .fetch_optional(&mut lock)
+                    .await
+                    .map_err(wrap)?;
+            let holder = row.and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+            return Err(SessionError::Busy { holder });
+        }
+        let row = sqlx::query(
+            "UPDATE zdmig.lease SET token = token + 1, owner = $1, since = clock_timestamp()
+             RETURNING token",
+        )
+        .bind(owner)
+        .fetch_one(&mut lock)
+        .await
+        .map_err(wrap)?;
+        self.token = get(&row, 0)?;
+        self.run_lock = Some(lock);
+        Ok(())
+    }
+
+    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
+        for one in sql {
+            self.watched(one, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError> {
+        let mut waits = self.options.lock_timeout;
+        if self.behind_autovacuum {
+            waits = waits.max(AUTOVACUUM_YIELDS);
+        }
+        self.begin(waits, false).await?;
+        match self.work(work, waits).await {
+            Ok(()) => {
+                self.commit_all().await?;
+                self.behind_autovacuum = false;
+                Ok(())
+            }
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
+        self.begin(self.options.lock_timeout, true).await?;
+        match self.fill(order).await {
+            Ok(done) => {
+                self.commit_all().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Connects, and turns every way in which that can fail into words without secrets.
+pub(super) async fn connect(
+    url: &DatabaseUrl,
+    name: &str,
+    limit: Duration,
+) -> Result<PgConnection, SessionError> {
+    let unreachable = |message: String| SessionError::Unreachable { url: url.to_string(), message };
+    let options = PgConnectOptions::from_str(url.with_secrets())
+        .map_err(|_| unreachable("the address cannot be read as a PostgreSQL URL".into()))?
+        .application_name(name)
+        .disable_statement_logging();
+    match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
+        Ok(Err(error)) => Err(unreachable(error.to_string())),
+        Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// Whether a table is there.
+pub(super) async fn exists(conn: &mut PgConnection, table: &str) -> Result<bool, SessionError> {
+    let row = sqlx::query("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(conn)
+        .await
+        .map_err(wrap)?;
+    get(&row, 0)
+}
+
+/// Makes our schema where it is missing, and refuses one that a newer zdmig made.
+pub(super) async fn make_bookkeeping(conn: &mut PgConnection) -> Result<(), SessionError> {
+    sqlx::query("SELECT set_config('default_transaction_read_only', 'off', false)")
+        .execute(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    if check_format(conn).await? {
+        return Ok(());
+    }
+    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({}); {CREATE} COMMIT;", RUN_LOCK + 1);
+    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *conn).await;
+    if made.is_err() {
+        let _ = sqlx::query("ROLLBACK").execute(&mut *conn).await;
+    }
+    match made.map_err(wrap) {
+        Ok(_) => Ok(()),
+        Err(SessionError::Denied { message }) => Err(SessionError::Denied {
+            message: format!(
+                "{message}; zdmig keeps its journal in the schema `zdmig`: let the role that \
+                 owns the tables run it, with CREATE on this database"
+            ),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether our schema is there and of a format that we know.
+async fn check_format(conn: &mut PgConnection) -> Result<bool, SessionError> {
+    if !exists(conn, "zdmig.format").await? {
+        return Ok(false);
+    }
+    let row = sqlx::query("SELECT version FROM zdmig.format")
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    let found: i32 = get(&row, 0)?;
+    if found > FORMAT {
+        return Err(SessionError::Bookkeeping {
+            message: format!("it has format {found}, and this zdmig knows up to {FORMAT}"),
+        });
+    }
+    Ok(found == FORMAT)
+}
+
+async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> {
+    if !exists(conn, "zdmig.journal").await? {
+        return Ok(Journal::default());
+    }
+    check_format(conn).await?;
+    let rows = sqlx::query(
+        "SELECT step, plan, detail::text, written_by, at FROM zdmig.journal ORDER BY seq",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(wrap)?;
+    let entry = |row: &PgRow| {
+        Ok::<_, SessionError>(Entry {
+            step: StepId::stored(get::<String>(row, 0)?),
+            plan: Fingerprint::stored(get::<String>(row, 1)?),
+            kind: serde_json::from_str(&get::<String>(row, 2)?).map_err(unreadable)?,
+            by: get(row, 3)?,
+            at: get(row, 4)?,
+        })
+    };
+    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+    let rows = sqlx::query("SELECT step, upto, rows, complete FROM zdmig.watermark")
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    let mut watermarks = BTreeMap::new();
+    for row in &rows {
+        let watermark = Watermark {
+            upto: get(row, 1)?,
+            rows: get::<i64>(row, 2)?.unsigned_abs(),
+            complete: get(row, 3)?,
+        };
+        watermarks.insert(StepId::stored(get::<String>(row, 0)?), watermark);
+    }
+    Ok(Journal::replay(entries, watermarks)?)
+}
+
+async fn blockers(watcher: &mut PgConnection, pid: i32) -> Result<Vec<Blocker>, SessionError> {
+    let rows = sqlx::query(
+        "SELECT b.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''),
+                CASE WHEN b.pid = 0 THEN 'a prepared transaction'
+                     WHEN a.backend_type = 'client backend' THEN coalesce(a.state, 'unknown')
+                     ELSE coalesce(a.backend_type, 'unknown') END,
+                coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0),
+                left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
+           FROM (SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid) b
+           LEFT JOIN pg_stat_activity a ON a.pid = b.pid
+          ORDER BY b.pid",
+    )
+    .bind(pid)
+    .fetch_all(watcher)
+    .await
+    .map_err(wrap)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Blocker {
+                pid: get(row, 0)?,
+                user: get(row, 1)?,
+                application: get(row, 2)?,
+                state: get(row, 3)?,
+                open_for: Duration::try_from_secs_f64(get(row, 4)?).unwrap_or_default(),
+                query: get(row, 5)?,
+            })
+        })
+        .collect()
+}
+
+fn unreadable(error: serde_json::Error) -> SessionError {
+    SessionError::Bookkeeping { message: error.to_string() }
+}
+
+/// Puts a driver's error into our words.
+pub(super) fn wrap(error: sqlx::Error) -> SessionError {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().map(|code| code.into_owned());
+            let message = error.message().to_owned();
+            match code.as_deref() {
+                // A deadlock ends like a lock that was not to be had: try again.
+                Some("55P03" | "40P01") => {
+                    SessionError::LockTimeout { waited: Duration::ZERO, blockers: Vec::new() }
+                }
+                Some("42501" | "25006") => SessionError::Denied { message },
+                Some("57P01" | "57P02" | "57P03" | "25P03") => SessionError::Lost { message },
+                _ => SessionError::Failed { message, code, statement: None },
+            }
+        }
+        sqlx::Error::Io(error) => SessionError::Lost { message: error.to_string() },
+        sqlx::Error::Protocol(message) => SessionError::Lost { message },
+        other => SessionError::Failed { message: other.to_string(), code: None, statement: None },
+    }
+}

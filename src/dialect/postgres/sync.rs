@@ -1,0 +1,204 @@
+//! The triggers that keep columns of a row in step.
+//!
+//! Which way a value flows is decided by the column that the statement changed, and by
+//! nothing about the session. The rules, each with the failure it prevents:
+//!
+//! - `BEFORE … FOR EACH ROW` without `UPDATE OF`, so that a column which another trigger
+//!   changed is seen, and named to sort after all other triggers, for the same reason;
+//! - on insert a column counts as not given while it has its default: a default is applied
+//!   before the trigger, so a test for NULL alone would take it for a value of the old code;
+//! - a default that is not a literal is taken off the old column while both exist and
+//!   computed here, once per row, so that both columns get the same value;
+//! - the trigger is skipped while `zdmig.backfill` is on: the fill sets the column by an
+//!   expression over the row's newest version, and must not look like a write of new code.
+
+use super::quote;
+use crate::catalog::{Catalog, Column};
+use crate::plan::{Expr, Sync, SyncKind};
+use crate::sql::{Ident, Sql};
+
+/// The function's name.
+pub(super) fn function(sync: &Sync) -> String {
+    format!("zdmig.{}", quote::ident(&Ident::new(format!("sync_{}", sync.tag))))
+}
+
+/// The trigger's name.
+pub(super) fn trigger(sync: &Sync) -> Ident {
+    Ident::new(format!("zzz_zdmig_{}", sync.tag))
+}
+
+/// The default of the old column, where it must be computed by the trigger.
+pub(super) fn computed_default(sync: &Sync) -> Option<(&Column, &str)> {
+    match &sync.kind {
+        SyncKind::Replace { old, .. } => {
+            let default = old.default.as_ref().filter(|default| !default.constant)?;
+            Some((old, &default.sql))
+        }
+        SyncKind::FillNull { .. } => None,
+    }
+}
+
+/// CREATE OR REPLACE FUNCTION, with the old column under `old_name`.
+pub(super) fn create_function(sync: &Sync, old_name: Option<&Ident>, catalog: &Catalog) -> Sql {
+    let body = match &sync.kind {
+        SyncKind::Replace { old, new, forward, reverse } => {
+            replace_body(sync, (old, new), (forward, reverse.as_ref()), old_name)
+        }
+        SyncKind::FillNull { column, value } => {
+            let target = field("NEW", column);
+            format!(
+                "\nBEGIN\n  IF {target} IS NULL THEN\n    {target} := {};\n  END IF;\n  \
+                 RETURN NEW;\nEND\n",
+                value_of(value, sync)
+            )
+        }
+    };
+    let path: Vec<_> = catalog.search_path.iter().map(quote::ident).collect();
+    let path = if path.is_empty() { String::new() } else { format!(", {}", path.join(", ")) };
+    Sql::new(format!(
+        "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql\n\
+         SET search_path = pg_catalog{path}, pg_temp AS {}",
+        function(sync),
+        quote::dollar(&body)
+    ))
+}
+
+/// CREATE TRIGGER.
+pub(super) fn create_trigger(sync: &Sync) -> Sql {
+    Sql::new(format!(
+        "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\n\
+         WHEN (pg_catalog.current_setting('zdmig.backfill', true) IS DISTINCT FROM 'on')\n\
+         EXECUTE FUNCTION {}()",
+        quote::ident(&trigger(sync)),
+        quote::table(&sync.table),
+        function(sync)
+    ))
+}
+
+/// DROP TRIGGER and DROP FUNCTION.
+pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
+    vec![
+        Sql::new(format!(
+            "DROP TRIGGER IF EXISTS {} ON {}",
+            quote::ident(&trigger(sync)),
+            quote::table(&sync.table)
+        )),
+        Sql::new(format!("DROP FUNCTION IF EXISTS {}()", function(sync))),
+    ]
+}
+
+fn replace_body(
+    sync: &Sync,
+    (old, new): (&Column, &Column),
+    (forward, reverse): (&Expr, Option<&Expr>),
+    old_name: Option<&Ident>,
+) -> String {
+    let old_name = old_name.unwrap_or(&old.name);
+    let (old_field, new_field) = (field("NEW", old_name), field("NEW", &new.name));
+    let same_name = |expr: &Expr| match expr {
+        Expr::Column(name) if *name == old.name => Expr::Column(old_name.clone()),
+        other => other.clone(),
+    };
+    let set_new = format!("{new_field} := {}", value_of(&same_name(forward), sync));
+    let set_old = reverse.map(|expr| format!("{old_field} := {}", value_of(expr, sync)));
+    let computed = computed_default(sync)
+        .map(|(_, default)| {
+            format!(
+                "    IF {old_field} IS NULL AND {new_field} IS NULL THEN\n      \
+                 {old_field} := {default};\n    END IF;\n"
+            )
+        })
+        .unwrap_or_default();
+    let insert_reverse = set_old
+        .as_ref()
+        .map(|set| {
+            // An identity has one true value, so the new code's wins; of a mapping that
+            // loses something both are kept as they were given.
+            let when = match forward {
+                Expr::Column(_) => distinct(&new_field, &old_field, new),
+                Expr::Verbatim(_) => unset(&old_field, old),
+            };
+            format!("    ELSIF {when} THEN\n      {set};\n")
+        })
+        .unwrap_or_default();
+    let changed =
+        |name: &Ident, column: &Column| distinct(&field("NEW", name), &field("OLD", name), column);
+    let update = match &set_old {
+        Some(set_old) => format!(
+            "  ELSIF {} THEN\n    {set_old};\n  ELSIF {} THEN\n    {set_new};\n",
+            changed(&new.name, new),
+            changed(old_name, old)
+        ),
+        None => format!(
+            "  ELSIF {} AND NOT ({}) THEN\n    {set_new};\n",
+            changed(old_name, old),
+            changed(&new.name, new)
+        ),
+    };
+    format!(
+        "\nBEGIN\n  IF TG_OP = 'INSERT' THEN\n{computed}    IF {} THEN\n{}{insert_reverse}    \
+         END IF;\n{update}  END IF;\n  RETURN NEW;\nEND\n",
+        unset(&new_field, new),
+        format_args!("      {set_new};\n"),
+    )
+}
+
+/// Whether an insert left the column out: it has its literal default, or NULL.
+fn unset(field: &str, column: &Column) -> String {
+    match column.default.as_ref().filter(|default| default.constant) {
+        Some(default) => {
+            let [a, b] = exact([field, &format!("({})", default.sql)], column);
+            format!("{a} IS NOT DISTINCT FROM {b}")
+        }
+        None => format!("{field} IS NULL"),
+    }
+}
+
+fn distinct(a: &str, b: &str, column: &Column) -> String {
+    let [a, b] = exact([a, b], column);
+    format!("{a} IS DISTINCT FROM {b}")
+}
+
+fn exact(sides: [&str; 2], column: &Column) -> [String; 2] {
+    compared(sides, &column.type_name, column.collation.as_deref())
+}
+
+/// Two expressions so written that only the same value is equal. Some types have no
+/// equality operator, and for others (citext, numeric, collations that ignore case) equal
+/// values can be told apart, so that a change from one to the other would not be seen.
+pub(super) fn compared(sides: [&str; 2], type_name: &str, collation: Option<&str>) -> [String; 2] {
+    const EXACT: [&str; 12] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "boolean",
+        "uuid",
+        "date",
+        "bytea",
+        "text",
+        "oid",
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "time without time zone",
+    ];
+    let plain = EXACT.contains(&type_name) || type_name.starts_with("character varying");
+    if plain && collation.is_none() {
+        return sides.map(ToOwned::to_owned);
+    }
+    sides.map(|side| format!("({side})::text COLLATE \"C\""))
+}
+
+fn field(row: &str, name: &Ident) -> String {
+    format!("{row}.{}", quote::ident(name))
+}
+
+/// The expression over the row that the trigger holds. The author's words are run as they
+/// stand, over a one-row table that bears the table's name.
+fn value_of(expr: &Expr, sync: &Sync) -> String {
+    match expr {
+        Expr::Column(name) => field("NEW", name),
+        Expr::Verbatim(sql) => {
+            format!("(SELECT {sql} FROM (SELECT NEW.*) AS {})", quote::ident(&sync.table.name))
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::catalog::Catalog;
+use crate::journal::{Entry, IllegalEntry, Journal};
+use crate::plan::{Check, FillRows, StepId};
+use crate::sql::Sql;
+
+/// The only door to a live database's schema.
+#[async_trait]
+pub trait Session: Send {
+    /// What the database holds now. Reads only.
+    async fn catalog(&mut self) -> Result<Catalog, SessionError>;
+
+    /// What zdmig did here; empty where it never ran. Reads only.
+    async fn journal(&mut self) -> Result<Journal, SessionError>;
+
+    /// Asks a question. Reads only.
+    async fn check(&mut self, check: &Check) -> Result<Answer, SessionError>;
+
+    /// Tries once to become the only zdmig that changes this database, and makes our
+    /// bookkeeping where it is missing. Held until the session ends.
+    async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError>;
+
+    /// Runs statements one by one outside a transaction and without a lock timeout.
+    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError>;
+
+    /// Runs statements and writes the journal entry in one transaction, under a lock
+    /// timeout, and only while this session is the exclusive one.
+    async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError>;
+
+    /// Fills the next chunk of a table and moves the watermark, in one transaction.
+    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError>;
+}
+
+/// How a session behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long a statement of ours may wait for a lock, at most.
+    pub lock_timeout: Duration,
+    /// How long to wait for the server to answer a connection.
+    pub connect_timeout: Duration,
+}
+
+/// Statements and the entry that says they were run.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The statements; may be none.
+    pub sql: &'a [Sql],
+    /// The entry; the database gives it its time.
+    pub entry: &'a Entry,
+}
+
+/// The answer to a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it is what was expected.
+    pub yes: bool,
+    /// The first column of the first row, where one came.
+    pub detail: Option<String>,
+}
+
+/// Which chunk to fill.
+#[derive(Debug)]
+pub struct ChunkOrder<'a> {
+    /// The step it belongs to.
+    pub step: &'a StepId,
+    /// What is filled.
+    pub fill: &'a FillRows,
+    /// The last key that is done; empty at the beginning.
+    pub after: &'a [String],
+    /// How many rows to walk over.
+    pub rows_max: u32,
+    /// Rows changed by the chunks before.
+    pub rows_before: u64,
+}
+
+/// What a chunk did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkDone {
+    /// The last key that is done now.
+    pub upto: Vec<String>,
+    /// Rows it changed.
+    pub rows: u64,
+    /// How long its statement took. The commit is not counted: it costs the same whatever
+    /// the size, so a smaller chunk would not make it shorter.
+    pub took: Duration,
+    /// Whether it was the last one.
+    pub complete: bool,
+}
+
+/// A session that stands in the way of a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The server process.
+    pub pid: i32,
+    /// Its role.
+    pub user: String,
+    /// What it calls itself.
+    pub application: String,
+    /// `active`, `idle in transaction`, …
+    pub state: String,
+    /// How long its transaction has been open.
+    pub open_for: Duration,
+    /// The beginning of its last statement.
+    pub query: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "pid {} ({} as `{}`), {} for {:.1} s: {}",
+            self.pid,
+            if self.application.is_empty() { "unnamed" } else { &self.application },
+            self.user,
+            self.state,
+            self.open_for.as_secs_f64(),
+            self.query,
+        )
+    }
+}
+
+/// What can go wrong at the door.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The server cannot be reached, or does not let us in. The text holds no secret.
+    #[error("cannot reach the database at {url}: {message}")]
+    Unreachable {
+        /// The address without its password.
+        url: String,
+        /// What the system or the server said.
+        message: String,
+    },
+    /// The connection was lost.
+    #[error("the connection to the database was lost: {message}")]
+    Lost {
+        /// What the driver said.
+        message: String,
+    },
+    /// A lock was not to be had in time.
+    #[error("no lock within {} ms{}", waited.as_millis(), list(blockers))]
+    LockTimeout {
+        /// How long the statement waited.
+        waited: Duration,
+        /// Who was in the way.
+        blockers: Vec<Blocker>,
+    },
+    /// Another zdmig is at work.
+    #[error("another zdmig is at work on this database: {holder}")]
+    Busy {
+        /// Who, as it wrote itself down.
+        holder: String,
+    },
+    /// Another zdmig has taken over since.
+    #[error("another zdmig has taken over the run lock of this database since")]
+    Fenced,
+    /// The role may not do this.
+    #[error("the database refuses: {message}")]
+    Denied {
+        /// What the server said.
+        message: String,
+    },
+    /// The statement failed.
+    #[error("{message}{}", statement.as_ref().map(|sql| format!("\n  in: {sql}")).unwrap_or_default())]
+    Failed {
+        /// What the server said.
+        message: String,
+        /// The server's code, where it has codes.
+        code: Option<String>,
+        /// The statement.
+        statement: Option<String>,
+    },
+    /// Our bookkeeping is not as we left it.
+    #[error("{0}")]
+    Journal(#[from] IllegalEntry),
+    /// Our bookkeeping was written by another version, or by another hand.
+    #[error("the bookkeeping of zdmig in this database cannot be read: {message}")]
+    Bookkeeping {
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+fn list(blockers: &[Blocker]) -> String {
+    let names: Vec<_> = blockers.iter().map(|one| format!("\n  held by {one}")).collect();
+    names.concat()
+}
+
+impl SessionError {
+    /// Whether the same statement may work on a new try without anything being changed.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::LockTimeout { .. })
+    }
+}

@@ -1,0 +1,59 @@
+//! What zdmig keeps in a database file: tables that start with `zdmig_`.
+
+/// The version of the bookkeeping; a newer one is refused by an older program.
+pub(super) const FORMAT: i64 = 1;
+
+/// Makes the tables. Idempotent.
+pub(super) const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
+INSERT INTO zdmig_format SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+CREATE TABLE IF NOT EXISTS zdmig_journal (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    step TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    written_by TEXT NOT NULL,
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+);
+CREATE TABLE IF NOT EXISTS zdmig_watermark (
+    step TEXT PRIMARY KEY,
+    upto TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    complete INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS zdmig_lease (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    token INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    since TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+);
+INSERT OR IGNORE INTO zdmig_lease (only_one, token, owner) VALUES (1, 0, '');
+CREATE TABLE IF NOT EXISTS zdmig_guard (busy INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS zdmig_heartbeat (
+    env TEXT NOT NULL,
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    last_seen TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    PRIMARY KEY (env, service, version, instance)
+);
+CREATE TABLE IF NOT EXISTS zdmig_deployment (
+    env TEXT NOT NULL,
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    since TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    ended TEXT,
+    PRIMARY KEY (env, service, version)
+);
+CREATE TABLE IF NOT EXISTS zdmig_usage (
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    published TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    PRIMARY KEY (service, version)
+);
+";
+
+/// The working name's beginning of everything else of ours.
+pub(super) const PREFIX: &str = "zdmig_";

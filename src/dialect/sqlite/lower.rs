@@ -1,0 +1,446 @@
+use super::sync::{expression, key_name};
+use super::{quote, sync};
+use crate::catalog::{Catalog, Table};
+use crate::dialect::Unsupported;
+use crate::plan::{
+    Action, AddColumn, Assignment, Blocks, Check, DropColumn, Expect, FillRows, Held, IndexBuild,
+    Lock, Lowered, Pending, Retire, RetireWay, Sync, TakenOver, Transaction, Undo, Verbatim,
+    Verify, VerifyRule,
+};
+use crate::sql::{Ident, Sql, TableName};
+
+/// Puts an action into words.
+pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    match action {
+        Action::Verbatim(one) => Ok(verbatim(one)),
+        Action::AddColumn(one) => Ok(add_column(one)),
+        Action::InstallSync(one) => install_sync(one, catalog),
+        Action::RemoveSync(one) => remove_sync(one, catalog),
+        Action::Backfill(fill) => Ok(backfill(fill)),
+        Action::Verify(verify) => Ok(self::verify(verify)),
+        Action::BuildIndex(index) => build_index(index),
+        Action::DropIndex(index) => drop_index(index),
+        Action::Retire(retire) => Ok(self::retire(retire)),
+        Action::DropColumn(drop) => drop_column(drop),
+        Action::DropNotNull(column) => Err(in_place(&column.to_string(), "DROP NOT NULL")),
+        Action::AddNotNullCheck(check)
+        | Action::ValidateNotNull(check)
+        | Action::SetNotNull(check) => Err(in_place(&check.column.to_string(), "SET NOT NULL")),
+        Action::AttachConstraint(one) | Action::ValidateConstraint(one) => {
+            Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
+        }
+    }
+}
+
+fn in_place(object: &str, form: &str) -> Unsupported {
+    Unsupported {
+        what: format!("SQLite cannot {form} on `{object}` without writing the table anew"),
+        remedy: "rebuild the table in a maintenance window, or keep the rule with a trigger \
+                 that you write under `-- zdmig:expand`"
+            .into(),
+    }
+}
+
+/// The one writer's lock on the file.
+fn writer(held: Held) -> Lock {
+    Lock {
+        object: "the database file".into(),
+        mode: "RESERVED".into(),
+        blocks: Blocks::Writes,
+        held,
+    }
+}
+
+fn reader() -> Lock {
+    Lock {
+        object: "the database file".into(),
+        mode: "SHARED".into(),
+        blocks: Blocks::Nobody,
+        held: Held::WhileScanning,
+    }
+}
+
+fn step(sql: Vec<String>, held: Held, landed: Check, undo: Undo) -> Lowered {
+    Lowered {
+        sql: sql.into_iter().map(Sql::new).collect(),
+        transaction: Transaction::WithJournal,
+        locks: vec![writer(held)],
+        landed,
+        undo,
+        clear: Vec::new(),
+        note: None,
+    }
+}
+
+fn asks(sql: String, expect: Expect) -> Check {
+    Check { sql: Sql::new(sql), expect }
+}
+
+fn run(sql: String) -> Undo {
+    Undo::Run(vec![Sql::new(sql)])
+}
+
+fn alter(table: &TableName) -> String {
+    format!("ALTER TABLE {}", quote::ident(&table.name))
+}
+
+fn column_is(table: &TableName, column: &Ident, expect: Expect) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM pragma_table_info({}) WHERE name = {}",
+            quote::literal(table.name.as_str()),
+            quote::literal(column.as_str())
+        ),
+        expect,
+    )
+}
+
+fn object_is(kind: &str, name: &str, expect: Expect) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM sqlite_schema WHERE type = '{kind}' AND name = {}",
+            quote::literal(name)
+        ),
+        expect,
+    )
+}
+
+fn verbatim(one: &Verbatim) -> Lowered {
+    let (landed, undo) = match &one.creates {
+        Some(table) => (
+            object_is("table", table.name.as_str(), Expect::Rows),
+            run(format!("DROP TABLE IF EXISTS {}", quote::ident(&table.name))),
+        ),
+        None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
+        None => (asks(String::new(), Expect::Journal), Undo::Impossible),
+    };
+    step(vec![one.sql.to_string()], Held::Instant, landed, undo)
+}
+
+fn add_column(add: &AddColumn) -> Lowered {
+    let column = &add.column;
+    let name = quote::ident(&column.name);
+    let mut clause = format!("{name} {}", column.type_name).trim_end().to_owned();
+    if !column.nullable {
+        clause.push_str(" NOT NULL");
+    }
+    if let Some(default) = &column.default {
+        clause.push_str(&format!(" DEFAULT {}", default.sql));
+    }
+    if let Some(collation) = &column.collation {
+        clause.push_str(&format!(" COLLATE {collation}"));
+    }
+    step(
+        vec![format!("{} ADD COLUMN {clause}", alter(&add.table))],
+        Held::Instant,
+        column_is(&add.table, &column.name, Expect::Rows),
+        run(format!("{} DROP COLUMN {name}", alter(&add.table))),
+    )
+}
+
+fn known<'a>(catalog: &'a Catalog, table: &TableName) -> Result<&'a Table, Unsupported> {
+    catalog.find(table).filter(|table| !table.key.is_empty()).ok_or_else(|| Unsupported {
+        what: format!("table `{table}` has no key by which a trigger could find the row"),
+        remedy: "give it a primary key".into(),
+    })
+}
+
+fn install_sync(one: &Sync, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    let table = known(catalog, &one.table)?;
+    let names = sync::names(one);
+    let literals: Vec<_> =
+        names.iter().map(|name| quote::literal(name.trim_matches('"'))).collect();
+    let landed = asks(
+        format!(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN ({}) \
+             HAVING count(*) = {}",
+            literals.join(", "),
+            names.len()
+        ),
+        Expect::Rows,
+    );
+    Ok(Lowered {
+        sql: sync::create(one, table),
+        transaction: Transaction::WithJournal,
+        locks: vec![writer(Held::Instant)],
+        landed,
+        undo: Undo::Run(sync::remove(one)),
+        clear: Vec::new(),
+        note: None,
+    })
+}
+
+fn remove_sync(one: &Sync, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    let installed = install_sync(one, catalog)?;
+    Ok(Lowered {
+        sql: sync::remove(one),
+        landed: Check { expect: Expect::NoRows, ..installed.landed.clone() },
+        undo: Undo::Run(installed.sql.clone()),
+        ..installed
+    })
+}
+
+fn differs(one: &Assignment) -> String {
+    let value = expression(&one.value);
+    format!("{} IS NOT {value} COLLATE BINARY", quote::ident(&one.column))
+}
+
+fn pending(fill: &FillRows) -> Option<String> {
+    let one = |one: &Assignment| match &fill.pending {
+        Pending::Differs => Some(differs(one)),
+        Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
+        Pending::Where(_) => None,
+    };
+    let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
+    if parts.len() > 1 {
+        parts = vec![format!("({})", parts.join(" OR "))];
+    }
+    if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
+        parts.push(format!("({sql})"));
+    }
+    (!parts.is_empty()).then(|| parts.join(" AND "))
+}
+
+/// The key as a row value, and its parameters from `?first` on.
+fn key(fill: &FillRows, first: usize) -> (String, String) {
+    let names: Vec<_> = fill.key.iter().map(|(name, _)| key_name(name)).collect();
+    let values: Vec<_> = (0..names.len()).map(|at| format!("?{}", first + at)).collect();
+    match names.as_slice() {
+        [one] => (one.clone(), values.concat()),
+        _ => (format!("({})", names.join(", ")), format!("({})", values.join(", "))),
+    }
+}
+
+/// The query that finds where a chunk ends. Parameters: the last key, where there is one,
+/// then n - 1.
+pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
+    let names: Vec<_> = fill.key.iter().map(|(name, _)| key_name(name)).collect();
+    let shown: Vec<_> = names.iter().map(|name| format!("CAST({name} AS TEXT)")).collect();
+    let (columns, values) = key(fill, 1);
+    let after = if first_chunk { String::new() } else { format!(" WHERE {columns} > {values}") };
+    let n = if first_chunk { 1 } else { fill.key.len() + 1 };
+    format!(
+        "SELECT {} FROM {}{after} ORDER BY {} LIMIT 1 OFFSET ?{n}",
+        shown.join(", "),
+        quote::ident(&fill.table.name),
+        names.join(", ")
+    )
+}
+
+/// The statement that fills a chunk. Parameters as on every dialect: the last key of the
+/// chunk before, where there is one, then the last of this one, where it is not the last.
+pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let set: Vec<_> = fill
+        .set
+        .iter()
+        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
+        .collect();
+    let mut conditions = Vec::new();
+    if !first_chunk {
+        let (names, values) = key(fill, 1);
+        conditions.push(format!("{names} > {values}"));
+    }
+    if !last_chunk {
+        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
+        conditions.push(format!("{names} <= {values}"));
+    }
+    conditions.extend(pending(fill));
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    let table = quote::ident(&fill.table.name);
+    format!("UPDATE {table} SET {}{condition}", set.join(", "))
+}
+
+fn backfill(fill: &FillRows) -> Lowered {
+    let mut lowered = step(
+        vec![chunk_update(fill, false, false)],
+        Held::PerChunk,
+        asks(String::new(), Expect::Journal),
+        Undo::Nothing,
+    );
+    lowered.transaction = Transaction::PerChunk;
+    lowered.note = Some(
+        "in chunks along the key; each commits with its watermark, and leaves the writer's \
+         lock to others before the next"
+            .into(),
+    );
+    lowered
+}
+
+fn verify(one: &Verify) -> Lowered {
+    let table = quote::ident(&one.table.name);
+    let wrong = match &one.rule {
+        VerifyRule::Equal(one) => differs(one),
+        VerifyRule::Filled(one, condition) => {
+            let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
+            let value = expression(&one.value);
+            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
+        }
+        VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
+        VerifyRule::Distinct(columns) => {
+            let names: Vec<_> = columns.iter().map(quote::ident).collect();
+            let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+            let sql = format!(
+                "SELECT count(*) || ' values occur more than once' FROM (SELECT 1 FROM {table} \
+                 WHERE {} GROUP BY {} HAVING count(*) > 1) HAVING count(*) > 0",
+                given.join(" AND "),
+                names.join(", ")
+            );
+            return verified(sql);
+        }
+    };
+    verified(format!(
+        "SELECT count(*) || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END FROM {table} \
+         WHERE {wrong} HAVING count(*) > 0"
+    ))
+}
+
+fn verified(sql: String) -> Lowered {
+    let mut lowered =
+        step(Vec::new(), Held::WhileScanning, asks(sql, Expect::NoRows), Undo::Nothing);
+    lowered.locks = vec![reader()];
+    lowered
+}
+
+/// An index's definition under another name and for another column. What SQLite keeps is
+/// the author's text, so it is read by its tokens.
+fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
+    let text = index.definition.as_str();
+    let Some((from, to)) = &index.renamed else { return Ok(text.to_owned()) };
+    let cannot = || Unsupported {
+        what: format!("the definition of index `{}` cannot be carried over", index.name),
+        remedy: "drop the index first and create it again after the change".into(),
+    };
+    let lexemes = super::split::lex(text).map_err(|_| cannot())?;
+    let words: Vec<_> = lexemes.iter().filter(|one| !one.is_blank()).collect();
+    let on = words
+        .iter()
+        .position(|one| one.keyword() == sqlparser::keywords::Keyword::ON)
+        .ok_or_else(cannot)?;
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let mut out = format!(
+        "CREATE {unique}INDEX {} ON {}",
+        quote::ident(&index.name),
+        quote::ident(&index.table.name)
+    );
+    let body = words.get(on + 2).ok_or_else(cannot)?.span.start;
+    let mut last = body as usize;
+    for (at, word) in words.iter().enumerate().skip(on + 2) {
+        let sqlparser::tokenizer::Token::Word(name) = &word.token else { continue };
+        let called =
+            words.get(at + 1).is_some_and(|next| next.token == sqlparser::tokenizer::Token::LParen);
+        if name.value.eq_ignore_ascii_case(from.as_str()) && !called {
+            out.push_str(&text[last..word.span.start as usize]);
+            out.push_str(&quote::ident(to));
+            last = word.span.end as usize;
+        }
+    }
+    out.push_str(&text[last..]);
+    Ok(out)
+}
+
+fn build_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
+    Ok(step(
+        vec![index_definition(index)?],
+        Held::WhileRewriting,
+        object_is("index", index.name.as_str(), Expect::Rows),
+        run(format!("DROP INDEX IF EXISTS {}", quote::ident(&index.name))),
+    ))
+}
+
+fn drop_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
+    if index.definition.as_str().is_empty() {
+        return Err(Unsupported {
+            what: format!("index `{}` belongs to a constraint", index.name),
+            remedy: "rebuild the table without the constraint in a maintenance window".into(),
+        });
+    }
+    Ok(step(
+        vec![format!("DROP INDEX IF EXISTS {}", quote::ident(&index.name))],
+        Held::Instant,
+        object_is("index", index.name.as_str(), Expect::NoRows),
+        run(index.definition.to_string()),
+    ))
+}
+
+fn retired_name(column: &Ident, way: &RetireWay) -> Ident {
+    match way {
+        RetireWay::Privileges => column.clone(),
+        RetireWay::Rename(name) => name.clone(),
+    }
+}
+
+fn retire(one: &Retire) -> Lowered {
+    let table = &one.column.table;
+    let tombstone = retired_name(&one.column.column, &one.way);
+    let (old, new) = (quote::ident(&one.column.column), quote::ident(&tombstone));
+    let mut lowered = step(
+        vec![format!("{} RENAME COLUMN {old} TO {new}", alter(table))],
+        Held::Instant,
+        column_is(table, &tombstone, Expect::Rows),
+        run(format!("{} RENAME COLUMN {new} TO {old}", alter(table))),
+    );
+    lowered.note = Some("the triggers follow the rename and keep the column current".into());
+    lowered
+}
+
+fn drop_column(drop: &DropColumn) -> Result<Lowered, Unsupported> {
+    let table = &drop.column.table;
+    let gone = retired_name(&drop.column.column, &drop.way);
+    let mut sql: Vec<String> = Vec::new();
+    if let Some(one) = &drop.sync {
+        sql.extend(sync::remove(one).iter().map(ToString::to_string));
+    }
+    sql.extend(
+        drop.loses.iter().map(|name| format!("DROP INDEX IF EXISTS {}", quote::ident(name))),
+    );
+    sql.push(format!("{} DROP COLUMN {}", alter(table), quote::ident(&gone)));
+    for one in &drop.renames {
+        match one {
+            TakenOver::Index { from, rebuilt, .. } => {
+                sql.push(format!("DROP INDEX {}", quote::ident(from)));
+                sql.push(index_definition(rebuilt)?);
+            }
+            TakenOver::UniqueConstraint { .. }
+            | TakenOver::Constraint { .. }
+            | TakenOver::Default { .. } => {
+                return Err(in_place(&table.to_string(), "ADD CONSTRAINT"));
+            }
+        }
+    }
+    let mut lowered =
+        step(sql, Held::WhileRewriting, column_is(table, &gone, Expect::NoRows), Undo::Impossible);
+    if !drop.loses.is_empty() {
+        let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
+        lowered.note = Some(format!("takes these with it: {}", names.join(", ")));
+    }
+    Ok(lowered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_carried_to_another_column() {
+        let index = IndexBuild {
+            table: TableName::new(None, "users"),
+            name: Ident::new("zdmig_x"),
+            definition: Sql::new(
+                "CREATE UNIQUE INDEX users_u ON \"users\" (username COLLATE NOCASE DESC, \
+                 username(1)) WHERE \"username\" <> 'username'",
+            ),
+            insert_at: None,
+            renamed: Some((Ident::new("username"), Ident::new("e mail"))),
+            unique: true,
+        };
+        assert_eq!(
+            index_definition(&index).expect("it can be carried"),
+            "CREATE UNIQUE INDEX \"zdmig_x\" ON \"users\" (\"e mail\" COLLATE NOCASE DESC, \
+             username(1)) WHERE \"e mail\" <> 'username'"
+        );
+    }
+}

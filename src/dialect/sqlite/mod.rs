@@ -1,0 +1,84 @@
+//! SQLite 3.35 and later, as a file that several programs have open. One writer at a time;
+//! readers go on in WAL mode.
+
+mod bookkeeping;
+mod catalog;
+mod interpret;
+mod lower;
+mod observer;
+mod quote;
+mod session;
+mod split;
+mod sync;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::{
+    Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
+    SyntaxError, Unsupported,
+};
+use crate::catalog::{Catalog, Server};
+use crate::change::ChangeKind;
+use crate::plan::{Action, Lowered};
+use crate::sql::Span;
+
+/// The dialect.
+pub(super) struct Sqlite;
+
+#[async_trait]
+impl Dialect for Sqlite {
+    fn product(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError> {
+        split::split(source)
+    }
+
+    fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
+        interpret::interpret(source, statement)
+    }
+
+    fn capabilities(&self, _server: &Server) -> Capabilities {
+        Capabilities {
+            row_rewriting_triggers: false,
+            online_index: false,
+            add_constraint: false,
+            alter_column: false,
+            drop_keyed_column: false,
+            drop_rewrites: true,
+            privileges: false,
+            cached_plans: false,
+            single_writer: true,
+        }
+    }
+
+    fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+        lower::lower(action, catalog)
+    }
+
+    async fn connect(
+        &self,
+        url: &DatabaseUrl,
+        options: &Options,
+    ) -> Result<Box<dyn Session>, SessionError> {
+        Ok(Box::new(session::SqliteSession::open(url, options).await?))
+    }
+
+    async fn scratch(
+        &self,
+        _url: Option<&DatabaseUrl>,
+        folder: &Path,
+    ) -> Result<Scratch, SessionError> {
+        session::scratch(folder).await
+    }
+
+    async fn attach(&self, url: &DatabaseUrl, _name: &str) -> Result<Attached, SessionError> {
+        Ok(Attached {
+            observer: Box::new(observer::SqliteObserver::open(url).await?),
+            client: Box::new(observer::SqliteClient::open(url).await?),
+        })
+    }
+}

@@ -1,0 +1,206 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::Utc;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
+
+use super::catalog::get;
+use super::session::{connect, exists, make_bookkeeping, time, wrap};
+use crate::dialect::{
+    Beat, Client, DatabaseUrl, Deployed, Fact, Manifest, Observer, SessionError, Value, Witness,
+};
+use crate::plan::Target;
+
+/// Writers of an application wait for each other this long.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Asks a SQLite file who runs. It has no roles and knows no sessions.
+pub(super) struct SqliteObserver {
+    conn: SqliteConnection,
+}
+
+impl SqliteObserver {
+    pub(super) async fn open(url: &DatabaseUrl) -> Result<Self, SessionError> {
+        Ok(Self { conn: connect(url, BUSY).await?.0 })
+    }
+}
+
+#[async_trait]
+impl Observer for SqliteObserver {
+    async fn witness(&mut self, env: &str, _targets: &[Target]) -> Result<Witness, SessionError> {
+        let row = sqlx::query("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let now = time(&get::<String>(&row, 0)?)?;
+        let mut witness = Witness {
+            now,
+            heartbeats: Vec::new(),
+            sessions: None,
+            deployments: Vec::new(),
+            manifests: Vec::new(),
+            roles: None,
+            dependents: Vec::new(),
+        };
+        if !exists(&mut self.conn, "zdmig_heartbeat").await? {
+            return Ok(witness);
+        }
+        let rows = sqlx::query(
+            "SELECT service, version, instance, last_seen FROM zdmig_heartbeat WHERE env = ?1 \
+             ORDER BY 1, 2, 3",
+        )
+        .bind(env)
+        .fetch_all(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        for row in &rows {
+            let seen = time(&get::<String>(row, 3)?)?;
+            witness.heartbeats.push(Beat {
+                service: get(row, 0)?,
+                version: get(row, 1)?,
+                instance: get(row, 2)?,
+                age: (now - seen).to_std().unwrap_or_default(),
+            });
+        }
+        let rows = sqlx::query(
+            "SELECT service, version, since FROM zdmig_deployment \
+             WHERE env = ?1 AND ended IS NULL ORDER BY 1, 2",
+        )
+        .bind(env)
+        .fetch_all(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        for row in &rows {
+            witness.deployments.push(Deployed {
+                service: get(row, 0)?,
+                version: get(row, 1)?,
+                since: time(&get::<String>(row, 2)?)?,
+            });
+        }
+        let rows = sqlx::query("SELECT service, version, manifest FROM zdmig_usage ORDER BY 1, 2")
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        for row in &rows {
+            witness.manifests.push(Manifest {
+                service: get(row, 0)?,
+                version: get(row, 1)?,
+                text: get(row, 2)?,
+            });
+        }
+        Ok(witness)
+    }
+
+    async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
+        make_bookkeeping(&mut self.conn).await?;
+        let now = Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+        let (sql, values): (&'static str, Vec<&str>) = match fact {
+            Fact::Deployed { env, service, version, keep_previous } => {
+                let previous = if *keep_previous { "" } else { *version };
+                (
+                    "BEGIN IMMEDIATE;
+                     UPDATE zdmig_deployment SET ended = ?4 WHERE env = ?1 AND service = ?2 \
+                       AND version <> ?3 AND ended IS NULL AND ?5 <> '';
+                     INSERT INTO zdmig_deployment (env, service, version) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT DO UPDATE SET ended = NULL, since = ?4;
+                     COMMIT",
+                    vec![env, service, version, &now, previous],
+                )
+            }
+            Fact::Ended { env, service, version } => (
+                "UPDATE zdmig_deployment SET ended = ?4 \
+                 WHERE env = ?1 AND service = ?2 AND version = ?3 AND ended IS NULL",
+                vec![env, service, version, &now],
+            ),
+            Fact::Alive { env, service, version, instance } => (
+                "INSERT INTO zdmig_heartbeat (env, service, version, instance, last_seen) \
+                 VALUES (?1, ?2, ?3, ?5, ?4) ON CONFLICT DO UPDATE SET last_seen = ?4",
+                vec![env, service, version, &now, instance],
+            ),
+            Fact::Gone { env, service, version, instance } => (
+                "DELETE FROM zdmig_heartbeat \
+                 WHERE env = ?1 AND service = ?2 AND version = ?3 AND instance = ?4",
+                vec![env, service, version, instance],
+            ),
+            Fact::Usage { service, version, text } => (
+                "INSERT INTO zdmig_usage (service, version, manifest) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO NOTHING",
+                vec![service, version, text],
+            ),
+        };
+        for statement in sql.split(";\n") {
+            let mut query = sqlx::query(AssertSqlSafe(statement.trim().to_owned()));
+            for at in 0..values.len() {
+                if statement.contains(&format!("?{}", at + 1)) {
+                    query = query.bind(values[at]);
+                } else if (at + 1..values.len())
+                    .any(|later| statement.contains(&format!("?{}", later + 1)))
+                {
+                    query = query.bind(Option::<&str>::None);
+                }
+            }
+            query.execute(&mut self.conn).await.map_err(wrap)?;
+        }
+        Ok(())
+    }
+}
+
+/// An application's connection.
+pub(super) struct SqliteClient {
+    conn: SqliteConnection,
+}
+
+impl SqliteClient {
+    pub(super) async fn open(url: &DatabaseUrl) -> Result<Self, SessionError> {
+        Ok(Self { conn: connect(url, BUSY).await?.0 })
+    }
+}
+
+fn bound<'q>(
+    sql: &str,
+    values: &[Value<'_>],
+) -> sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    for value in values {
+        query = match value {
+            Value::Int(number) => query.bind(*number),
+            Value::Text(text) => query.bind((*text).to_owned()),
+        };
+    }
+    query
+}
+
+fn as_text(row: &SqliteRow, at: usize) -> Result<Option<String>, SessionError> {
+    let raw = row.try_get_raw(at).map_err(wrap)?;
+    if raw.is_null() {
+        return Ok(None);
+    }
+    let type_name = raw.type_info().name().to_owned();
+    Ok(Some(match type_name.as_str() {
+        "INTEGER" => get::<i64>(row, at)?.to_string(),
+        "REAL" => get::<f64>(row, at)?.to_string(),
+        _ => row.try_get_unchecked(at).map_err(wrap)?,
+    }))
+}
+
+#[async_trait]
+impl Client for SqliteClient {
+    async fn run(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, SessionError> {
+        Ok(bound(sql, values).execute(&mut self.conn).await.map_err(wrap)?.rows_affected())
+    }
+
+    async fn rows(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Vec<Option<String>>>, SessionError> {
+        let rows = bound(sql, values).fetch_all(&mut self.conn).await.map_err(wrap)?;
+        rows.iter().map(|row| (0..row.len()).map(|at| as_text(row, at)).collect()).collect()
+    }
+
+    async fn script(&mut self, sql: &str) -> Result<(), SessionError> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await.map_err(wrap)?;
+        Ok(())
+    }
+}

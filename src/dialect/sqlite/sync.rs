@@ -1,0 +1,157 @@
+//! The triggers that keep columns of a row in step.
+//!
+//! A trigger here cannot change the row on its way in, so it changes it right after, in
+//! the same statement. Values are compared with `COLLATE BINARY`, or a change of case in a
+//! `NOCASE` column would not be seen. While our own statement is at work the table
+//! `zdmig_guard` holds a row, and no trigger takes it for a write of the application.
+
+use super::quote;
+use crate::catalog::{Column, Table};
+use crate::plan::{Expr, Sync, SyncKind};
+use crate::sql::{Ident, Sql};
+
+const UNGUARDED: &str = "NOT EXISTS (SELECT 1 FROM zdmig_guard)";
+
+fn trigger(sync: &Sync, on: &str) -> String {
+    quote::ident(&Ident::new(format!("zzz_zdmig_{}_{on}", sync.tag)))
+}
+
+/// The names of the triggers.
+pub(super) fn names(sync: &Sync) -> Vec<String> {
+    let all: &[&str] = match &sync.kind {
+        SyncKind::Replace { reverse: Some(_), .. } => &["insert", "old", "new"],
+        SyncKind::Replace { reverse: None, .. } => &["insert", "old"],
+        SyncKind::FillNull { .. } => &["insert", "update"],
+    };
+    all.iter().map(|on| trigger(sync, on)).collect()
+}
+
+/// CREATE TRIGGER, all of them.
+pub(super) fn create(sync: &Sync, table: &Table) -> Vec<Sql> {
+    match &sync.kind {
+        SyncKind::Replace { old, new, forward, reverse } => {
+            replace(sync, table, (old, new), (forward, reverse.as_ref()))
+        }
+        SyncKind::FillNull { column, value } => {
+            let name = quote::ident(column);
+            let body = update(table, column, value, &format!("{name} IS NULL"));
+            ["insert", "update"]
+                .into_iter()
+                .map(|on| {
+                    create_one(sync, on, &on.to_uppercase(), &format!("NEW.{name} IS NULL"), &body)
+                })
+                .collect()
+        }
+    }
+}
+
+/// DROP TRIGGER, all of them.
+pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
+    names(sync).iter().map(|name| Sql::new(format!("DROP TRIGGER IF EXISTS {name}"))).collect()
+}
+
+fn replace(
+    sync: &Sync,
+    table: &Table,
+    (old, new): (&Column, &Column),
+    (forward, reverse): (&Expr, Option<&Expr>),
+) -> Vec<Sql> {
+    let (old_name, new_name) = (quote::ident(&old.name), quote::ident(&new.name));
+    let set_new = update(table, &new.name, forward, "");
+    let set_old = reverse.map(|reverse| update(table, &old.name, reverse, ""));
+    let new_unset = unset(new, "NEW");
+    let mut on_insert = update(table, &new.name, forward, &unset(new, ""));
+    if let Some(reverse) = reverse {
+        // An identity has one true value, so the new code's wins; of a mapping that loses
+        // something both are kept as they were given.
+        let when = match forward {
+            Expr::Column(_) => String::new(),
+            Expr::Verbatim(_) => format!(" AND {}", unset(old, "")),
+        };
+        let given = format!("NOT ({}){when}", unset(new, ""));
+        on_insert = format!("{}; {on_insert}", update(table, &old.name, reverse, &given));
+    }
+    let insert = create_one(
+        sync,
+        "insert",
+        "INSERT",
+        &differs_or(&new_unset, &old_name, &new_name),
+        &guarded(&on_insert),
+    );
+    let old_changed = format!("NEW.{old_name} IS NOT OLD.{old_name} COLLATE BINARY");
+    let new_same = format!("NEW.{new_name} IS OLD.{new_name} COLLATE BINARY");
+    let mut all = vec![
+        insert,
+        create_one(
+            sync,
+            "old",
+            &format!("UPDATE OF {old_name}"),
+            &format!("{old_changed} AND {new_same}"),
+            &guarded(&set_new),
+        ),
+    ];
+    if let Some(set_old) = set_old {
+        all.push(create_one(
+            sync,
+            "new",
+            &format!("UPDATE OF {new_name}"),
+            &format!("NEW.{new_name} IS NOT OLD.{new_name} COLLATE BINARY"),
+            &guarded(&set_old),
+        ));
+    }
+    all
+}
+
+fn differs_or(new_unset: &str, old_name: &str, new_name: &str) -> String {
+    format!("({new_unset} OR NEW.{old_name} IS NOT NEW.{new_name} COLLATE BINARY)")
+}
+
+fn create_one(sync: &Sync, on: &str, event: &str, when: &str, body: &str) -> Sql {
+    Sql::new(format!(
+        "CREATE TRIGGER {} AFTER {event} ON {} FOR EACH ROW\nWHEN {when} AND {UNGUARDED}\n\
+         BEGIN {body}; END",
+        trigger(sync, on),
+        quote::ident(&sync.table.name)
+    ))
+}
+
+/// A body whose own updates are not taken for writes of the application.
+fn guarded(body: &str) -> String {
+    format!("INSERT INTO zdmig_guard VALUES (1); {body}; DELETE FROM zdmig_guard")
+}
+
+fn update(table: &Table, column: &Ident, value: &Expr, also: &str) -> String {
+    let row: Vec<_> =
+        table.key.iter().map(|key| format!("{} = NEW.{}", key_name(key), key_name(key))).collect();
+    let also = if also.is_empty() { String::new() } else { format!(" AND {also}") };
+    format!(
+        "UPDATE {} SET {} = {} WHERE {}{also}",
+        quote::ident(&table.name.name),
+        quote::ident(column),
+        expression(value),
+        row.join(" AND ")
+    )
+}
+
+/// A key column; the row id is no column and has no quotes.
+pub(super) fn key_name(key: &Ident) -> String {
+    if key.as_str() == "rowid" { "rowid".to_owned() } else { quote::ident(key) }
+}
+
+/// An expression over the table itself.
+pub(super) fn expression(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(name) => quote::ident(name),
+        Expr::Verbatim(sql) => format!("({sql})"),
+    }
+}
+
+/// Whether an insert left the column out: it has its literal default, or NULL.
+fn unset(column: &Column, row: &str) -> String {
+    let name = quote::ident(&column.name);
+    let field = if row.is_empty() { name } else { format!("{row}.{name}") };
+    match &column.default {
+        Some(default) => format!("{field} IS ({}) COLLATE BINARY", default.sql),
+        None => format!("{field} IS NULL"),
+    }
+}

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use crate::dialect::Blocker;
+use crate::plan::Step;
+
+/// What happens while an engine runs. It never prints; who listens may.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step is begun, or gone on with.
+    StepStarted {
+        /// The step.
+        step: &'a Step,
+        /// Whether an earlier run had begun it.
+        resumed: bool,
+    },
+    /// A step was done before.
+    StepSkipped {
+        /// The step.
+        step: &'a Step,
+    },
+    /// A lock was not to be had; there will be another try.
+    LockWaiting {
+        /// The step.
+        step: &'a Step,
+        /// How long it has been tried.
+        waited: Duration,
+        /// Who is in the way.
+        blockers: &'a [Blocker],
+    },
+    /// A chunk is done.
+    ChunkDone {
+        /// The step.
+        step: &'a Step,
+        /// Rows changed so far, by all runs.
+        rows: u64,
+        /// Rows walked over by this run.
+        walked: u64,
+    },
+    /// Rows were found that a fill missed, and it is run again.
+    Repairing {
+        /// The step.
+        step: &'a Step,
+        /// How many.
+        found: &'a str,
+    },
+    /// A step is done.
+    StepFinished {
+        /// The step.
+        step: &'a Step,
+        /// Rows it changed.
+        rows: u64,
+        /// How long it took, without the waiting for locks.
+        took: Duration,
+    },
+    /// A step was taken back.
+    StepUndone {
+        /// The step.
+        step: &'a Step,
+    },
+}

@@ -1,0 +1,170 @@
+//! Floor 7: runs plans. The only floor that changes a schema.
+
+mod event;
+mod recover;
+mod run;
+mod undo;
+
+use std::time::Duration;
+
+use chrono::Utc;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::backfill::{FillError, Pace};
+use crate::dialect::{Blocker, Session, SessionError, Work};
+use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
+use crate::migration::MigrationId;
+use crate::plan::{Phase, Plan, StepId};
+use crate::sql::Sql;
+
+pub use event::Event;
+
+/// Runs plans against one database, as the only zdmig there.
+pub struct Engine<'a> {
+    session: &'a mut dyn Session,
+    journal: Journal,
+    options: &'a EngineOptions,
+    cancel: &'a CancellationToken,
+    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+}
+
+/// How an engine behaves.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Who we are, for the journal: `user@host zdmig/version`.
+    pub owner: String,
+    /// How long to go on trying for one lock, all tries together.
+    pub lock_wait_max: Duration,
+    /// What a fill may cost.
+    pub pace: Pace,
+    /// Whether a fill must let other writers in between two chunks.
+    pub step_aside: bool,
+}
+
+/// Why an engine stopped.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// It was asked to, at a safe point.
+    #[error("interrupted at a safe point")]
+    Interrupted,
+    /// The schema is not what the plan expects.
+    #[error("{message}")]
+    Drift {
+        /// What differs.
+        message: String,
+    },
+    /// A phase was asked for before the one it rests on was done.
+    #[error("`{migration}` cannot {phase} yet: {before} is not done")]
+    TooEarly {
+        /// The migration.
+        migration: MigrationId,
+        /// What was asked for.
+        phase: Phase,
+        /// What must be done first.
+        before: Phase,
+    },
+    /// Something cannot be taken back.
+    #[error("`{step}` cannot be taken back{}", if *purged { ": its column is dropped for good" } else { ": zdmig does not know how, because the author wrote it" })]
+    Irreversible {
+        /// The step.
+        step: StepId,
+        /// Whether it was a purge.
+        purged: bool,
+    },
+    /// A permit was made for another plan.
+    #[error("the permit is for another plan")]
+    WrongPermit,
+    /// The budget for a lock is spent.
+    #[error("no lock for `{step}` within {} s{}", waited.as_secs(), listed(blockers))]
+    LockBudget {
+        /// The step.
+        step: StepId,
+        /// How long it was tried.
+        waited: Duration,
+        /// Who was in the way at last.
+        blockers: Vec<Blocker>,
+    },
+    /// A proof failed.
+    #[error("`{step}` found {found} that break the rule")]
+    Unproved {
+        /// The step.
+        step: StepId,
+        /// How many.
+        found: String,
+    },
+    /// A step failed.
+    #[error("`{step}` failed: {source}")]
+    Step {
+        /// The step.
+        step: StepId,
+        /// Why.
+        source: SessionError,
+    },
+    /// The database, outside a step.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The journal makes no sense.
+    #[error(transparent)]
+    Journal(#[from] IllegalEntry),
+}
+
+fn listed(blockers: &[Blocker]) -> String {
+    let names: Vec<_> = blockers.iter().map(|one| format!("\n  held by {one}")).collect();
+    names.concat()
+}
+
+impl<'a> Engine<'a> {
+    /// An engine on a session that is the exclusive one already; reads what was done.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn started(
+        session: &'a mut dyn Session,
+        options: &'a EngineOptions,
+        cancel: &'a CancellationToken,
+        notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<Self, EngineError> {
+        let journal = session.journal().await?;
+        Ok(Self { session, journal, options, cancel, notice })
+    }
+
+    /// What was done, as far as this engine knows.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Statements and their journal entry, in one transaction and in our own copy.
+    async fn commit(
+        &mut self,
+        plan: &Plan,
+        step: &StepId,
+        sql: &[Sql],
+        kind: EntryKind,
+    ) -> Result<(), EngineError> {
+        let entry = Entry {
+            step: step.clone(),
+            plan: plan.fingerprint.clone(),
+            at: Utc::now(),
+            by: self.options.owner.clone(),
+            kind,
+        };
+        self.session.commit(&Work { sql, entry: &entry }).await?;
+        self.journal.add(entry)?;
+        Ok(())
+    }
+
+    /// The step under which entries about a whole plan are kept.
+    fn whole(plan: &Plan) -> StepId {
+        StepId::stored(format!("{}/plan", plan.migration))
+    }
+}
+
+impl From<FillError> for EngineError {
+    fn from(error: FillError) -> Self {
+        match error {
+            FillError::Interrupted => Self::Interrupted,
+            FillError::Session(source) => Self::Session(source),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Forward: the step loop.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::{Engine, EngineError, Event};
+use crate::backfill::{ChunkEvent, FillJob, fill};
+use crate::dialect::SessionError;
+use crate::gate::Permit;
+use crate::journal::{EntryKind, Progress, Status};
+use crate::plan::{Action, FillRows, Phase, Plan, Step, StepId, Transaction, Verify};
+
+/// A fill that was proved wrong is run again this many times.
+const REPAIRS_MAX: u32 = 3;
+
+impl Engine<'_> {
+    /// Runs the expand phase, taking the plan up if this is the first time.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; what was done stays done, and the same call goes on from there.
+    pub async fn expand(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        if self.journal.plan(&plan.migration).is_none() {
+            self.not_stale(plan).await?;
+            let planned = EntryKind::Planned { plan: Box::new(plan.clone()) };
+            self.commit(plan, &Self::whole(plan), &[], planned).await?;
+        }
+        self.phase(plan, Phase::Expand).await
+    }
+
+    /// Runs the backfill phase.
+    ///
+    /// # Errors
+    /// As [`Engine::expand`].
+    pub async fn backfill(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        self.after(plan, Phase::Backfill)?;
+        self.phase(plan, Phase::Backfill).await
+    }
+
+    /// Runs the reversible half of contract.
+    ///
+    /// # Errors
+    /// As [`Engine::expand`].
+    pub async fn contract(&mut self, plan: &Plan, permit: Permit) -> Result<(), EngineError> {
+        self.permitted(plan, Phase::Contract, permit).await
+    }
+
+    /// Runs the irreversible half of contract.
+    ///
+    /// # Errors
+    /// As [`Engine::expand`].
+    pub async fn purge(&mut self, plan: &Plan, permit: Permit) -> Result<(), EngineError> {
+        self.permitted(plan, Phase::Purge, permit).await
+    }
+
+    async fn permitted(
+        &mut self,
+        plan: &Plan,
+        phase: Phase,
+        permit: Permit,
+    ) -> Result<(), EngineError> {
+        if *permit.plan() != plan.fingerprint {
+            return Err(EngineError::WrongPermit);
+        }
+        self.after(plan, phase)?;
+        let evidence = permit.evidence().clone();
+        let step = StepId::stored(format!("{}/{phase}", plan.migration));
+        self.commit(plan, &step, &[], EntryKind::Permitted { evidence }).await?;
+        self.phase(plan, phase).await
+    }
+
+    /// Refuses a phase before those that it rests on are done.
+    fn after(&self, plan: &Plan, phase: Phase) -> Result<(), EngineError> {
+        let migration = plan.migration.clone();
+        let earlier = Phase::ALL.into_iter().filter(|one| *one < phase);
+        for before in earlier {
+            let begun = self.journal.progress(&migration) != Progress::Pending;
+            if !begun || !self.journal.phase_done(plan, before) {
+                return Err(EngineError::TooEarly { migration, phase, before });
+            }
+        }
+        Ok(())
+    }
+
+    async fn phase(&mut self, plan: &Plan, phase: Phase) -> Result<(), EngineError> {
+        self.no_drift(plan, phase).await?;
+        for step in plan.phase(phase) {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Interrupted);
+            }
+            let status = self.journal.status(&step.id);
+            if status == Status::Done {
+                (self.notice)(Event::StepSkipped { step });
+                continue;
+            }
+            (self.notice)(Event::StepStarted { step, resumed: status != Status::Pending });
+            let begun = Instant::now();
+            match self.step(plan, step, status).await {
+                Ok(rows) => {
+                    let took = begun.elapsed();
+                    (self.notice)(Event::StepFinished { step, rows, took });
+                }
+                Err(error) => return Err(self.failed(plan, step, error).await),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one step to its end and writes it down.
+    async fn step(&mut self, plan: &Plan, step: &Step, status: Status) -> Result<u64, EngineError> {
+        match (&step.action, step.lowered.transaction) {
+            (Action::Backfill(rows), _) => {
+                let changed = self.fill_rows(step, &step.id, rows, true).await?;
+                let done = EntryKind::Finished { rows: changed };
+                self.commit(plan, &step.id, &[], done).await?;
+                Ok(changed)
+            }
+            (Action::Verify(verify), _) => self.verify(plan, step, verify).await,
+            (_, Transaction::Forbidden) => {
+                if status == Status::Pending || !self.landed(step).await? {
+                    if status != Status::Pending {
+                        self.session.execute(&step.lowered.clear).await?;
+                    }
+                    self.retried(plan, step, &[], EntryKind::Started).await?;
+                    self.execute_outside(step).await?;
+                }
+                self.retried(plan, step, &[], EntryKind::Finished { rows: 0 }).await?;
+                Ok(0)
+            }
+            (_, Transaction::WithJournal | Transaction::PerChunk) => {
+                let done = EntryKind::Finished { rows: 0 };
+                self.retried(plan, step, &step.lowered.sql, done).await?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// A statement that cannot share a transaction with the journal, and the look whether
+    /// it did what it should: some report success and leave an invalid object behind.
+    async fn execute_outside(&mut self, step: &Step) -> Result<(), EngineError> {
+        let run = {
+            let cancelled = self.cancel.cancelled();
+            let run = self.session.execute(&step.lowered.sql);
+            tokio::select! {
+                outcome = run => outcome,
+                // The server notices that we are gone and gives up; the next run clears up.
+                () = cancelled => return Err(EngineError::Interrupted),
+            }
+        };
+        if let Err(error) = run {
+            // What is left of it costs every write until it is gone.
+            let _ = self.session.execute(&step.lowered.clear).await;
+            return Err(error.into());
+        }
+        if self.landed(step).await? {
+            return Ok(());
+        }
+        let message = "the statement ended without an error, and its effect is not there".into();
+        let source = SessionError::Failed { message, code: None, statement: None };
+        Err(EngineError::Step { step: step.id.clone(), source })
+    }
+
+    pub(super) async fn landed(&mut self, step: &Step) -> Result<bool, EngineError> {
+        Ok(self.session.check(&step.lowered.landed).await?.yes)
+    }
+
+    /// Commits, and tries again while a lock is not to be had: nothing is held between two
+    /// tries, so nobody waits for us meanwhile.
+    pub(super) async fn retried(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        sql: &[crate::sql::Sql],
+        kind: EntryKind,
+    ) -> Result<(), EngineError> {
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(10))
+            .without_max_times()
+            .with_jitter()
+            .build();
+        let begun = Instant::now();
+        loop {
+            let blockers = match self.commit(plan, &step.id, sql, kind.clone()).await {
+                Err(EngineError::Session(SessionError::LockTimeout { blockers, .. })) => blockers,
+                other => return other,
+            };
+            let waited = begun.elapsed();
+            let pause = pauses.next().unwrap_or_default();
+            if waited + pause > self.options.lock_wait_max {
+                return Err(EngineError::LockBudget { step: step.id.clone(), waited, blockers });
+            }
+            (self.notice)(Event::LockWaiting { step, waited, blockers: &blockers });
+            let cancel = self.cancel;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => return Err(EngineError::Interrupted),
+            }
+        }
+    }
+
+    /// Fills, from where an earlier run left off or from the beginning.
+    async fn fill_rows(
+        &mut self,
+        step: &Step,
+        id: &StepId,
+        rows: &FillRows,
+        resume: bool,
+    ) -> Result<u64, EngineError> {
+        let from = self.journal.watermark(id).cloned().filter(|_| resume);
+        let job = FillJob {
+            step: id,
+            fill: rows,
+            from: from.as_ref(),
+            pace: self.options.pace,
+            step_aside: self.options.step_aside,
+            lock_wait_max: self.options.lock_wait_max,
+            cancel: self.cancel,
+        };
+        let notice = &mut *self.notice;
+        let mut hear = |event: ChunkEvent<'_>| match event {
+            ChunkEvent::Done { rows, walked } => notice(Event::ChunkDone { step, rows, walked }),
+            ChunkEvent::Waiting { blockers, waited } => {
+                notice(Event::LockWaiting { step, waited, blockers });
+            }
+        };
+        Ok(fill(self.session, &job, &mut hear).await?)
+    }
+
+    /// Proves a rule; where a fill can mend what breaks it, it is run again first.
+    async fn verify(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        verify: &Verify,
+    ) -> Result<u64, EngineError> {
+        let mut repaired = 0;
+        for _ in 0..REPAIRS_MAX {
+            let answer = self.session.check(&step.lowered.landed).await?;
+            if answer.yes {
+                let done = EntryKind::Finished { rows: repaired };
+                self.retried(plan, step, &[], done).await?;
+                return Ok(repaired);
+            }
+            let found = answer.detail.unwrap_or_default();
+            let Some(repair) = &verify.repair else {
+                return Err(EngineError::Unproved { step: step.id.clone(), found });
+            };
+            (self.notice)(Event::Repairing { step, found: &found });
+            repaired += self.fill_rows(step, &step.id, repair, false).await?;
+        }
+        let answer = self.session.check(&step.lowered.landed).await?;
+        if answer.yes {
+            self.retried(plan, step, &[], EntryKind::Finished { rows: repaired }).await?;
+            return Ok(repaired);
+        }
+        let found = answer.detail.unwrap_or_default();
+        Err(EngineError::Unproved { step: step.id.clone(), found })
+    }
+
+    /// Writes a failure down, if that is still possible, and names the step.
+    async fn failed(&mut self, plan: &Plan, step: &Step, error: EngineError) -> EngineError {
+        let named = match error {
+            EngineError::Session(
+                source @ (SessionError::Failed { .. } | SessionError::Denied { .. }),
+            ) => EngineError::Step { step: step.id.clone(), source },
+            EngineError::Session(SessionError::LockTimeout { waited, blockers }) => {
+                EngineError::LockBudget { step: step.id.clone(), waited, blockers }
+            }
+            other => other,
+        };
+        if let EngineError::Step { .. } | EngineError::Unproved { .. } = &named {
+            let message = named.to_string();
+            let _ = self.commit(plan, &step.id, &[], EntryKind::Failed { message }).await;
+        }
+        named
+    }
+}

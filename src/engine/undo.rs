@@ -1,0 +1,78 @@
+//! Backward: rollback and restore.
+
+use super::{Engine, EngineError, Event};
+use crate::journal::{EntryKind, Status};
+use crate::plan::{Phase, Plan, Step, Transaction, Undo};
+
+impl Engine<'_> {
+    /// Takes a retire back, so that contract can be run again later.
+    ///
+    /// # Errors
+    /// When something was purged or cannot be taken back, before anything is changed.
+    pub async fn restore(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        self.take_back(plan, |step| step.phase == Phase::Contract).await
+    }
+
+    /// Takes everything back, as long as nothing was purged.
+    ///
+    /// # Errors
+    /// When something was purged or cannot be taken back, before anything is changed.
+    pub async fn rollback(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        self.take_back(plan, |_| true).await?;
+        self.commit(plan, &Self::whole(plan), &[], EntryKind::RolledBack).await?;
+        Ok(())
+    }
+
+    async fn take_back(
+        &mut self,
+        plan: &Plan,
+        which: impl Fn(&Step) -> bool,
+    ) -> Result<(), EngineError> {
+        let steps: Vec<_> = plan
+            .steps
+            .iter()
+            .rev()
+            .filter(|step| which(step) && self.journal.status(&step.id) != Status::Pending)
+            .collect();
+        let purged = plan
+            .phase(Phase::Purge)
+            .find(|step| matches!(self.journal.status(&step.id), Status::Done | Status::Running));
+        if let Some(step) = purged {
+            return Err(EngineError::Irreversible { step: step.id.clone(), purged: true });
+        }
+        if let Some(step) = steps.iter().find(|step| step.lowered.undo == Undo::Impossible) {
+            return Err(EngineError::Irreversible { step: step.id.clone(), purged: false });
+        }
+        for step in steps {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Interrupted);
+            }
+            self.undo(plan, step).await?;
+            (self.notice)(Event::StepUndone { step });
+        }
+        Ok(())
+    }
+
+    async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), EngineError> {
+        let status = self.journal.status(&step.id);
+        let forbidden = step.lowered.transaction == Transaction::Forbidden;
+        let sql = match &step.lowered.undo {
+            Undo::Run(sql) => sql.as_slice(),
+            Undo::Nothing | Undo::Impossible => &[],
+        };
+        // A step that shares its transaction with the journal and failed left nothing.
+        let nothing_there = status == Status::Failed && !forbidden;
+        if forbidden && !sql.is_empty() {
+            self.retried(plan, step, &[], EntryKind::UndoStarted).await?;
+            self.session
+                .execute(sql)
+                .await
+                .map_err(|source| EngineError::Step { step: step.id.clone(), source })?;
+            self.retried(plan, step, &[], EntryKind::Undone).await?;
+        } else {
+            let sql = if nothing_there { &[] } else { sql };
+            self.retried(plan, step, sql, EntryKind::Undone).await?;
+        }
+        Ok(())
+    }
+}

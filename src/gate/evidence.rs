@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::policy::GatePolicy;
+use super::usage::Usage;
+use crate::dialect::{Connected, Witness};
+
+/// Everything that speaks for or against, gathered and put in order; no decision yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    /// When it was gathered, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// Every version of every service that may be at work.
+    pub seen: Vec<Seen>,
+    /// Sessions that cannot be told apart: the role and what they call themselves.
+    pub unversioned: Vec<Unversioned>,
+    /// Roles that may touch a target; `None` where the product has no roles.
+    pub roles: Option<Vec<(String, String)>>,
+    /// What each version uses, by service and version.
+    pub usages: Vec<((String, String), Usage)>,
+    /// Manifests that could not be read.
+    pub bad_manifests: Vec<(String, String)>,
+    /// What uses a target inside the database.
+    pub dependents: Vec<String>,
+    /// Sources that could not answer.
+    pub gaps: Vec<String>,
+}
+
+/// A version that may be at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The service.
+    pub service: String,
+    /// Its version.
+    pub version: String,
+    /// How it was seen, the strongest first.
+    pub states: Vec<(State, String)>,
+}
+
+/// How a version may be at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is.
+    Live,
+    /// It was a moment ago.
+    Draining,
+    /// It was deployed, and nobody said that it ended.
+    Recorded,
+}
+
+/// A session that does not say which version it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unversioned {
+    /// Its role.
+    pub role: String,
+    /// What it calls itself.
+    pub application: String,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Puts what a database says in order. `files` are manifests from the project's folder, as
+/// their path and text.
+pub fn collect(witness: &Witness, files: &[(String, String)], policy: &GatePolicy) -> Evidence {
+    let mut seen: BTreeMap<(String, String), Vec<(State, String)>> = BTreeMap::new();
+    let mut add = |service: &str, version: &str, state: State, how: String| {
+        seen.entry((service.to_owned(), version.to_owned())).or_default().push((state, how));
+    };
+    for beat in &witness.heartbeats {
+        if let Some(state) = state_of(beat.age, policy) {
+            let how = format!("heartbeat of `{}` {} ago", beat.instance, seconds(beat.age));
+            add(&beat.service, &beat.version, state, how);
+        }
+    }
+    let mut unversioned: Vec<Unversioned> = Vec::new();
+    for session in witness.sessions.iter().flatten() {
+        match named(&session.application) {
+            Some((service, version)) => {
+                let how = format!("session {} of role `{}`", session.pid, session.role);
+                add(service, version, State::Live, how);
+            }
+            None => count(&mut unversioned, session),
+        }
+    }
+    for deployed in &witness.deployments {
+        let how = format!("deployment recorded {}", deployed.since.format("%Y-%m-%d %H:%M UTC"));
+        add(&deployed.service, &deployed.version, State::Recorded, how);
+    }
+    let mut usages = Vec::new();
+    let mut bad_manifests = Vec::new();
+    let published = witness
+        .manifests
+        .iter()
+        .map(|one| (format!("published for {}@{}", one.service, one.version), one.text.as_str()));
+    let in_files = files.iter().map(|(path, text)| (path.clone(), text.as_str()));
+    for (place, text) in published.chain(in_files) {
+        match Usage::read(text) {
+            Ok(usage) => usages.push(((usage.service.clone(), usage.version.clone()), usage)),
+            Err(error) => bad_manifests.push((place, error.to_string())),
+        }
+    }
+    Evidence {
+        at: witness.now,
+        seen: seen
+            .into_iter()
+            .map(|((service, version), mut states)| {
+                states.sort();
+                Seen { service, version, states }
+            })
+            .collect(),
+        unversioned,
+        roles: witness
+            .roles
+            .as_ref()
+            .map(|roles| roles.iter().map(|one| (one.role.clone(), one.access.clone())).collect()),
+        usages,
+        bad_manifests,
+        dependents: witness.dependents.clone(),
+        gaps: Vec::new(),
+    }
+}
+
+fn state_of(age: Duration, policy: &GatePolicy) -> Option<State> {
+    if age <= policy.heartbeat_ttl {
+        Some(State::Live)
+    } else if age <= policy.heartbeat_ttl + policy.drain {
+        Some(State::Draining)
+    } else {
+        None
+    }
+}
+
+/// `service@version#instance`.
+fn named(application: &str) -> Option<(&str, &str)> {
+    let (service, rest) = application.split_once('@')?;
+    let version = rest.split('#').next().unwrap_or(rest);
+    (!service.is_empty() && !version.is_empty()).then_some((service, version))
+}
+
+fn count(unversioned: &mut Vec<Unversioned>, session: &Connected) {
+    let known = unversioned
+        .iter_mut()
+        .find(|one| one.role == session.role && one.application == session.application);
+    match known {
+        Some(one) => one.count += 1,
+        None => unversioned.push(Unversioned {
+            role: session.role.clone(),
+            application: session.application.clone(),
+            count: 1,
+        }),
+    }
+}
+
+fn seconds(age: Duration) -> String {
+    format!("{} s", age.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_name_their_version() {
+        for (name, expected) in [
+            ("api@1.4.2#pod-7", Some(("api", "1.4.2"))),
+            ("api@9f3c", Some(("api", "9f3c"))),
+            ("psql", None),
+            ("@1", None),
+            ("api@", None),
+            ("api@#x", None),
+        ] {
+            assert_eq!(named(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! Evidence in, verdict out. Pure.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::evidence::{Evidence, Seen, State, Unversioned};
+use super::policy::{Consumer, GatePolicy};
+use super::usage::{Hit, Usage};
+use super::verdict::{Permit, Reason, Severity, Verdict, VersionLine};
+use crate::plan::{Fingerprint, Plan, Requirement};
+
+/// How old evidence may be when it is judged.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The plan whose contract is asked about.
+    pub plan: &'a Plan,
+    /// Whether its backfill is done and proved.
+    pub backfilled: bool,
+    /// How long the soak still lasts, for a purge.
+    pub soaking: Option<Duration>,
+}
+
+/// Decides. A PASS needs a complete and fresh answer to both questions, which versions can
+/// still run and what each of them uses; anything missing is UNKNOWN.
+pub fn judge(
+    question: &Question<'_>,
+    evidence: &Evidence,
+    policy: &GatePolicy,
+    now: DateTime<Utc>,
+) -> Verdict {
+    let mut bench = Bench { reasons: Vec::new(), versions: Vec::new() };
+    let requirement = &question.plan.requirement;
+    if !question.backfilled {
+        bench.refuse(
+            "E_BACKFILL",
+            "expand and backfill are not done, or not proved".into(),
+            format!("run `zdmig expand {0}`, then `zdmig backfill {0}`", question.plan.migration),
+        );
+    }
+    if let Some(left) = question.soaking.filter(|left| !left.is_zero()) {
+        bench.refuse(
+            "E_SOAK",
+            format!("the soak lasts for another {} s", left.as_secs().max(1)),
+            "wait, or shorten `soak` in zdmig.toml".into(),
+        );
+    }
+    if !requirement.targets.is_empty() {
+        bench.freshness(evidence, now);
+        bench.world(evidence, policy, now);
+        bench.versions(requirement, evidence, policy);
+    }
+    bench.verdict(question.plan, evidence)
+}
+
+struct Bench {
+    reasons: Vec<Reason>,
+    versions: Vec<VersionLine>,
+}
+
+impl Bench {
+    fn refuse(&mut self, code: &'static str, message: String, remedy: String) {
+        self.reasons.push(Reason { code, severity: Severity::Refuse, message, remedy });
+    }
+
+    fn unknown(&mut self, code: &'static str, message: String, remedy: String) {
+        self.reasons.push(Reason { code, severity: Severity::Unknown, message, remedy });
+    }
+
+    fn freshness(&mut self, evidence: &Evidence, now: DateTime<Utc>) {
+        let age = (now - evidence.at).abs().to_std().unwrap_or(Duration::MAX);
+        if age > FRESH {
+            self.unknown(
+                "U_STALE",
+                format!("the evidence is {} s old", age.as_secs()),
+                "ask again".into(),
+            );
+        }
+        for gap in &evidence.gaps {
+            self.unknown("U_GAP", gap.clone(), "mend that source, then ask again".into());
+        }
+        for dependent in &evidence.dependents {
+            self.refuse(
+                "E_DEPENDENT",
+                format!("{dependent}, and would break"),
+                "change it first, in a migration of its own".into(),
+            );
+        }
+    }
+
+    /// The closed world: everything that could touch a target is somebody we know.
+    fn world(&mut self, evidence: &Evidence, policy: &GatePolicy, now: DateTime<Utc>) {
+        if policy.consumers.is_empty() {
+            self.unknown(
+                "U_NO_CONSUMERS",
+                "zdmig.toml declares no consumer, so nobody is known to be asked about".into(),
+                "add `[[consumer]]` with `name` and `roles` for everything that uses the database"
+                    .into(),
+            );
+        }
+        for (role, access) in evidence.roles.iter().flatten() {
+            if !is_known(role, policy, now) {
+                self.unknown(
+                    "U_UNMAPPED_ROLE",
+                    format!("login role `{role}` may {access}, and no consumer claims it"),
+                    format!(
+                        "add it to a consumer's `roles`, waive it with `[[waive]]` role = \
+                         \"{role}\" and a reason, or revoke what it has"
+                    ),
+                );
+            }
+        }
+        for session in &evidence.unversioned {
+            self.session(session, evidence, policy, now);
+        }
+        for (place, message) in &evidence.bad_manifests {
+            self.unknown(
+                "U_BAD_MANIFEST",
+                format!("the usage manifest {place} cannot be read: {message}"),
+                "mend it and publish it again under a new version".into(),
+            );
+        }
+    }
+
+    fn session(
+        &mut self,
+        session: &Unversioned,
+        evidence: &Evidence,
+        policy: &GatePolicy,
+        now: DateTime<Utc>,
+    ) {
+        if waived(&session.role, policy, now) {
+            return;
+        }
+        let claimed: Vec<&Consumer> =
+            policy.consumers.iter().filter(|one| one.roles.contains(&session.role)).collect();
+        let beats = |one: &&Consumer| {
+            one.unnamed_sessions
+                && evidence.seen.iter().any(|seen| {
+                    seen.service == one.name && seen.states.iter().any(|(s, _)| *s == State::Live)
+                })
+        };
+        if !claimed.is_empty() && claimed.iter().all(beats) {
+            return;
+        }
+        let name = if session.application.is_empty() { "no name" } else { &session.application };
+        self.unknown(
+            "U_UNVERSIONED",
+            format!(
+                "{} of role `{}` ({name}) {} not say which version {}",
+                if session.count == 1 {
+                    "a session".into()
+                } else {
+                    format!("{} sessions", session.count)
+                },
+                session.role,
+                if session.count == 1 { "does" } else { "do" },
+                if session.count == 1 { "it is" } else { "they are" },
+            ),
+            "let it set application_name to `service@version#instance`, or end it; a consumer \
+             that sends heartbeats can have `unnamed_sessions = true`"
+                .into(),
+        );
+    }
+
+    fn versions(&mut self, requirement: &Requirement, evidence: &Evidence, policy: &GatePolicy) {
+        for consumer in &policy.consumers {
+            let seen = evidence.seen.iter().any(|seen| seen.service == consumer.name);
+            if !seen && !consumer.idle {
+                self.unknown(
+                    "U_EMPTY",
+                    format!("no version of `{}` is known, and none at all is suspicious", consumer.name),
+                    format!(
+                        "let it send heartbeats, name its sessions, or run `zdmig deploy record \
+                         --service {} --version …`; a consumer that may be absent has `idle = true`",
+                        consumer.name
+                    ),
+                );
+            }
+        }
+        for seen in &evidence.seen {
+            self.version(seen, requirement, evidence);
+        }
+    }
+
+    fn version(&mut self, seen: &Seen, requirement: &Requirement, evidence: &Evidence) {
+        let named = format!("{}@{}", seen.service, seen.version);
+        let Some((state, source)) = seen.states.first() else { return };
+        let mut line = VersionLine {
+            service: seen.service.clone(),
+            version: seen.version.clone(),
+            state: *state,
+            source: source.clone(),
+            uses: "-".into(),
+        };
+        let of = |((service, version), _): &&((String, String), Usage)| {
+            *service == seen.service && *version == seen.version
+        };
+        let usages: Vec<&Usage> =
+            evidence.usages.iter().filter(of).map(|(_, usage)| usage).collect();
+        if usages.is_empty() {
+            line.uses = "?".into();
+            self.unknown(
+                "U_NO_USAGE",
+                format!("{named} is {} ({source}), and nothing says what it uses", word(*state)),
+                format!("publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig deploy end --service {} --version {}`", seen.service, seen.version),
+            );
+        }
+        for usage in usages {
+            if !usage.complete {
+                line.uses = "?".into();
+                self.unknown(
+                    "U_INCOMPLETE",
+                    format!("the manifest of {named} does not say that it is complete"),
+                    "set `\"complete\": true` once it lists everything".into(),
+                );
+            }
+            for target in &requirement.targets {
+                match usage.hit(target) {
+                    Hit::None => {}
+                    Hit::Uses(how) => {
+                        line.uses.clone_from(&how);
+                        let after = if *state == State::Recorded {
+                            format!(
+                                "run `zdmig deploy end --service {} --version {}` once it runs no more",
+                                seen.service, seen.version
+                            )
+                        } else {
+                            "finish the rollout, and wait until it has drained".into()
+                        };
+                        self.refuse(
+                            "E_VERSION_USES",
+                            format!(
+                                "{named} is {} ({source}) and {how}: `{}`",
+                                word(*state),
+                                target.column
+                            ),
+                            after,
+                        );
+                    }
+                    Hit::Unsaid(why) => {
+                        line.uses = "?".into();
+                        self.unknown(
+                            "U_UNSAID",
+                            format!(
+                                "{named} {} `{}` for all we know: {why}",
+                                target.ends.words(),
+                                target.column
+                            ),
+                            "publish a manifest that says it".into(),
+                        );
+                    }
+                }
+                for one in usage.suspects(target) {
+                    line.uses = "?".into();
+                    self.unknown(
+                        "U_DYNAMIC_SQL",
+                        format!(
+                            "{named} has a query at {} that could not be read and may name `{}`",
+                            one.at, target.column
+                        ),
+                        "look at it, and write a `waiver` beside it if it is no danger".into(),
+                    );
+                }
+            }
+        }
+        self.versions.push(line);
+    }
+
+    fn verdict(mut self, plan: &Plan, evidence: &Evidence) -> Verdict {
+        self.reasons.sort_by_key(|reason| reason.severity);
+        let (reasons, versions) = (self.reasons, self.versions);
+        if reasons.iter().any(|reason| reason.severity == Severity::Refuse) {
+            Verdict::Refuse { reasons, versions }
+        } else if reasons.is_empty() {
+            let permit = Permit::new(plan.fingerprint.clone(), Fingerprint::of(evidence));
+            Verdict::Pass { permit, versions }
+        } else {
+            Verdict::Unknown { reasons, versions }
+        }
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Live => "live",
+        State::Draining => "draining",
+        State::Recorded => "recorded as deployed",
+    }
+}
+
+fn is_known(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
+    waived(role, policy, now)
+        || policy.consumers.iter().any(|one| one.roles.iter().any(|known| known == role))
+}
+
+fn waived(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
+    policy
+        .waivers
+        .iter()
+        .any(|one| one.role == role && one.expires.is_none_or(|last| now.date_naive() <= last))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::policy::Waiver;
+    use super::super::usage::Item;
+    use super::*;
+    use crate::migration::{Checksum, MigrationId};
+    use crate::plan::{FORMAT, Target, Use};
+    use crate::sql::{ColumnRef, Ident, TableName};
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T12:00:00Z".parse().expect("a time")
+    }
+
+    fn plan() -> Plan {
+        let table = TableName::new(Some("public"), "users");
+        let column = ColumnRef::new(&table, &Ident::new("username"));
+        Plan {
+            zdmig_plan: FORMAT,
+            migration: MigrationId::from_stem("1_rename").expect("an id"),
+            checksum: Checksum::of(""),
+            product: String::new(),
+            fingerprint: Fingerprint::stored("f"),
+            expects: BTreeMap::new(),
+            steps: Vec::new(),
+            requirement: Requirement {
+                targets: vec![Target { column, ends: Use::Any, replaced_by: None }],
+            },
+            hazards: Vec::new(),
+            touches: Vec::new(),
+        }
+    }
+
+    fn usage(version: &str, reads: &str) -> ((String, String), Usage) {
+        let item = Item { table: "users".into(), read: vec![reads.into()], ..Item::default() };
+        let usage = Usage {
+            zdmig_usage: 1,
+            service: "api".into(),
+            version: version.into(),
+            complete: true,
+            items: vec![item],
+            ..Usage::default()
+        };
+        (("api".into(), version.into()), usage)
+    }
+
+    fn seen(version: &str, state: State) -> Seen {
+        Seen {
+            service: "api".into(),
+            version: version.into(),
+            states: vec![(state, "a test".into())],
+        }
+    }
+
+    fn policy() -> GatePolicy {
+        GatePolicy {
+            env: "production".into(),
+            consumers: vec![Consumer {
+                name: "api".into(),
+                roles: vec!["app".into()],
+                ..Consumer::default()
+            }],
+            waivers: vec![Waiver {
+                role: "dba".into(),
+                reason: "break glass".into(),
+                expires: None,
+            }],
+            heartbeat_ttl: Duration::from_secs(45),
+            drain: Duration::from_mins(2),
+        }
+    }
+
+    /// A world in which everything is known and nobody uses the column.
+    fn clean() -> Evidence {
+        Evidence {
+            at: now(),
+            seen: vec![seen("2", State::Live)],
+            unversioned: Vec::new(),
+            roles: Some(vec![
+                ("app".into(), "read users.username".into()),
+                ("dba".into(), "read".into()),
+            ]),
+            usages: vec![usage("2", "email")],
+            bad_manifests: Vec::new(),
+            dependents: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    fn ask(evidence: &Evidence, policy: &GatePolicy) -> Verdict {
+        let plan = plan();
+        let question = Question { plan: &plan, backfilled: true, soaking: None };
+        judge(&question, evidence, policy, now())
+    }
+
+    #[track_caller]
+    fn case(word: &str, code: &str, change: impl FnOnce(&mut Evidence, &mut GatePolicy)) {
+        let (mut evidence, mut policy) = (clean(), policy());
+        change(&mut evidence, &mut policy);
+        let verdict = ask(&evidence, &policy);
+        assert_eq!(verdict.word(), word, "{verdict:?}");
+        assert!(verdict.reasons().iter().any(|reason| reason.code == code), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_clean_world_passes() {
+        assert_eq!(ask(&clean(), &policy()).word(), "PASS");
+    }
+
+    #[test]
+    fn each_flaw_has_its_verdict() {
+        case("REFUSE", "E_VERSION_USES", |evidence, _| {
+            evidence.seen.push(seen("1", State::Draining));
+            evidence.usages.push(usage("1", "username"));
+        });
+        case("REFUSE", "E_DEPENDENT", |evidence, _| evidence.dependents.push("view v".into()));
+        case("UNKNOWN", "U_NO_USAGE", |evidence, _| evidence.seen.push(seen("3", State::Recorded)));
+        case("UNKNOWN", "U_INCOMPLETE", |evidence, _| evidence.usages[0].1.complete = false);
+        case("UNKNOWN", "U_EMPTY", |evidence, _| evidence.seen.clear());
+        case("UNKNOWN", "U_NO_CONSUMERS", |_, policy| policy.consumers.clear());
+        case("UNKNOWN", "U_GAP", |evidence, _| evidence.gaps.push("silent".into()));
+        case("UNKNOWN", "U_STALE", |evidence, _| evidence.at -= chrono::TimeDelta::seconds(61));
+        case("UNKNOWN", "U_UNMAPPED_ROLE", |evidence, _| {
+            evidence.roles = Some(vec![("etl_old".into(), "read".into())]);
+        });
+        case("UNKNOWN", "U_UNMAPPED_ROLE", |_, policy| {
+            policy.waivers[0].expires = Some("2026-11-22".parse().expect("a day"));
+        });
+        case("UNKNOWN", "U_UNVERSIONED", |evidence, _| {
+            let application = String::new();
+            evidence.unversioned.push(Unversioned { role: "app".into(), application, count: 1 });
+        });
+        case("UNKNOWN", "U_BAD_MANIFEST", |evidence, _| {
+            evidence.bad_manifests.push(("x.json".into(), "no".into()));
+        });
+    }
+
+    #[test]
+    fn an_unproved_backfill_and_a_soak_refuse() {
+        let plan = plan();
+        for (backfilled, soaking) in [(false, None), (true, Some(Duration::from_secs(5)))] {
+            let question = Question { plan: &plan, backfilled, soaking };
+            assert_eq!(judge(&question, &clean(), &policy(), now()).word(), "REFUSE");
+        }
+    }
+
+    prop_compose! {
+        fn world()(
+            versions in proptest::collection::vec((0..4usize, 0..3usize, 0..3usize, any::<bool>()), 0..5),
+            gaps in 0..2usize,
+            age in 0..120i64,
+            roles in proptest::collection::vec(0..3usize, 0..4),
+            unversioned in 0..3usize,
+            dependents in 0..2usize,
+        ) -> Evidence {
+            let mut evidence = clean();
+            evidence.seen.clear();
+            evidence.usages.clear();
+            for (version, state, uses, complete) in versions {
+                let version = version.to_string();
+                let state = [State::Live, State::Draining, State::Recorded][state];
+                evidence.seen.push(seen(&version, state));
+                if uses > 0 {
+                    let mut usage = usage(&version, ["", "email", "username"][uses]);
+                    usage.1.complete = complete;
+                    evidence.usages.push(usage);
+                }
+            }
+            evidence.gaps = vec!["silent".into(); gaps];
+            evidence.at -= chrono::TimeDelta::seconds(age);
+            evidence.roles = Some(
+                roles.iter().map(|n| (["app", "dba", "etl"][*n].to_owned(), "read".to_owned())).collect(),
+            );
+            let session = Unversioned { role: "app".into(), application: "psql".into(), count: 1 };
+            evidence.unversioned = vec![session; unversioned / 2];
+            evidence.dependents = vec!["view v".into(); dependents];
+            evidence
+        }
+    }
+
+    proptest! {
+        /// The gate's promise, said once more in other words than the code's.
+        #[test]
+        fn a_pass_means_that_everything_was_known_and_clean(evidence in world()) {
+            let verdict = ask(&evidence, &policy());
+            if verdict.word() != "PASS" {
+                prop_assert!(!verdict.reasons().is_empty());
+                return Ok(());
+            }
+            prop_assert!(evidence.gaps.is_empty() && evidence.dependents.is_empty());
+            prop_assert!(evidence.unversioned.is_empty());
+            prop_assert!((now() - evidence.at).num_seconds() <= 60);
+            prop_assert!(!evidence.seen.is_empty());
+            prop_assert!(evidence.roles.iter().flatten().all(|(role, _)| role != "etl"));
+            for seen in &evidence.seen {
+                let mine: Vec<_> = evidence
+                    .usages
+                    .iter()
+                    .filter(|((_, version), _)| *version == seen.version)
+                    .collect();
+                prop_assert!(!mine.is_empty());
+                for (_, usage) in mine {
+                    prop_assert!(usage.complete);
+                    prop_assert!(usage.items.iter().all(|item| item.read != ["username"]));
+                }
+            }
+        }
+
+        /// More of the world never opens a closed gate, unless the world was empty.
+        #[test]
+        fn seeing_more_never_opens_a_closed_gate(evidence in world(), version in 0..6usize) {
+            let before = ask(&evidence, &policy());
+            let mut more = evidence;
+            more.seen.push(seen(&version.to_string(), State::Live));
+            let after = ask(&more, &policy());
+            let was_empty = before.reasons().iter().any(|reason| reason.code == "U_EMPTY");
+            if before.word() != "PASS" && !was_empty {
+                prop_assert_ne!(after.word(), "PASS");
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 6: which versions can still run × what each of them uses. Fails closed: what is
+//! missing, stale or not understood is UNKNOWN, and only a PASS makes a permit.
+
+mod evidence;
+mod judge;
+mod policy;
+mod usage;
+mod verdict;
+
+pub use evidence::{Evidence, Seen, State, collect};
+pub use judge::{Question, judge};
+pub use policy::{Consumer, GatePolicy, Waiver};
+pub use usage::{Item, Usage, UsageError};
+pub use verdict::{Permit, Reason, Severity, Verdict, VersionLine};

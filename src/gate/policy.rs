@@ -1,0 +1,43 @@
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+/// What an environment's gate demands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GatePolicy {
+    /// The environment.
+    pub env: String,
+    /// Everything that uses the database.
+    pub consumers: Vec<Consumer>,
+    /// Roles that are let through by name.
+    pub waivers: Vec<Waiver>,
+    /// How long a sign of life is good for.
+    pub heartbeat_ttl: Duration,
+    /// How long after its last sign of life an instance may still be at work.
+    pub drain: Duration,
+}
+
+/// Something that uses the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Consumer {
+    /// The service's name.
+    pub name: String,
+    /// The roles it logs in as.
+    pub roles: Vec<String>,
+    /// Whether it may be that no version of it runs.
+    pub idle: bool,
+    /// Whether its sessions need not name their version, because it sends heartbeats.
+    pub unnamed_sessions: bool,
+}
+
+/// A role that is let through by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiver {
+    /// The role.
+    pub role: String,
+    /// Why.
+    pub reason: String,
+    /// Until when, that day included.
+    pub expires: Option<NaiveDate>,
+}

@@ -1,0 +1,81 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Fingerprint, Plan, StepId};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The step, or `<migration>/plan` for what concerns the whole plan.
+    pub step: StepId,
+    /// The plan that was being run.
+    pub plan: Fingerprint,
+    /// When the database wrote it; never used to decide what was done.
+    pub at: DateTime<Utc>,
+    /// Who wrote it: `user@host zdmig/version`.
+    pub by: String,
+    /// What happened.
+    pub kind: EntryKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A plan was taken up: from now on this migration is run by it and no other.
+    Planned {
+        /// The whole plan.
+        plan: Box<Plan>,
+    },
+    /// A step that cannot share a transaction with the log was begun.
+    Started,
+    /// A step was done.
+    Finished {
+        /// Rows it changed.
+        rows: u64,
+    },
+    /// A step failed; it can be tried again.
+    Failed {
+        /// What the server said.
+        message: String,
+    },
+    /// A step's undo that cannot share a transaction with the log was begun.
+    UndoStarted,
+    /// A step was taken back.
+    Undone,
+    /// The gate let a phase begin.
+    Permitted {
+        /// The fingerprint of the evidence.
+        evidence: Fingerprint,
+    },
+    /// The whole plan was taken back; the migration is pending again.
+    RolledBack,
+}
+
+impl EntryKind {
+    /// The word it is stored under.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Planned { .. } => "planned",
+            Self::Started => "started",
+            Self::Finished { .. } => "finished",
+            Self::Failed { .. } => "failed",
+            Self::UndoStarted => "undo-started",
+            Self::Undone => "undone",
+            Self::Permitted { .. } => "permitted",
+            Self::RolledBack => "rolled-back",
+        }
+    }
+}
+
+/// How far a fill has come: the last key that is done. It is one row that moves, not a
+/// line of the log: a line per chunk would make the log grow with the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The key's columns as text; empty before the first chunk.
+    pub upto: Vec<String>,
+    /// Rows changed so far.
+    pub rows: u64,
+    /// Whether the end of the table was reached.
+    pub complete: bool,
+}

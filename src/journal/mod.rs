@@ -1,0 +1,9 @@
+//! Floor 4: what zdmig did. The log is only added to; status is a fold over it.
+
+mod entry;
+mod replay;
+mod status;
+
+pub use entry::{Entry, EntryKind, Watermark};
+pub use replay::{Journal, Progress};
+pub use status::{IllegalEntry, Status};

@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{Entry, EntryKind, IllegalEntry, Status, Watermark};
+use crate::migration::MigrationId;
+use crate::plan::{Phase, Plan, StepId};
+
+/// The log, folded.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    statuses: BTreeMap<StepId, Status>,
+    finished_at: BTreeMap<StepId, DateTime<Utc>>,
+    failures: BTreeMap<StepId, String>,
+    plans: BTreeMap<MigrationId, Plan>,
+    watermarks: BTreeMap<StepId, Watermark>,
+    entries: Vec<Entry>,
+}
+
+/// Where a whole migration stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Not begun, or rolled back.
+    Pending,
+    /// In this phase.
+    In(Phase),
+    /// This phase is done and the next is not begun.
+    After(Phase),
+}
+
+impl Journal {
+    /// Folds a log, oldest entry first.
+    ///
+    /// # Errors
+    /// When an entry cannot follow the one before it.
+    pub fn replay(
+        entries: Vec<Entry>,
+        watermarks: BTreeMap<StepId, Watermark>,
+    ) -> Result<Self, IllegalEntry> {
+        let mut journal = Self { watermarks, ..Self::default() };
+        for entry in entries {
+            journal.add(entry)?;
+        }
+        Ok(journal)
+    }
+
+    /// Adds one entry, as replay does.
+    ///
+    /// # Errors
+    /// When it cannot follow.
+    pub fn add(&mut self, entry: Entry) -> Result<(), IllegalEntry> {
+        match &entry.kind {
+            EntryKind::Planned { plan } => {
+                self.plans.insert(plan.migration.clone(), (**plan).clone());
+            }
+            EntryKind::RolledBack => {
+                self.plans.retain(|_, plan| plan.fingerprint != entry.plan);
+            }
+            EntryKind::Permitted { .. } => {}
+            kind => {
+                let status = self.status(&entry.step).next(kind)?;
+                self.statuses.insert(entry.step.clone(), status);
+                if let EntryKind::Failed { message } = kind {
+                    self.failures.insert(entry.step.clone(), message.clone());
+                } else {
+                    self.failures.remove(&entry.step);
+                }
+                if *kind == EntryKind::Undone {
+                    self.watermarks.remove(&entry.step);
+                }
+                if status == Status::Done {
+                    self.finished_at.insert(entry.step.clone(), entry.at);
+                } else {
+                    self.finished_at.remove(&entry.step);
+                }
+            }
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Where a step stands.
+    pub fn status(&self, step: &StepId) -> Status {
+        self.statuses.get(step).copied().unwrap_or(Status::Pending)
+    }
+
+    /// When a step was done.
+    pub fn finished_at(&self, step: &StepId) -> Option<DateTime<Utc>> {
+        self.finished_at.get(step).copied()
+    }
+
+    /// Why a step failed the last time.
+    pub fn failure(&self, step: &StepId) -> Option<&str> {
+        self.failures.get(step).map(String::as_str)
+    }
+
+    /// How far a fill has come.
+    pub fn watermark(&self, step: &StepId) -> Option<&Watermark> {
+        self.watermarks.get(step)
+    }
+
+    /// The plan a migration is run by, once it was taken up.
+    pub fn plan(&self, migration: &MigrationId) -> Option<&Plan> {
+        self.plans.get(migration)
+    }
+
+    /// Every plan that was taken up and not rolled back, in order.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.values()
+    }
+
+    /// The log itself, oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Whether every step of a phase is done.
+    pub fn phase_done(&self, plan: &Plan, phase: Phase) -> bool {
+        plan.phase(phase).all(|step| self.status(&step.id) == Status::Done)
+    }
+
+    /// When the last step of a phase was done, if it is.
+    pub fn phase_done_at(&self, plan: &Plan, phase: Phase) -> Option<DateTime<Utc>> {
+        plan.phase(phase).filter_map(|step| self.finished_at(&step.id)).max()
+    }
+
+    /// Where a migration stands.
+    pub fn progress(&self, migration: &MigrationId) -> Progress {
+        let Some(plan) = self.plan(migration) else { return Progress::Pending };
+        for (at, phase) in Phase::ALL.into_iter().enumerate() {
+            if self.phase_done(plan, phase) {
+                continue;
+            }
+            let begun = plan.phase(phase).any(|step| self.status(&step.id) != Status::Pending);
+            return match at.checked_sub(1) {
+                Some(before) if !begun => Progress::After(Phase::ALL[before]),
+                _ => Progress::In(phase),
+            };
+        }
+        Progress::After(Phase::Purge)
+    }
+
+    /// Whether a migration has been taken up and is not wholly done.
+    pub fn in_flight(&self, migration: &MigrationId) -> bool {
+        !matches!(self.progress(migration), Progress::Pending | Progress::After(Phase::Purge))
+    }
+}

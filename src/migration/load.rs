@@ -1,0 +1,91 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::version::{MigrationId, VersionError};
+
+/// A migration file as it lies on disk.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// From the file's name.
+    pub id: MigrationId,
+    /// Where it was read, for messages.
+    pub path: String,
+    /// All of it.
+    pub text: Arc<str>,
+}
+
+/// Why the migrations folder could not be read.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The folder or a file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// What was asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file's name holds no version.
+    #[error("`{path}`: {source}")]
+    Name {
+        /// The file.
+        path: String,
+        /// What is missing.
+        source: VersionError,
+    },
+    /// Two files have the same version.
+    #[error("`{first}` and `{second}` have the same version: give one of them another number")]
+    Duplicate {
+        /// The one that sorts first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// Reads every `.sql` file of a folder, in the order of their versions.
+///
+/// # Errors
+/// When the folder or a file cannot be read, a name has no version, or two share one.
+pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| LoadError::Unreadable { path, source }
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.extension().is_some_and(|ending| ending == "sql") {
+            files.push(read_file(&path)?);
+        }
+    }
+    files.sort_by(|a, b| a.id.cmp(&b.id));
+    for pair in files.windows(2) {
+        if pair[0].id.number() == pair[1].id.number() {
+            return Err(LoadError::Duplicate {
+                first: pair[0].path.clone(),
+                second: pair[1].path.clone(),
+            });
+        }
+    }
+    Ok(files)
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// When it cannot be read, or its name has no version.
+pub fn read_file(path: &Path) -> Result<SourceFile, LoadError> {
+    let shown = path.display().to_string();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let id = MigrationId::from_stem(&stem)
+        .map_err(|source| LoadError::Name { path: shown.clone(), source })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(SourceFile { id, path: shown, text: Arc::from(text) })
+}

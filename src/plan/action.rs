@@ -1,0 +1,395 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Column, Default, Grant, Index};
+use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
+
+/// One thing to do to a database, before a dialect puts it into words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Action {
+    /// The author's statement, as written.
+    Verbatim(Verbatim),
+    /// Add a column.
+    AddColumn(AddColumn),
+    /// Let a column be NULL, so that new code may leave it out.
+    DropNotNull(ColumnRef),
+    /// Keep columns in step by triggers.
+    InstallSync(Sync),
+    /// Take the triggers away again, columns stay.
+    RemoveSync(Sync),
+    /// Fill existing rows in chunks.
+    Backfill(FillRows),
+    /// Prove that no row disagrees.
+    Verify(Verify),
+    /// Build an index without blocking writers, where the server can.
+    BuildIndex(IndexBuild),
+    /// Forbid NULL for new rows, old ones unchecked.
+    AddNotNullCheck(NotNullCheck),
+    /// Check the old rows.
+    ValidateNotNull(NotNullCheck),
+    /// Make the column NOT NULL, proved by the check, and drop the check.
+    SetNotNull(NotNullCheck),
+    /// Copy a check or foreign key onto the new column, old rows unchecked.
+    AttachConstraint(Carried),
+    /// Check the old rows.
+    ValidateConstraint(Carried),
+    /// Take a column away from applications, reversibly.
+    Retire(Retire),
+    /// Drop a column for good.
+    DropColumn(DropColumn),
+    /// Drop an index without blocking.
+    DropIndex(IndexBuild),
+}
+
+/// SQL that the author wrote for a phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verbatim {
+    /// Where it stands.
+    pub span: Span,
+    /// The statement.
+    pub sql: Sql,
+    /// A word for the step's name: the table it makes, or the number of the statement.
+    pub label: String,
+    /// The table it creates, if it does.
+    pub creates: Option<TableName>,
+    /// Whether its effect lies wholly in a table that this plan creates.
+    pub within_new: bool,
+    /// Tables it locks beside its own, because foreign keys point to them.
+    pub references: Vec<TableName>,
+}
+
+/// A new column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddColumn {
+    /// The table.
+    pub table: TableName,
+    /// The column, as it is to be right after this step.
+    pub column: Column,
+    /// Whether rows that exist get the default too: instant where it is constant.
+    pub default_for_existing: bool,
+}
+
+/// An expression over one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expr {
+    /// The value of a column, unchanged.
+    Column(Ident),
+    /// The author's words.
+    Verbatim(Sql),
+}
+
+/// Triggers that keep columns of a row in step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sync {
+    /// The table.
+    pub table: TableName,
+    /// A short name, unique in the database and the same at every run.
+    pub tag: String,
+    /// What is kept in step.
+    #[serde(flatten)]
+    pub kind: SyncKind,
+}
+
+/// What a trigger keeps in step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncKind {
+    /// Two columns that stand for one value, written by old and by new code.
+    Replace {
+        /// The column of the old code.
+        old: Box<Column>,
+        /// The column of the new code.
+        new: Box<Column>,
+        /// New from old.
+        forward: Expr,
+        /// Old from new; `None` where the author said that old readers need it not.
+        reverse: Option<Expr>,
+    },
+    /// A column that old code does not know or leaves empty.
+    FillNull {
+        /// The column.
+        column: Ident,
+        /// What it gets.
+        value: Expr,
+    },
+}
+
+/// The background fill of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillRows {
+    /// The table.
+    pub table: TableName,
+    /// The columns to walk along, with their types.
+    pub key: Vec<(Ident, String)>,
+    /// What is set.
+    pub set: Vec<Assignment>,
+    /// Which rows still need it.
+    pub pending: Pending,
+}
+
+/// One column of a fill and what it is set to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The column.
+    pub column: Ident,
+    /// Its type, which decides how values are compared.
+    pub type_name: String,
+    /// Its collation, for the same reason.
+    pub collation: Option<String>,
+    /// What it is set to.
+    pub value: Expr,
+}
+
+/// Which rows a fill still has to touch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pending {
+    /// Those whose column differs from the expression.
+    Differs,
+    /// Those whose column is NULL, and for which the author's condition holds.
+    Null(Option<Sql>),
+    /// Those for which the author's condition holds.
+    Where(Option<Sql>),
+}
+
+/// A proof by reading every row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// The table.
+    pub table: TableName,
+    /// What no row may break.
+    pub rule: VerifyRule,
+    /// The fill that is run again for rows that do; `None` when that would not help.
+    pub repair: Option<FillRows>,
+}
+
+/// What no row may break.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyRule {
+    /// The column equals the expression.
+    Equal(Assignment),
+    /// The column is not NULL where the expression is not, under the author's condition.
+    Filled(Assignment, Option<Sql>),
+    /// The column is not NULL.
+    NotNull(Ident),
+    /// No two rows agree in all these columns, NULLs apart.
+    Distinct(Vec<Ident>),
+}
+
+/// An index to build or to drop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexBuild {
+    /// The table it is on.
+    pub table: TableName,
+    /// Its name.
+    pub name: Ident,
+    /// The statement that builds it: the author's, or the one of the index it is a copy of.
+    pub definition: Sql,
+    /// Where the author's statement lacks the word that lets writers go on.
+    pub insert_at: Option<u32>,
+    /// The column that the copy is built on, in place of the original's.
+    pub renamed: Option<(Ident, Ident)>,
+    /// Whether it forbids duplicates.
+    pub unique: bool,
+}
+
+/// The check by which a column becomes NOT NULL without a scan under a strong lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotNullCheck {
+    /// The column.
+    pub column: ColumnRef,
+    /// The check's name.
+    pub check: Ident,
+    /// The triggers that filled the column, to go once it is NOT NULL.
+    pub sync: Option<Sync>,
+}
+
+/// A constraint of the old column, made again for the new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The table.
+    pub table: TableName,
+    /// The name while both exist.
+    pub name: Ident,
+    /// The clause of the original.
+    pub definition: String,
+    /// The column it is for, in place of the original's.
+    pub renamed: (Ident, Ident),
+    /// Tables it points to.
+    pub references: Vec<TableName>,
+}
+
+/// The reversible half of contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retire {
+    /// The column.
+    pub column: ColumnRef,
+    /// How.
+    pub way: RetireWay,
+    /// The triggers that keep it current meanwhile.
+    pub sync: Option<Sync>,
+}
+
+/// How a column is taken away from applications.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetireWay {
+    /// Its privileges are revoked.
+    Privileges,
+    /// It is renamed, because no privilege would stop the applications.
+    Rename(Ident),
+}
+
+/// The irreversible half of contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropColumn {
+    /// The column, by the name the author knows.
+    pub column: ColumnRef,
+    /// How it was retired.
+    pub way: RetireWay,
+    /// The triggers that go with it.
+    pub sync: Option<Sync>,
+    /// Indexes that are lost with it, as they were listed in the plan.
+    pub loses: BTreeSet<Ident>,
+    /// Objects made for the new column that take over the names of the lost ones.
+    pub renames: Vec<TakenOver>,
+}
+
+/// Something made under a working name that gets its final one when the old one is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TakenOver {
+    /// An index.
+    Index {
+        /// The working name.
+        from: Ident,
+        /// The final name.
+        to: Ident,
+        /// How it would be built under its final name, where it cannot be renamed.
+        rebuilt: IndexBuild,
+    },
+    /// A unique index that becomes a constraint.
+    UniqueConstraint {
+        /// The working name.
+        from: Ident,
+        /// The final name.
+        to: Ident,
+    },
+    /// A check or foreign key.
+    Constraint {
+        /// The working name.
+        from: Ident,
+        /// The final name.
+        to: Ident,
+    },
+    /// A default that the triggers stood in for.
+    Default {
+        /// The new column.
+        column: Ident,
+        /// The default.
+        default: Default,
+    },
+}
+
+impl Action {
+    /// A short name for the step, unique within its phase: part of a step's identity.
+    pub fn slug(&self) -> String {
+        match self {
+            Self::Verbatim(one) => format!("run-{}", one.label),
+            Self::AddColumn(one) => format!("add-{}.{}", one.table, one.column.name),
+            Self::DropNotNull(column) => format!("drop-not-null-{column}"),
+            Self::InstallSync(sync) => format!("sync-{}", sync.subject()),
+            Self::RemoveSync(sync) => format!("unsync-{}", sync.subject()),
+            Self::Backfill(fill) => format!("fill-{}.{}", fill.table, fill.columns("+")),
+            Self::Verify(verify) => {
+                format!("prove-{}-{}.{}", verify.rule.word(), verify.table, verify.rule.columns())
+            }
+            Self::BuildIndex(index) => format!("build-{}", index.name),
+            Self::AddNotNullCheck(check) => format!("check-{}", check.column),
+            Self::ValidateNotNull(check) => format!("validate-{}", check.column),
+            Self::SetNotNull(check) => format!("not-null-{}", check.column),
+            Self::AttachConstraint(one) => format!("attach-{}", one.name),
+            Self::ValidateConstraint(one) => format!("validate-{}", one.name),
+            Self::Retire(retire) => format!("retire-{}", retire.column),
+            Self::DropColumn(drop) => format!("drop-{}", drop.column),
+            Self::DropIndex(index) => format!("drop-{}", index.name),
+        }
+    }
+}
+
+impl Sync {
+    fn subject(&self) -> String {
+        match &self.kind {
+            SyncKind::Replace { old, new, .. } => {
+                format!("{}.{}-{}", self.table, old.name, new.name)
+            }
+            SyncKind::FillNull { column, .. } => format!("{}.{column}", self.table),
+        }
+    }
+}
+
+impl FillRows {
+    /// The columns that are set, joined for a person.
+    pub fn columns(&self, with: &str) -> String {
+        let names: Vec<_> = self.set.iter().map(|one| one.column.as_str()).collect();
+        names.join(with)
+    }
+}
+
+impl VerifyRule {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Equal(_) => "equal",
+            Self::Filled(..) => "filled",
+            Self::NotNull(_) => "not-null",
+            Self::Distinct(_) => "distinct",
+        }
+    }
+
+    fn columns(&self) -> String {
+        match self {
+            Self::Equal(one) | Self::Filled(one, _) => one.column.to_string(),
+            Self::NotNull(column) => column.to_string(),
+            Self::Distinct(columns) => {
+                columns.iter().map(Ident::as_str).collect::<Vec<_>>().join("+")
+            }
+        }
+    }
+}
+
+impl IndexBuild {
+    /// The index as the catalogue describes it, for dropping and for making it again.
+    pub fn existing(table: &TableName, index: &Index) -> Self {
+        Self {
+            table: table.clone(),
+            name: index.name.clone(),
+            definition: Sql::new(index.definition.clone()),
+            insert_at: None,
+            renamed: None,
+            unique: index.unique,
+        }
+    }
+}
+
+impl Assignment {
+    /// An assignment to a column that the catalogue knows.
+    pub fn to(column: &Column, value: Expr) -> Self {
+        Self {
+            column: column.name.clone(),
+            type_name: column.type_name.clone(),
+            collation: column.collation.clone(),
+            value,
+        }
+    }
+}
+
+impl AddColumn {
+    /// The privileges to grant on the new column alone.
+    pub fn grants(&self) -> &[Grant] {
+        &self.column.grants
+    }
+}

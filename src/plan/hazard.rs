@@ -1,0 +1,155 @@
+use serde::{Deserialize, Serialize};
+
+use crate::sql::Span;
+
+/// A danger found in one place of a migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hazard {
+    /// The card's code.
+    pub code: String,
+    /// The statement.
+    pub span: Span,
+    /// What it means here, with the reader's own names.
+    pub message: String,
+    /// What to do about it here.
+    pub remedy: String,
+    /// Why the author accepts it, if they do.
+    pub allowed: Option<String>,
+}
+
+/// A rule: when it applies, what happens and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HazardCard {
+    /// The name it is allowed by.
+    pub code: &'static str,
+    /// Whether it stops a plan.
+    pub severity: Severity,
+    /// When it applies.
+    pub condition: &'static str,
+    /// What happens.
+    pub effect: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// Whether a hazard stops a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Shown.
+    Warn,
+    /// The plan is refused unless the author allows it with a reason.
+    Deny,
+}
+
+impl Hazard {
+    /// The card's severity; a code that is not known denies.
+    pub fn severity(&self) -> Severity {
+        card(&self.code).map_or(Severity::Deny, |card| card.severity)
+    }
+}
+
+/// The card of a code.
+pub fn card(code: &str) -> Option<&'static HazardCard> {
+    CARDS.iter().find(|card| card.code == code)
+}
+
+/// Every rule. `docs/hazards/<code>.md` is rendered from here.
+pub const CARDS: &[HazardCard] = &[
+    HazardCard {
+        code: "opaque",
+        severity: Severity::Deny,
+        condition: "a statement that zdmig does not take apart stands in no section",
+        effect: "its locks, its effect on running code and its undo are not known",
+        remedy: "put it under `-- zdmig:expand` or `-- zdmig:contract uses=…`, or allow it, which runs it as written in expand",
+    },
+    HazardCard {
+        code: "unique-copy",
+        severity: Severity::Deny,
+        condition: "a column under a unique index is renamed or replaced by way of a copy",
+        effect: "while both columns exist, sessions that upsert the same key at the same moment can get a unique violation (measured: 0.5 % of statements on four hot keys)",
+        remedy: "allow it where no two sessions upsert the same key at once",
+    },
+    HazardCard {
+        code: "unique-tightens",
+        severity: Severity::Warn,
+        condition: "a unique index is added to a table that exists",
+        effect: "code that writes duplicates gets errors from the moment the index is built",
+        remedy: "deploy code that writes no duplicates first; the backfill phase counts those that exist",
+    },
+    HazardCard {
+        code: "index-blocks-writes",
+        severity: Severity::Warn,
+        condition: "the database cannot build an index beside writers",
+        effect: "writers wait while the index is built",
+        remedy: "run expand at a quiet hour if the table is large",
+    },
+    HazardCard {
+        code: "drop-rewrites",
+        severity: Severity::Warn,
+        condition: "the database drops a column by writing the table anew",
+        effect: "writers wait while purge copies the table",
+        remedy: "run purge at a quiet hour if the table is large",
+    },
+    HazardCard {
+        code: "star-readers",
+        severity: Severity::Warn,
+        condition: "a column is added to a table that exists",
+        effect: "a prepared `SELECT *` or `RETURNING *` of a running session fails once with `cached plan must not change result type`",
+        remedy: "name columns in queries, or let the driver prepare again",
+    },
+    HazardCard {
+        code: "readers-see-null",
+        severity: Severity::Warn,
+        condition: "a NOT NULL column is to be dropped",
+        effect: "from expand on it may be NULL, because new code leaves it out; old readers meet that NULL",
+        remedy: "give it a default first where old code cannot read NULL",
+    },
+    HazardCard {
+        code: "one-way-sync",
+        severity: Severity::Deny,
+        condition: "a column is replaced and nothing says how the old one follows from the new one",
+        effect: "what new code writes is never seen by old code, and new rows have no old value",
+        remedy: "write `-- zdmig:reverse table.old = expression`, or `-- zdmig:no-sync table.old because \"…\"`",
+    },
+    HazardCard {
+        code: "loses-index",
+        severity: Severity::Deny,
+        condition: "a column to be dropped is part of an index or constraint over several columns",
+        effect: "the server drops that index with the column, without a word",
+        remedy: "create the index without the column and drop this one in the same file",
+    },
+    HazardCard {
+        code: "null-default",
+        severity: Severity::Warn,
+        condition: "a nullable column with a computed default is renamed or replaced",
+        effect: "while both columns exist, an insert that writes NULL on purpose gets the default",
+        remedy: "none is needed where no code writes NULL there",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_the_words_are_there() {
+        for (at, card) in CARDS.iter().enumerate() {
+            assert!(CARDS[at + 1..].iter().all(|other| other.code != card.code), "{}", card.code);
+            assert!(!card.condition.is_empty() && !card.effect.is_empty());
+            assert!(!card.remedy.is_empty(), "{}", card.code);
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_denies() {
+        let hazard = Hazard {
+            code: "from-the-future".into(),
+            span: Span::default(),
+            message: String::new(),
+            remedy: String::new(),
+            allowed: None,
+        };
+        assert_eq!(hazard.severity(), Severity::Deny);
+    }
+}

@@ -1,0 +1,65 @@
+//! Floor 3: what zdmig will do, as a value that is printed, hashed, saved and then run.
+//! Nouns only.
+
+mod action;
+mod fingerprint;
+mod format;
+mod hazard;
+mod lock;
+mod requirement;
+mod step;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use action::{
+    Action, AddColumn, Assignment, Carried, DropColumn, Expr, FillRows, IndexBuild, NotNullCheck,
+    Pending, Retire, RetireWay, Sync, SyncKind, TakenOver, Verbatim, Verify, VerifyRule,
+};
+pub use fingerprint::Fingerprint;
+pub use format::{FORMAT, FormatError};
+pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
+pub use lock::{Blocks, Held, Lock};
+pub use requirement::{Requirement, Target, Use};
+pub use step::{Check, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
+
+use crate::migration::{Checksum, MigrationId};
+use crate::sql::ColumnRef;
+
+/// The whole of one migration, decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this format, [`FORMAT`].
+    pub zdmig_plan: u32,
+    /// The migration it was made from.
+    pub migration: MigrationId,
+    /// The file it was made from.
+    pub checksum: Checksum,
+    /// The product it was made for.
+    pub product: String,
+    /// SHA-256 of everything here but itself and the estimates.
+    pub fingerprint: Fingerprint,
+    /// What the tables it touches must look like before a phase begins.
+    pub expects: BTreeMap<Phase, Fingerprint>,
+    /// The steps, in the order in which they run.
+    pub steps: Vec<Step>,
+    /// What contract takes away.
+    pub requirement: Requirement,
+    /// The hazards that were found, those the author allowed with the reason.
+    pub hazards: Vec<Hazard>,
+    /// Columns that it makes, fills or removes: two plans in flight must not share one.
+    pub touches: Vec<ColumnRef>,
+}
+
+impl Plan {
+    /// The steps of one phase.
+    pub fn phase(&self, phase: Phase) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.phase == phase)
+    }
+
+    /// The hazards that stop this plan from being run.
+    pub fn denied(&self) -> impl Iterator<Item = &Hazard> {
+        self.hazards.iter().filter(|one| one.severity() == Severity::Deny && one.allowed.is_none())
+    }
+}

@@ -1,0 +1,183 @@
+//! ADD COLUMN. Instant where the default is one value for all rows; otherwise the rows that
+//! exist are filled behind, because the server would write the table anew under its
+//! strongest lock.
+
+use super::set_not_null::{by_check, fill_null};
+use super::{Parts, Scene, verbatim};
+use crate::catalog::{Column, Default, Table};
+use crate::change::NewColumn;
+use crate::plan::{
+    Action, AddColumn, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verify, VerifyRule,
+};
+use crate::planner::PlanError;
+use crate::planner::intent::RowFill;
+use crate::sql::{ColumnRef, Sql, TableName};
+
+pub(super) fn decompose(
+    scene: &Scene<'_>,
+    table: &TableName,
+    column: &NewColumn,
+    fill: Option<&RowFill>,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(table)?;
+    scene.nothing_retired(table)?;
+    if !column.others.is_empty() {
+        return Ok(verbatim::opaque(
+            scene,
+            &format!("`{}` in a new column is not taken apart", column.others.join("`, `")),
+        ));
+    }
+    let mut parts = Parts::default();
+    parts.touches.push(ColumnRef::new(&table.name, &column.name));
+    star_readers(scene, &mut parts, table, column);
+    match (fill, &column.default) {
+        (Some(fill), _) => filled(scene, &mut parts, table, column, fill)?,
+        (None, Some(_))
+            if column.default_constant || scene.can.alter_column && column.default_stable =>
+        {
+            add(&mut parts, table, defined(column), true);
+        }
+        (None, Some(default)) => computed(scene, &mut parts, table, column, default)?,
+        (None, None) if column.not_null => {
+            return Err(scene.refused(
+                format!(
+                    "`{}.{}` is NOT NULL and has no default: rows that exist have no value for \
+                     it, and running code inserts rows without it",
+                    table.name, column.name
+                ),
+                format!(
+                    "add DEFAULT, or write `UPDATE {} SET {} = …` in the same file to say what \
+                     such rows get",
+                    table.name, column.name
+                ),
+            ));
+        }
+        (None, None) => add(&mut parts, table, defined(column), true),
+    }
+    Ok(parts)
+}
+
+/// The hazard that any new column is.
+pub(super) fn star_readers(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    column: &NewColumn,
+) {
+    if scene.can.cached_plans {
+        parts.hazard(
+            "star-readers",
+            format!(
+                "a prepared `SELECT *` from `{}` fails once when `{}` appears",
+                table.name, column.name
+            ),
+            "name the columns in queries, or use a driver that prepares again",
+        );
+    }
+}
+
+fn add(parts: &mut Parts, table: &Table, column: Column, default_for_existing: bool) {
+    let table = table.name.clone();
+    parts.step(Phase::Expand, Action::AddColumn(AddColumn { table, column, default_for_existing }));
+}
+
+/// The column as it is asked for.
+pub(super) fn defined(column: &NewColumn) -> Column {
+    Column {
+        name: column.name.clone(),
+        type_name: column.type_name.clone(),
+        collation: column.collation.clone(),
+        nullable: !column.not_null,
+        default: column
+            .default
+            .clone()
+            .map(|sql| Default { sql, constant: column.default_constant }),
+        comment: None,
+        grants: Vec::new(),
+        peculiar: Vec::new(),
+    }
+}
+
+/// A default that each row computes for itself: new rows get it at once, old ones are
+/// filled behind.
+fn computed(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    column: &NewColumn,
+    default: &str,
+) -> Result<(), PlanError> {
+    if !scene.can.alter_column {
+        return Err(scene.refused(
+            format!(
+                "`{}.{}` has a default that is no literal, and this database cannot give a \
+                 table that exists such a column",
+                table.name, column.name
+            ),
+            "use a literal default, or add the column without one and let the application \
+             set it",
+        ));
+    }
+    scene.plain_table(table)?;
+    add(parts, table, Column { nullable: true, ..defined(column) }, false);
+    let value = Expr::Verbatim(Sql::new(default));
+    let fill = FillRows {
+        table: table.name.clone(),
+        key: scene.key(table)?,
+        set: vec![Assignment::to(&defined(column), value)],
+        pending: Pending::Null(None),
+    };
+    parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
+    if column.not_null {
+        let column = ColumnRef::new(&table.name, &column.name);
+        by_check(scene, parts, &column, Some(fill), Phase::Backfill, None);
+    }
+    Ok(())
+}
+
+/// A value that the author's UPDATE computes: a trigger gives it to rows that running code
+/// inserts, the fill to those that exist.
+fn filled(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    column: &NewColumn,
+    fill: &RowFill,
+) -> Result<(), PlanError> {
+    scene.plain_table(table)?;
+    if column.not_null && !scene.can.alter_column {
+        return Err(scene.refused(
+            format!(
+                "this database cannot make `{}.{}` NOT NULL once it is filled",
+                table.name, column.name
+            ),
+            "give it a literal DEFAULT, with which it can be NOT NULL from the start",
+        ));
+    }
+    let target = ColumnRef::new(&table.name, &column.name);
+    add(parts, table, Column { nullable: true, ..defined(column) }, false);
+    let sync = fill_null(scene, parts, &target, &fill.value);
+    let rows = FillRows {
+        table: table.name.clone(),
+        key: scene.key(table)?,
+        set: vec![Assignment::to(&defined(column), fill.value.clone())],
+        pending: Pending::Null(fill.condition.clone()),
+    };
+    parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
+    parts.targets.push(Target { column: target.clone(), ends: Use::NullWrites, replaced_by: None });
+    if column.not_null {
+        by_check(scene, parts, &target, Some(rows), Phase::Contract, Some(sync));
+        return Ok(());
+    }
+    let assignment = rows.set[0].clone();
+    parts.step(
+        Phase::Backfill,
+        Action::Verify(Verify {
+            table: table.name.clone(),
+            rule: VerifyRule::Filled(assignment, fill.condition.clone()),
+            repair: Some(rows),
+        }),
+    );
+    parts.step(Phase::Contract, Action::RemoveSync(sync));
+    Ok(())
+}

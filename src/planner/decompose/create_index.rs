@@ -1,0 +1,80 @@
+//! CREATE INDEX, beside writers where the server can. An index on a column that this file
+//! fills is built once it is filled: an indexed column costs every update of the fill.
+
+use super::{Parts, Scene, verbatim};
+use crate::change::NewIndex;
+use crate::plan::{Action, IndexBuild, Phase, Verify, VerifyRule};
+use crate::planner::PlanError;
+use crate::sql::ColumnRef;
+
+pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, PlanError> {
+    let table = scene.table(&index.table)?;
+    let mut parts = Parts::default();
+    let Some(name) = &index.name else {
+        return Err(scene.refused(
+            format!(
+                "this index on `{}` has no name, by which an interrupted build could be found",
+                table.name
+            ),
+            "give it a name",
+        ));
+    };
+    let mut fills = false;
+    for column in index.keys.iter().chain(&index.mentions) {
+        if let Some(known) = scene.catalog.column(table, column) {
+            let column = ColumnRef::new(&table.name, &known.name);
+            fills |= scene.filled.contains(&column);
+        }
+    }
+    if table.kind == crate::catalog::TableKind::Partitioned {
+        return Ok(verbatim::opaque(
+            scene,
+            "an index on a partitioned table cannot be built beside writers in one statement",
+        ));
+    }
+    let mut phase = if fills { Phase::Backfill } else { Phase::Expand };
+    if index.unique {
+        phase = Phase::Backfill;
+        parts.hazard(
+            "unique-tightens",
+            format!(
+                "code that writes duplicates into `{}` fails once `{name}` is built",
+                table.name
+            ),
+            "deploy code that writes no duplicates before the backfill phase runs",
+        );
+        if !index.keys.is_empty() && !index.partial {
+            parts.step(
+                phase,
+                Action::Verify(Verify {
+                    table: table.name.clone(),
+                    rule: VerifyRule::Distinct(index.keys.clone()),
+                    repair: None,
+                }),
+            );
+        }
+    }
+    if !scene.can.online_index {
+        parts.hazard(
+            "index-blocks-writes",
+            format!(
+                "writers of the database wait while `{name}` is built over {} rows",
+                table.rows
+            ),
+            "run it at a quiet hour if that is long",
+        );
+    }
+    let online = scene.can.online_index && !index.concurrently;
+    parts.step(
+        phase,
+        Action::BuildIndex(IndexBuild {
+            table: table.name.clone(),
+            name: name.clone(),
+            definition: scene.statement(),
+            insert_at: online.then_some(index.insert_at),
+            renamed: None,
+            unique: index.unique,
+        }),
+    );
+    Ok(parts)
+}

@@ -1,0 +1,36 @@
+//! DROP INDEX: contract, because queries of running code may need it to be fast.
+
+use super::{Parts, Scene};
+use crate::plan::{Action, IndexBuild, Phase, Target, Use};
+use crate::planner::PlanError;
+use crate::sql::{ColumnRef, Ident, TableName};
+
+pub(super) fn decompose(
+    scene: &Scene<'_>,
+    table: &TableName,
+    index: &Ident,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(table)?;
+    let mut parts = Parts::default();
+    let Some(found) = table.indexes.iter().find(|one| one.name == *index) else {
+        return Ok(parts);
+    };
+    if let Some(constraint) = &found.constraint {
+        return Err(scene.refused(
+            format!("index `{index}` belongs to the constraint `{constraint}`"),
+            "drop the constraint instead, under `-- zdmig:contract uses=table.column`",
+        ));
+    }
+    if found.unique {
+        // `ON CONFLICT (column)` of running code fails without it.
+        for key in &found.keys {
+            parts.targets.push(Target {
+                column: ColumnRef::new(&table.name, key),
+                ends: Use::Upserts,
+                replaced_by: None,
+            });
+        }
+    }
+    parts.step(Phase::Contract, Action::DropIndex(IndexBuild::existing(&table.name, found)));
+    Ok(parts)
+}

@@ -1,0 +1,312 @@
+//! RENAME COLUMN, and ADD COLUMN + UPDATE + DROP COLUMN: a second column, kept in step by
+//! triggers in both directions, until nobody uses the first.
+
+use super::drop_column::{droppable, take_away};
+use super::set_not_null::by_check;
+use super::{Parts, Scene, add_column, verbatim};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table};
+use crate::plan::{
+    Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
+    SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
+};
+use crate::planner::PlanError;
+use crate::planner::intent::Replace;
+use crate::sql::{ColumnRef, Sql};
+
+pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, PlanError> {
+    let table = scene.table(&replace.table)?;
+    let unknown = |source| PlanError::Unknown { span: scene.intent.span, source };
+    let old = scene.catalog.require_column(table, &replace.old).map_err(unknown)?;
+    if let Some(definition) = &replace.definition
+        && !definition.others.is_empty()
+    {
+        let clauses = definition.others.join("`, `");
+        return Ok(verbatim::opaque(
+            scene,
+            &format!("`{clauses}` in a new column is not taken apart"),
+        ));
+    }
+    fits(scene, table, old, replace)?;
+    let new = new_column(old, replace);
+    let (from, to) =
+        (ColumnRef::new(&table.name, &old.name), ColumnRef::new(&table.name, &new.name));
+    let mut parts = Parts { touches: vec![from.clone(), to.clone()], ..Parts::default() };
+    hazards(scene, &mut parts, table, old, replace);
+
+    let sync = Sync {
+        table: table.name.clone(),
+        tag: scene.tag(&from.to_string()),
+        kind: SyncKind::Replace {
+            old: Box::new(old.clone()),
+            new: Box::new(new.clone()),
+            forward: replace.forward.clone(),
+            reverse: replace.reverse.clone(),
+        },
+    };
+    expand(scene, &mut parts, table, &new, &sync);
+    let fill = fill(scene, table, &new, replace)?;
+    parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
+    let assignment = fill.set[0].clone();
+    let rule = match &fill.pending {
+        Pending::Differs => VerifyRule::Equal(assignment),
+        Pending::Null(_) | Pending::Where(_) => {
+            VerifyRule::Filled(assignment, replace.condition.clone())
+        }
+    };
+    let table_name = table.name.clone();
+    parts.step(
+        Phase::Backfill,
+        Action::Verify(Verify { table: table_name, rule, repair: Some(fill.clone()) }),
+    );
+    let mut renames = Vec::new();
+    if replace.definition.is_none() {
+        carry_indexes(scene, &mut parts, table, (old, &new), &mut renames);
+        carry_constraints(scene, &mut parts, table, (old, &new), &mut renames);
+    }
+    if replace.not_null && added_nullable(scene, &new) {
+        by_check(scene, &mut parts, &to, Some(fill), Phase::Backfill, None);
+    }
+    if let Some(default) = computed_default(&new) {
+        let column = new.name.clone();
+        renames.push(TakenOver::Default { column, default: default.clone() });
+    }
+    parts.targets.push(Target { column: from.clone(), ends: Use::Any, replaced_by: Some(to) });
+    take_away(scene, table, &from, Some(sync), renames, &mut parts);
+    Ok(parts)
+}
+
+/// Refuses what cannot be carried over, before anything is done.
+fn fits(
+    scene: &Scene<'_>,
+    table: &Table,
+    old: &Column,
+    replace: &Replace,
+) -> Result<(), PlanError> {
+    droppable(scene, table, &old.name)?;
+    let named = format!("`{}.{}`", table.name, old.name);
+    if scene.catalog.column(table, &replace.new).is_some() {
+        return Err(scene.refused(
+            format!("table `{}` has a column `{}` already", table.name, replace.new),
+            "choose another name",
+        ));
+    }
+    if let Some(why) = old.peculiar.first() {
+        return Err(scene.refused(
+            format!("{named} cannot be replaced by a copy: {why}"),
+            "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
+             `-- zdmig:contract`",
+        ));
+    }
+    if replace.reverse.is_none() && !replace.no_sync {
+        // Without a way back nothing keeps old readers whole; the hazard says the same for
+        // those who allow it.
+        if scene.migration.allows("one-way-sync").is_none() {
+            return Err(scene.refused(
+                format!(
+                    "nothing says how {named} follows from `{}`, so old code would not see what \
+                     new code writes",
+                    replace.new
+                ),
+                format!(
+                    "write `-- zdmig:reverse {}.{} = expression`, or `-- zdmig:no-sync {}.{} \
+                     because \"…\"`",
+                    table.name.name, old.name, table.name.name, old.name
+                ),
+            ));
+        }
+    }
+    let required = !old.nullable && old.default.is_none();
+    if required && !scene.can.row_rewriting_triggers {
+        return Err(scene.refused(
+            format!(
+                "{named} is NOT NULL without a default: new code leaves it out, and on this \
+                 database no trigger can fill it before the row is checked"
+            ),
+            format!(
+                "rebuild the table with a DEFAULT on `{}` (or without NOT NULL) in a \
+                 maintenance window first, or keep both columns and let new code write both",
+                old.name
+            ),
+        ));
+    }
+    if required && replace.reverse.is_none() {
+        return Err(scene.refused(
+            format!("{named} is NOT NULL, and without a way back new code cannot leave it out"),
+            format!("write `-- zdmig:reverse {}.{} = expression`", table.name.name, old.name),
+        ));
+    }
+    if !scene.can.alter_column {
+        let default = new_column(old, replace).default;
+        if default.is_some_and(|one| !one.constant) {
+            return Err(scene.refused(
+                format!(
+                    "the default of {named} is no literal, and a new column cannot have it here"
+                ),
+                "rebuild the table in a maintenance window",
+            ));
+        }
+        if replace.not_null && added_nullable(scene, &new_column(old, replace)) {
+            return Err(scene.refused(
+                format!("`{}` cannot become NOT NULL in place on this database", replace.new),
+                "give it a literal DEFAULT, with which it can be NOT NULL from the start",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn new_column(old: &Column, replace: &Replace) -> Column {
+    match &replace.definition {
+        Some(definition) => {
+            Column { nullable: !replace.not_null, ..add_column::defined(definition) }
+        }
+        None => Column { name: replace.new.clone(), nullable: !replace.not_null, ..old.clone() },
+    }
+}
+
+/// Whether the column is NULL for rows that exist when it is added: where defaults can be
+/// set in place it is, so that nobody reads a default that was never written.
+fn added_nullable(scene: &Scene<'_>, new: &Column) -> bool {
+    scene.can.alter_column || new.default.as_ref().is_none_or(|default| !default.constant)
+}
+
+fn computed_default(new: &Column) -> Option<&crate::catalog::Default> {
+    new.default.as_ref().filter(|default| !default.constant)
+}
+
+fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, old: &Column, replace: &Replace) {
+    if scene.can.cached_plans {
+        parts.hazard(
+            "star-readers",
+            format!(
+                "a prepared `SELECT *` from `{}` fails once when `{}` appears",
+                table.name, replace.new
+            ),
+            "name the columns in queries, or use a driver that prepares again",
+        );
+    }
+    let unique = table.indexes.iter().find(|one| one.unique && one.columns.contains(&old.name));
+    if let Some(index) = unique.filter(|_| replace.definition.is_none() && !scene.can.single_writer)
+    {
+        parts.hazard(
+            "unique-copy",
+            format!(
+                "`{}` is unique by `{}`: sessions that upsert the same value at the same moment \
+                 can get a unique violation while both columns exist",
+                old.name, index.name
+            ),
+            "write `-- zdmig:allow unique-copy because \"…\"` where no two sessions upsert the \
+             same value at once",
+        );
+    }
+    if replace.reverse.is_none() && !replace.no_sync {
+        parts.hazard(
+            "one-way-sync",
+            format!("old code does not see what new code writes into `{}`", replace.new),
+            "write `-- zdmig:reverse`",
+        );
+    }
+    if old.nullable && old.default.as_ref().is_some_and(|default| !default.constant) {
+        parts.hazard(
+            "null-default",
+            format!("an insert that writes NULL into `{}` on purpose gets the default", old.name),
+            "none is needed where no code writes NULL there",
+        );
+    }
+}
+
+fn expand(scene: &Scene<'_>, parts: &mut Parts, table: &Table, new: &Column, sync: &Sync) {
+    let computed = computed_default(new).is_some();
+    let added = Column {
+        nullable: new.nullable || added_nullable(scene, new),
+        default: new.default.clone().filter(|_| !computed),
+        ..new.clone()
+    };
+    parts.step(
+        Phase::Expand,
+        Action::AddColumn(AddColumn {
+            table: table.name.clone(),
+            column: added,
+            default_for_existing: !scene.can.alter_column,
+        }),
+    );
+    parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
+}
+
+fn fill(
+    scene: &Scene<'_>,
+    table: &Table,
+    new: &Column,
+    replace: &Replace,
+) -> Result<FillRows, PlanError> {
+    // A mapping that is its own way back has one true value for each row. Of any other only
+    // NULLs are filled: what new code wrote must not be computed over.
+    let identity = matches!(&replace.forward, Expr::Column(name) if *name == replace.old)
+        && matches!(&replace.reverse, Some(Expr::Column(_)));
+    let pending =
+        if identity { Pending::Differs } else { Pending::Null(replace.condition.clone()) };
+    Ok(FillRows {
+        table: table.name.clone(),
+        key: scene.key(table)?,
+        set: vec![Assignment::to(new, replace.forward.clone())],
+        pending,
+    })
+}
+
+fn carry_indexes(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    (old, new): (&Column, &Column),
+    renames: &mut Vec<TakenOver>,
+) {
+    let unique = |index: &&Index| {
+        index.constraint.is_none()
+            || table.constraints.iter().any(|one| {
+                Some(&one.name) == index.constraint.as_ref() && one.kind == ConstraintKind::Unique
+            })
+    };
+    let touching = table.indexes.iter().filter(|one| one.columns.contains(&old.name));
+    for index in touching.filter(unique) {
+        let working = scene.working(index.name.as_str());
+        let renamed = Some((old.name.clone(), new.name.clone()));
+        let build = IndexBuild {
+            table: table.name.clone(),
+            name: working.clone(),
+            definition: Sql::new(index.definition.clone()),
+            insert_at: None,
+            renamed,
+            unique: index.unique,
+        };
+        let rebuilt = IndexBuild { name: index.name.clone(), ..build.clone() };
+        parts.step(Phase::Backfill, Action::BuildIndex(build));
+        renames.push(match &index.constraint {
+            Some(name) => TakenOver::UniqueConstraint { from: working, to: name.clone() },
+            None => TakenOver::Index { from: working, to: index.name.clone(), rebuilt },
+        });
+    }
+}
+
+fn carry_constraints(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    (old, new): (&Column, &Column),
+    renames: &mut Vec<TakenOver>,
+) {
+    let carried =
+        |one: &&Constraint| matches!(one.kind, ConstraintKind::Check | ConstraintKind::Foreign);
+    for constraint in table.constraints_of(&old.name).filter(carried) {
+        let working = scene.working(constraint.name.as_str());
+        let one = Carried {
+            table: table.name.clone(),
+            name: working.clone(),
+            definition: constraint.definition.clone(),
+            renamed: (old.name.clone(), new.name.clone()),
+            references: constraint.references.iter().cloned().collect(),
+        };
+        parts.step(Phase::Backfill, Action::AttachConstraint(one.clone()));
+        parts.step(Phase::Backfill, Action::ValidateConstraint(one));
+        renames.push(TakenOver::Constraint { from: working, to: constraint.name.clone() });
+    }
+}

@@ -1,0 +1,99 @@
+//! SET NOT NULL. A valid check proves it, so that nothing is read under the strongest lock:
+//! the check is added unvalidated, validated beside readers and writers, and dropped once
+//! the column is NOT NULL.
+
+use super::{Parts, Scene};
+use crate::plan::{
+    Action, Assignment, Expr, FillRows, NotNullCheck, Pending, Phase, Sync, SyncKind, Target, Use,
+    Verify, VerifyRule,
+};
+use crate::planner::PlanError;
+use crate::planner::intent::RowFill;
+use crate::sql::ColumnRef;
+
+pub(super) fn decompose(
+    scene: &Scene<'_>,
+    column: &ColumnRef,
+    fill: Option<&RowFill>,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(&column.table)?;
+    let mut parts = Parts::default();
+    parts.touches.push(column.clone());
+    let known = scene.catalog.column(table, &column.column);
+    if known.is_some_and(|one| !one.nullable) {
+        return Ok(parts);
+    }
+    if !scene.can.alter_column {
+        return Err(scene.refused(
+            format!("this database cannot make `{column}` NOT NULL in place"),
+            "rebuild the table in a maintenance window, or refuse NULL with a trigger that you \
+             write under `-- zdmig:expand`",
+        ));
+    }
+    scene.plain_table(table)?;
+    parts.targets.push(Target { column: column.clone(), ends: Use::NullWrites, replaced_by: None });
+    let Some((fill, known)) = fill.zip(known) else {
+        // Nobody said what NULLs become: there must be none, and the gate must find no code
+        // that writes one.
+        parts.step(Phase::Backfill, Action::Verify(not_null(column, None)));
+        let check = check(scene, column, None);
+        parts.step(Phase::Contract, Action::AddNotNullCheck(check.clone()));
+        parts.step(Phase::Contract, Action::ValidateNotNull(check.clone()));
+        parts.step(Phase::Contract, Action::SetNotNull(check));
+        return Ok(parts);
+    };
+    let sync = fill_null(scene, &mut parts, column, &fill.value);
+    let rows = FillRows {
+        table: table.name.clone(),
+        key: scene.key(table)?,
+        set: vec![Assignment::to(known, fill.value.clone())],
+        pending: Pending::Null(None),
+    };
+    parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
+    by_check(scene, &mut parts, column, Some(rows), Phase::Contract, Some(sync));
+    Ok(parts)
+}
+
+/// A trigger that gives a column its value where code leaves it NULL.
+pub(super) fn fill_null(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    column: &ColumnRef,
+    value: &Expr,
+) -> Sync {
+    let sync = Sync {
+        table: column.table.clone(),
+        tag: scene.tag(&column.to_string()),
+        kind: SyncKind::FillNull { column: column.column.clone(), value: value.clone() },
+    };
+    parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
+    sync
+}
+
+/// Proves and checks in backfill, makes it NOT NULL in `last`.
+pub(super) fn by_check(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    column: &ColumnRef,
+    repair: Option<FillRows>,
+    last: Phase,
+    sync: Option<Sync>,
+) {
+    parts.step(Phase::Backfill, Action::Verify(not_null(column, repair)));
+    let check = check(scene, column, sync);
+    parts.step(Phase::Backfill, Action::AddNotNullCheck(check.clone()));
+    parts.step(Phase::Backfill, Action::ValidateNotNull(check.clone()));
+    parts.step(last, Action::SetNotNull(check));
+}
+
+fn check(scene: &Scene<'_>, column: &ColumnRef, sync: Option<Sync>) -> NotNullCheck {
+    NotNullCheck {
+        column: column.clone(),
+        check: scene.working(&format!("{column} not null")),
+        sync,
+    }
+}
+
+fn not_null(column: &ColumnRef, repair: Option<FillRows>) -> Verify {
+    Verify { table: column.table.clone(), rule: VerifyRule::NotNull(column.column.clone()), repair }
+}

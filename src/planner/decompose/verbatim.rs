@@ -1,0 +1,87 @@
+//! What is run as written: the author's sections, statements about a table that the same
+//! file makes, and what nobody understands.
+
+use super::{Parts, Scene};
+use crate::change::Fill;
+use crate::plan::{Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim};
+use crate::planner::PlanError;
+use crate::sql::{ColumnRef, Ident, Sql};
+
+fn statement(scene: &Scene<'_>, within_new: bool) -> Action {
+    Action::Verbatim(Verbatim {
+        span: scene.intent.span,
+        sql: scene.statement(),
+        label: format!("statement-{}", scene.intent.number),
+        creates: None,
+        within_new,
+        references: Vec::new(),
+    })
+}
+
+/// A statement about a table that this file makes.
+pub(super) fn within_new(scene: &Scene<'_>) -> Parts {
+    let mut parts = Parts::default();
+    parts.step(Phase::Expand, statement(scene, true));
+    parts
+}
+
+/// Under `-- zdmig:expand`.
+pub(super) fn expand(scene: &Scene<'_>) -> Parts {
+    let mut parts = Parts::default();
+    parts.step(Phase::Expand, statement(scene, false));
+    parts
+}
+
+/// Under `-- zdmig:contract`.
+pub(super) fn contract(scene: &Scene<'_>, uses: &[ColumnRef]) -> Parts {
+    let mut parts = Parts::default();
+    parts.step(Phase::Contract, statement(scene, false));
+    for column in uses {
+        parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
+        parts.touches.push(column.clone());
+    }
+    parts
+}
+
+/// Under `-- zdmig:backfill`.
+pub(super) fn backfill(
+    scene: &Scene<'_>,
+    fill: &Fill,
+    key: Option<&Ident>,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(&fill.table)?;
+    let unknown = |source| PlanError::Unknown { span: scene.intent.span, source };
+    let key = match key {
+        Some(name) => {
+            let column = scene.catalog.require_column(table, name).map_err(unknown)?;
+            vec![(column.name.clone(), column.type_name.clone())]
+        }
+        None => scene.key(table)?,
+    };
+    let source = &scene.migration.source;
+    let mut set = Vec::new();
+    let mut parts = Parts::default();
+    for (name, value) in &fill.set {
+        let column = scene.catalog.require_column(table, name).map_err(unknown)?;
+        set.push(Assignment::to(column, Expr::Verbatim(Sql::new(value.of(source)))));
+        parts.touches.push(ColumnRef::new(&table.name, &column.name));
+    }
+    let condition = fill.condition.map(|span| Sql::new(span.of(source)));
+    let pending = Pending::Where(condition);
+    let fill = FillRows { table: table.name.clone(), key, set, pending };
+    parts.step(Phase::Backfill, Action::Backfill(fill));
+    Ok(parts)
+}
+
+/// A statement that nobody understands: run as written in expand, if the author says so.
+pub(super) fn opaque(scene: &Scene<'_>, why: &str) -> Parts {
+    let mut parts = expand(scene);
+    parts.hazard(
+        "opaque",
+        format!("zdmig cannot tell what this does to running code: {why}"),
+        "put it under `-- zdmig:expand`, `-- zdmig:backfill` or `-- zdmig:contract \
+         uses=table.column`, or write `-- zdmig:allow opaque because \"…\"` to run it as it \
+         stands in expand",
+    );
+    parts
+}

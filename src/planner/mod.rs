@@ -1,0 +1,98 @@
+//! Floor 6: a migration and a catalogue in, a plan out. Pure: no clock, no I/O.
+
+mod assemble;
+mod decompose;
+mod intent;
+
+use thiserror::Error;
+
+use crate::catalog::Catalog;
+use crate::change::EvolveError;
+use crate::dialect::{Dialect, Unsupported};
+use crate::migration::{Migration, MigrationId};
+use crate::plan::Plan;
+use crate::sql::{ColumnRef, Span};
+
+pub use assemble::table_fingerprint;
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// A change cannot be made without downtime, or not by us yet.
+    #[error("{what}")]
+    Refused {
+        /// The statement.
+        span: Span,
+        /// What cannot be done, and why.
+        what: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// A statement names something that is not there.
+    #[error("{source}")]
+    Unknown {
+        /// The statement.
+        span: Span,
+        /// What is missing.
+        source: EvolveError,
+    },
+    /// Another migration is at work on the same column.
+    #[error("`{column}` is in the hands of `{other}`, which is not wholly done")]
+    InFlight {
+        /// The column.
+        column: ColumnRef,
+        /// The other migration.
+        other: MigrationId,
+    },
+}
+
+impl PlanError {
+    /// The statement it is about, where it is about one.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            Self::Refused { span, .. } | Self::Unknown { span, .. } => Some(*span),
+            Self::InFlight { .. } => None,
+        }
+    }
+
+    /// What to do next.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Refused { remedy, .. } => remedy.clone(),
+            Self::Unknown { .. } => {
+                "check the name against the database: `zdmig plan` reads it live".into()
+            }
+            Self::InFlight { other, .. } => {
+                format!(
+                    "finish it first with `zdmig contract {other}` and `zdmig purge {other}`, or take it back with `zdmig rollback {other}`"
+                )
+            }
+        }
+    }
+}
+
+/// Plans one migration against the catalogue as it is, and gives the catalogue as it will
+/// be once the plan is wholly done, so that the next migration can be planned against it.
+///
+/// # Errors
+/// When a change cannot be made, names something unknown, or meets a plan in flight.
+pub fn plan(
+    migration: &Migration,
+    catalog: &Catalog,
+    in_flight: &[&Plan],
+    dialect: &dyn Dialect,
+) -> Result<(Plan, Catalog), PlanError> {
+    let intents = intent::read(migration, catalog, dialect)?;
+    let (plan, after) = assemble::assemble(migration, &intents, catalog, dialect)?;
+    for other in in_flight.iter().filter(|other| other.migration != migration.id) {
+        if let Some(column) = plan.touches.iter().find(|one| other.touches.contains(one)) {
+            let (column, other) = (column.clone(), other.migration.clone());
+            return Err(PlanError::InFlight { column, other });
+        }
+    }
+    Ok((plan, after))
+}
+
+fn unsupported(span: Span, source: Unsupported) -> PlanError {
+    PlanError::Refused { span, what: source.what, remedy: source.remedy }
+}

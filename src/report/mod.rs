@@ -1,0 +1,195 @@
+//! Floor 8: the only code that writes to a stream. stdout is the product, stderr the
+//! narration.
+
+mod narrate;
+mod plan;
+mod progress;
+mod snippet;
+mod status;
+mod table;
+mod verdict;
+mod wording;
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+pub use plan::render_plan;
+pub use snippet::snippet;
+pub use status::{Line, StatusReport, render_status};
+pub use table::table;
+pub use verdict::{VerdictReport, render_verdict};
+pub use wording::{counted, duration, grouped};
+
+/// In which form the product is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For a person.
+    Human,
+    /// For a program.
+    Json,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Owns the streams.
+pub struct Reporter {
+    format: Format,
+    out_color: bool,
+    err_color: bool,
+    err_terminal: bool,
+    verbose: bool,
+    broken: Option<io::Error>,
+    progress: progress::Progress,
+    filled: Option<(u64, std::time::Duration)>,
+}
+
+impl Reporter {
+    /// A reporter on this process's streams.
+    pub fn new(format: Format, color: Color, verbose: bool, no_color: bool) -> Self {
+        let wanted = |terminal: bool| match color {
+            Color::Auto => terminal && !no_color,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        let err_terminal = io::stderr().is_terminal();
+        Self {
+            format,
+            out_color: wanted(io::stdout().is_terminal()),
+            err_color: wanted(err_terminal),
+            err_terminal,
+            verbose,
+            broken: None,
+            progress: progress::Progress::default(),
+            filled: None,
+        }
+    }
+
+    /// In which form the product is wanted.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether more is wanted than usual.
+    pub fn verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// The pen for the product.
+    pub fn pen(&self) -> Pen {
+        Pen { color: self.out_color }
+    }
+
+    /// Writes a piece of the product. A stream that fails is remembered, not repeated: the
+    /// work goes on, and the end of the run tells.
+    pub fn product(&mut self, text: &str) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Writes a value as the product, in JSON, on one line.
+    pub fn json(&mut self, value: &impl Serialize) {
+        let mut text = serde_json::to_string(value).unwrap_or_default();
+        text.push('\n');
+        self.product(&text);
+    }
+
+    /// Tells what goes on. Nobody depends on it, so a stream that fails is let be.
+    pub fn narrate(&mut self, text: &str) {
+        self.progress.above(text, |text| {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// An error, with its colour.
+    pub fn error(&mut self, text: &str) {
+        let pen = Pen { color: self.err_color };
+        let text = format!("{} {text}", pen.bad("error:"));
+        self.narrate(&text);
+    }
+
+    /// What to do next.
+    pub fn hint(&mut self, text: &str) {
+        let pen = Pen { color: self.err_color };
+        let text = format!("{} {text}", pen.dim("hint:"));
+        self.narrate(&text);
+    }
+
+    /// Something that is wrong and does not stop us.
+    pub fn warn(&mut self, text: &str) {
+        let pen = Pen { color: self.err_color };
+        let text = format!("{} {text}", pen.warn("warning:"));
+        self.narrate(&text);
+    }
+
+    /// The rows of the last fill that was told of, and how long it took.
+    pub fn filled(&self) -> Option<(u64, std::time::Duration)> {
+        self.filled
+    }
+
+    /// Whether stdout took everything; a pipe that its reader closed counts as yes.
+    pub fn finish(&mut self) -> Result<(), io::Error> {
+        self.progress.clear();
+        match self.broken.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Marks up text, or does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Pen {
+    color: bool,
+}
+
+impl Pen {
+    /// A pen without colours.
+    pub fn plain() -> Self {
+        Self { color: false }
+    }
+
+    fn mark(self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// A heading.
+    pub fn bold(self, text: &str) -> String {
+        self.mark(Style::new().bold(), text)
+    }
+
+    /// Of less weight.
+    pub fn dim(self, text: &str) -> String {
+        self.mark(Style::new().dimmed(), text)
+    }
+
+    /// As it should be.
+    pub fn good(self, text: &str) -> String {
+        self.mark(AnsiColor::Green.on_default().bold(), text)
+    }
+
+    /// To be looked at.
+    pub fn warn(self, text: &str) -> String {
+        self.mark(AnsiColor::Yellow.on_default().bold(), text)
+    }
+
+    /// Wrong.
+    pub fn bad(self, text: &str) -> String {
+        self.mark(AnsiColor::Red.on_default().bold(), text)
+    }
+}

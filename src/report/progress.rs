@@ -1,0 +1,38 @@
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The bar of the fill that runs now, on a terminal.
+#[derive(Default)]
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Shows how far a fill has come; the total is an estimate and may be too small.
+    pub(super) fn at(&mut self, rows: u64, total: u64) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template(
+                "  {wide_bar:.cyan} {human_pos} of about {human_len} rows, {per_sec}, {eta} left",
+            );
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        bar.set_length(total.max(rows));
+        bar.set_position(rows);
+    }
+
+    /// Writes a line above the bar.
+    pub(super) fn above(&self, text: &str, write: impl FnOnce(&str)) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| write(text)),
+            None => write(text),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

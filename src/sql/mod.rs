@@ -1,0 +1,9 @@
+//! Floor 0: the words every other floor speaks. No parsing, no quoting, no I/O.
+
+mod ident;
+mod span;
+mod text;
+
+pub use ident::{ColumnRef, Ident, TableName};
+pub use span::{Place, Span};
+pub use text::Sql;
