@@ -57,6 +57,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     }
     print(&plans, context);
     match denied {
+        // In JSON the plan itself says what is denied.
+        Some(_) if context.reporter.format() == Format::Json => Ok(Exit::Refused),
         Some(failure) => Err(failure),
         None if args.exit_code && !plans.is_empty() => Ok(Exit::Pending),
         None => Ok(Exit::Done),

@@ -133,7 +133,7 @@ fn estimate(action: &Action, catalog: &Catalog) -> Option<Estimate> {
     Some(Estimate {
         rows: table.rows,
         bytes: table.bytes,
-        seconds: Some(table.rows.div_ceil(per_second)),
+        seconds: Some(table.rows / per_second),
         basis: format!("at {per_second} rows {what} a second"),
     })
 }

@@ -1,6 +1,7 @@
 //! Floor 8: the only code that writes to a stream. stdout is the product, stderr the
 //! narration.
 
+mod hazard;
 mod narrate;
 mod plan;
 mod progress;
@@ -15,6 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub use hazard::hazard_page;
 pub use plan::render_plan;
 pub use snippet::snippet;
 pub use status::{Line, StatusReport, render_status};

@@ -87,10 +87,11 @@ fn render_step(number: usize, step: &Step, pen: Pen) -> String {
             0 => counted(estimate.rows, "row"),
             n => format!("{}, {}", counted(estimate.rows, "row"), bytes(n)),
         };
-        let time = estimate
-            .seconds
-            .map(|n| format!(", about {}", duration(std::time::Duration::from_secs(n))))
-            .unwrap_or_default();
+        let time = match estimate.seconds {
+            Some(0) => ", under a second".to_owned(),
+            Some(n) => format!(", about {}", duration(std::time::Duration::from_secs(n))),
+            None => String::new(),
+        };
         out.push_str(&line(pen, "size", &format!("{size}{time} ({})", estimate.basis)));
     }
     match &step.lowered.undo {

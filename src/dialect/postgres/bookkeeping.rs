@@ -185,4 +185,5 @@ END $zdmig$;
 REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.restore_column(text, text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA zdmig TO PUBLIC;
+GRANT SELECT ON zdmig.format TO PUBLIC;
 "#;

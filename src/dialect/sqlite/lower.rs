@@ -322,7 +322,7 @@ fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
         .ok_or_else(cannot)?;
     let unique = if index.unique { "UNIQUE " } else { "" };
     let mut out = format!(
-        "CREATE {unique}INDEX {} ON {}",
+        "CREATE {unique}INDEX {} ON {} ",
         quote::ident(&index.name),
         quote::ident(&index.table.name)
     );

@@ -1,0 +1,1 @@
+SELECT id, stock, kind FROM users ORDER BY id

@@ -1,0 +1,2 @@
+ALTER TABLE users ADD COLUMN label varchar(60);
+UPDATE users SET label = upper(username);

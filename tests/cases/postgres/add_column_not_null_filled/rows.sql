@@ -1,0 +1,1 @@
+SELECT id, label FROM users ORDER BY id

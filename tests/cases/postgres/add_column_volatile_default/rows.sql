@@ -1,0 +1,1 @@
+SELECT id, token IS NOT NULL, seen IS NOT NULL FROM users ORDER BY id

@@ -1,0 +1,3 @@
+CREATE TABLE users (id bigint PRIMARY KEY, username varchar(40) NOT NULL, age int, bio text);
+INSERT INTO users (id, username, age) VALUES (1, 'Ann', 3), (2, 'Bob', NULL), (3, 'Cy', 5);
+CREATE INDEX users_ab ON users (username, age);

@@ -1,0 +1,1 @@
+SELECT id, nation FROM shop.users ORDER BY id

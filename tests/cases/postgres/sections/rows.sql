@@ -1,0 +1,1 @@
+SELECT id, bio FROM users ORDER BY id

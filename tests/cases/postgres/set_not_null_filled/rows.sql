@@ -1,0 +1,1 @@
+SELECT id, age FROM users ORDER BY id

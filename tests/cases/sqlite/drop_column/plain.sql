@@ -1,0 +1,2 @@
+DROP INDEX users_bio;
+ALTER TABLE users DROP COLUMN bio;

@@ -1,0 +1,102 @@
+//! A folder a case: `schema.sql` is there before, `migration.sql` is the change, `plan.txt`
+//! is the plan that must come out. Where the change can be made, all phases are run, and
+//! the schema must be the one that the plain statements make (`plain.sql` where the author's
+//! file is more than that); and from every phase a rollback must lead back. Where it cannot,
+//! `refused.txt` holds what must be said. `ZDMIG_BLESS=1` writes what comes out.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Database, OPEN_GATE, Project};
+
+fn cases(product: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(product);
+    let entries = std::fs::read_dir(&folder).expect("the cases' folder");
+    let mut cases: Vec<_> = entries.map(|entry| entry.expect("a case").path()).collect();
+    cases.sort();
+    assert!(cases.len() > 5, "the cases are gone");
+    cases
+}
+
+fn read(case: &Path, name: &str) -> Option<String> {
+    std::fs::read_to_string(case.join(name)).ok()
+}
+
+/// Compares with a golden file, or writes it where that is asked for.
+fn golden(case: &Path, name: &str, found: &str) {
+    if std::env::var_os("ZDMIG_BLESS").is_some() {
+        std::fs::write(case.join(name), found).expect("written");
+    }
+    let expected = read(case, name).unwrap_or_else(|| {
+        panic!("{} has no {name}; ZDMIG_BLESS=1 writes it:\n{found}", case.display())
+    });
+    assert_eq!(found, expected, "{}", case.join(name).display());
+}
+
+async fn case(product: &str, case: &Path) {
+    let schema = read(case, "schema.sql").expect("schema.sql");
+    let migration = read(case, "migration.sql").expect("migration.sql");
+    let database = Database::of(product, "case").await;
+    database.script(&schema).await;
+    let project = Project::new(&database).migration("1_case", &migration).config(OPEN_GATE);
+    let before = database.catalog().await;
+    if read(case, "refused.txt").is_some() {
+        let ran = project.run("plan").exits(10);
+        golden(case, "refused.txt", &ran.out);
+        project.run("expand").exits(10);
+        assert_eq!(database.catalog().await, before, "{}", case.display());
+        return;
+    }
+    let plan = project.run("plan 1_case");
+    golden(case, "plan.txt", &plan.done().out);
+    let reversible = read(case, "irreversible").is_none();
+    if reversible {
+        for upto in 1..=3 {
+            for verb in ["expand", "backfill", "contract --soak 1h"].iter().take(upto) {
+                project.run(verb).done();
+            }
+            project.run("rollback 1_case").done();
+            assert_eq!(
+                database.catalog().await,
+                before,
+                "{}: back from phase {upto}",
+                case.display()
+            );
+            assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", case.display());
+        }
+    }
+    for verb in ["expand", "backfill", "contract"] {
+        project.run(verb).done();
+    }
+    project.run("status").done().says(&["done"]);
+    let plain = Database::of(product, "plain").await;
+    plain.script(&schema).await;
+    plain.script(&read(case, "plain.sql").unwrap_or(migration)).await;
+    let (found, expected) = (database.catalog().await, plain.catalog().await);
+    assert_eq!(found.tables, expected.tables, "{}", case.display());
+    assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", case.display());
+    if let Some(query) = read(case, "rows.sql") {
+        let rows = |database: &Database| {
+            let url = database.url.clone();
+            let query = query.clone();
+            async move {
+                let mut client = crate::support::attach(&url, "test").await.client;
+                client.rows(&query, &[]).await.expect("rows")
+            }
+        };
+        assert_eq!(rows(&database).await, rows(&plain).await, "{}", case.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres() {
+    for one in cases("postgres") {
+        case("postgres", &one).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite() {
+    for one in cases("sqlite") {
+        case("sqlite", &one).await;
+    }
+}

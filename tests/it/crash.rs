@@ -1,0 +1,269 @@
+//! A session is cut at its n-th call, for every n, before and after the server acted; the
+//! same calls again must end where an uncut run ends.
+
+use async_trait::async_trait;
+use chrono::Utc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+use zdmig::backfill::Pace;
+use zdmig::catalog::Catalog;
+use zdmig::dialect::{Answer, ChunkDone, ChunkOrder, Session, SessionError, Work};
+use zdmig::engine::{Engine, EngineError, EngineOptions, Event};
+use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
+use zdmig::journal::{EntryKind, Journal};
+use zdmig::migration::{Migration, MigrationId, SourceFile};
+use zdmig::plan::{Check, Plan};
+use zdmig::planner;
+use zdmig::sql::Sql;
+
+use crate::support::Database;
+
+/// When a connection is lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    /// Before the server saw the call.
+    Before,
+    /// After it acted, before it answered.
+    After,
+}
+
+/// A session that is lost at its n-th call, and with it all later ones.
+struct Cut {
+    inner: Box<dyn Session>,
+    left: usize,
+    when: When,
+    lost: bool,
+}
+
+impl Cut {
+    fn enter(&mut self) -> Result<bool, SessionError> {
+        if self.lost {
+            return Err(Self::error());
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            return Ok(false);
+        }
+        self.lost = true;
+        if self.when == When::Before { Err(Self::error()) } else { Ok(true) }
+    }
+
+    fn error() -> SessionError {
+        SessionError::Lost { message: "cut by the test".into() }
+    }
+}
+
+macro_rules! cut {
+    ($self:ident, $call:expr) => {{
+        let last = $self.enter()?;
+        let outcome = $call.await;
+        if last { Err(Cut::error()) } else { outcome }
+    }};
+}
+
+#[async_trait]
+impl Session for Cut {
+    async fn catalog(&mut self) -> Result<Catalog, SessionError> {
+        cut!(self, self.inner.catalog())
+    }
+    async fn journal(&mut self) -> Result<Journal, SessionError> {
+        cut!(self, self.inner.journal())
+    }
+    async fn check(&mut self, check: &Check) -> Result<Answer, SessionError> {
+        cut!(self, self.inner.check(check))
+    }
+    async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError> {
+        cut!(self, self.inner.exclusive(owner))
+    }
+    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
+        cut!(self, self.inner.execute(sql))
+    }
+    async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError> {
+        cut!(self, self.inner.commit(work))
+    }
+    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
+        cut!(self, self.inner.chunk(order))
+    }
+}
+
+/// What a run does, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Journey {
+    /// Expand to purge.
+    Forward,
+    /// Expand, backfill, contract, and back again.
+    Back,
+}
+
+/// Runs a journey on one session; a second call goes on where the first was cut.
+async fn travel(
+    session: &mut dyn Session,
+    plan: &Plan,
+    journey: Journey,
+) -> Result<(), EngineError> {
+    let options = EngineOptions {
+        owner: "the test".into(),
+        lock_wait_max: Duration::from_secs(10),
+        pace: Pace { target: Duration::from_micros(1), duty: 1.0 },
+        step_aside: false,
+    };
+    let cancel = CancellationToken::new();
+    let mut unheard = |_: Event<'_>| {};
+    session.exclusive(&options.owner).await?;
+    let mut engine = Engine::started(session, &options, &cancel, &mut unheard).await?;
+    let turned = journey == Journey::Back
+        && engine.journal().entries().iter().any(|entry| entry.kind.word().contains("undo"));
+    let gone = engine.journal().entries().iter().any(|one| one.kind == EntryKind::RolledBack);
+    if !turned && !gone {
+        engine.expand(plan).await?;
+        engine.backfill(plan).await?;
+        engine.contract(plan, permit(plan)).await?;
+        if journey == Journey::Forward {
+            return engine.purge(plan, permit(plan)).await;
+        }
+    }
+    if gone { Ok(()) } else { engine.rollback(plan).await }
+}
+
+/// A permit as the gate makes it, in a world with nobody in it who matters.
+fn permit(plan: &Plan) -> Permit {
+    let policy = GatePolicy {
+        consumers: vec![Consumer { name: "nobody".into(), idle: true, ..Consumer::default() }],
+        ..GatePolicy::default()
+    };
+    let evidence = Evidence {
+        at: Utc::now(),
+        seen: Vec::new(),
+        unversioned: Vec::new(),
+        roles: None,
+        usages: Vec::new(),
+        bad_manifests: Vec::new(),
+        dependents: Vec::new(),
+        gaps: Vec::new(),
+    };
+    let question = Question { plan, backfilled: true, soaking: None };
+    match judge(&question, &evidence, &policy, Utc::now()) {
+        Verdict::Pass { permit, .. } => permit,
+        verdict => panic!("{verdict:?}"),
+    }
+}
+
+/// Where a database has come to: its schema, its rows, and what the journal says is done.
+async fn state(database: &Database) -> (Catalog, Vec<Vec<Option<String>>>, Vec<String>) {
+    let catalog = database.catalog().await;
+    let columns: Vec<_> = catalog
+        .tables
+        .values()
+        .next()
+        .expect("a table")
+        .columns
+        .iter()
+        .map(|column| column.name.to_string())
+        .collect();
+    let query = format!("SELECT {} FROM users ORDER BY id", columns.join(", "));
+    let rows = database.client().await.rows(&query, &[]).await.expect("rows");
+    let journal = database.session().await.journal().await.expect("a journal");
+    let done = journal
+        .entries()
+        .iter()
+        .filter(|entry| {
+            matches!(
+                entry.kind,
+                EntryKind::Finished { .. } | EntryKind::Undone | EntryKind::RolledBack
+            )
+        })
+        .map(|entry| format!("{} {}", entry.kind.word(), entry.step))
+        .collect();
+    (catalog, rows, done)
+}
+
+async fn plan_for(database: &Database) -> Plan {
+    let file = SourceFile {
+        id: MigrationId::from_stem("1_rename").expect("an id"),
+        path: "1_rename.sql".into(),
+        text: "ALTER TABLE users RENAME COLUMN username TO email;".into(),
+    };
+    let dialect = database.dialect();
+    let migration = Migration::parse(&file, |source| dialect.split(source)).expect("it parses");
+    let catalog = database.session().await.catalog().await.expect("a catalogue");
+    planner::plan(&migration, &catalog, &[], dialect).expect("a plan").0
+}
+
+const SCHEMA: &str =
+    "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(40) NOT NULL DEFAULT 'anon');
+    CREATE INDEX users_username ON users (username);
+    INSERT INTO users (id, username) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e');";
+
+async fn fresh(template: &Database) -> Database {
+    if template.url.starts_with("sqlite") {
+        let database = Database::sqlite().await;
+        database.script(SCHEMA).await;
+        database
+    } else {
+        Database::postgres_like("crash", Some(template)).await
+    }
+}
+
+async fn every_call(product: &str, journey: Journey) {
+    let template = Database::of(product, "crash_template").await;
+    template.script(SCHEMA).await;
+    let plan = plan_for(&template).await;
+    let uncut = fresh(&template).await;
+    travel(&mut *uncut.session().await, &plan, journey).await.expect("an uncut run");
+    let expected = state(&uncut).await;
+    for when in [When::Before, When::After] {
+        let mut n = 0;
+        loop {
+            let database = fresh(&template).await;
+            let mut cut = Cut { inner: database.session().await, left: n, when, lost: false };
+            let outcome = travel(&mut cut, &plan, journey).await;
+            let lost = cut.lost;
+            drop(cut);
+            if !lost {
+                outcome.expect("nothing was cut");
+                break;
+            }
+            // The server may take a moment to notice that a session is gone.
+            let mut tries = 0;
+            loop {
+                let outcome = travel(&mut *database.session().await, &plan, journey).await;
+                match outcome {
+                    Err(EngineError::Session(SessionError::Busy { .. })) if tries < 100 => {
+                        tries += 1;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    other => {
+                        break other.unwrap_or_else(|error| {
+                            panic!("{journey:?} cut {when:?} call {n}: {error}")
+                        });
+                    }
+                }
+            }
+            let found = state(&database).await;
+            assert_eq!(found, expected, "{journey:?} cut {when:?} call {n}");
+            n += 1;
+        }
+        assert!(n > 10, "only {n} calls were cut");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_forward() {
+    every_call("sqlite", Journey::Forward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_back() {
+    every_call("sqlite", Journey::Back).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_forward() {
+    every_call("postgres", Journey::Forward).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_back() {
+    every_call("postgres", Journey::Back).await;
+}

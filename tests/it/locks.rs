@@ -1,0 +1,105 @@
+//! Somebody holds the table for half a minute: we wait without being in anybody's way.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{Database, Project, Ran, attach};
+
+/// How long the reader holds the table.
+const HELD: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reader_is_waited_for_and_named_and_nobody_waits_behind_us() {
+    let database = Database::postgres("locks").await;
+    database
+        .script(
+            "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL);
+             INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, 100) g",
+        )
+        .await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    let mut reader = attach(&database.url, "the long report").await.client;
+    reader.script("BEGIN; SELECT count(*) FROM users").await.expect("a reader");
+    let held = Instant::now();
+
+    let done = Arc::new(AtomicBool::new(false));
+    let url = database.url.clone();
+    let stop = done.clone();
+    let application = tokio::spawn(async move {
+        let mut client = attach(&url, "shop@1").await.client;
+        let mut longest = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            client.run("UPDATE users SET username = 'x' WHERE id = 1", &[]).await.expect("a write");
+            client.rows("SELECT username FROM users WHERE id = 2", &[]).await.expect("a read");
+            longest = longest.max(begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        longest
+    });
+
+    let child = project
+        .command("expand")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    tokio::time::sleep(HELD.saturating_sub(held.elapsed())).await;
+    reader.script("COMMIT").await.expect("the reader ends");
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await;
+    let ran = Ran::from("expand", output.expect("joined").expect("it ends"));
+    done.store(true, Ordering::Relaxed);
+    let longest = application.await.expect("the application ends");
+    ran.done().says(&[
+        "waits for its lock",
+        "the long report",
+        "idle in transaction",
+        "SELECT count(*)",
+    ]);
+    // Two statements, each of which may wait behind one try of 500 ms; the reader held the
+    // table for thirty times that.
+    assert!(longest < Duration::from_millis(2_500), "the application waited {longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_budget_ends_with_14_and_the_same_command_goes_on() {
+    let database = Database::postgres("budget").await;
+    database.script("CREATE TABLE users (id bigint PRIMARY KEY, username text)").await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    let mut holder = attach(&database.url, "the holder").await.client;
+    holder.script("BEGIN; LOCK TABLE users IN ACCESS SHARE MODE").await.expect("held");
+    project
+        .run("expand --lock-timeout 100ms --lock-wait-max 1s")
+        .exits(14)
+        .says(&["the holder", "go on with: zdmig expand 1_rename"]);
+    holder.script("COMMIT").await.expect("let go");
+    project.run("expand").done().says(&["expanded"]);
+}
+
+/// An index build that another transaction holds up leaves no invalid index behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_build_waits_for_old_transactions_and_is_valid() {
+    let database = Database::postgres("build").await;
+    database.script("CREATE TABLE t (id bigint PRIMARY KEY, a int)").await;
+    let project = Project::new(&database).migration("1_index", "CREATE INDEX t_a ON t (a);");
+    let mut writer = attach(&database.url, "a slow writer").await.client;
+    writer.script("BEGIN; INSERT INTO t VALUES (1, 1)").await.expect("a writer");
+    let child = project
+        .command("expand --lock-timeout 100ms")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    writer.script("COMMIT").await.expect("the writer ends");
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await;
+    let ran = Ran::from("expand", output.expect("joined").expect("it ends"));
+    ran.done();
+    let query = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+    let rows = database.client().await.rows(query, &[]).await.expect("a count");
+    assert_eq!(rows[0][0].as_deref(), Some("0"));
+}

@@ -1,0 +1,16 @@
+//! Tests against real servers, in one binary. `scripts/test` boots PostgreSQL for them;
+//! without it they need `ZDMIG_TEST_POSTGRES_URL`.
+
+#![expect(unreachable_pub, reason = "a test binary has no outside")]
+#![expect(clippy::disallowed_methods, reason = "tests ask the environment for their servers")]
+
+mod bad_input;
+mod cases;
+mod crash;
+mod kill;
+mod locks;
+mod names;
+mod runners;
+mod story;
+mod support;
+mod verbs;

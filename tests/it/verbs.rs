@@ -1,0 +1,225 @@
+//! Each verb by itself, through the built program.
+
+use crate::support::{Database, OPEN_GATE, Project, Ran, program};
+
+const SCHEMA: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(40))";
+const RENAME: &str = "ALTER TABLE users RENAME COLUMN username TO email;";
+
+async fn project(product: &str) -> (Database, Project) {
+    let database = Database::of(product, "verbs").await;
+    database.script(SCHEMA).await;
+    let project = Project::new(&database).migration("1_rename", RENAME).config(OPEN_GATE);
+    (database, project)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_the_same_bytes_and_the_saved_one_is_run() {
+    for product in ["postgres", "sqlite"] {
+        let (database, project) = project(product).await;
+        let one = project.run("plan --format json").done().out;
+        let two = project.run("plan --format json").done().out;
+        assert_eq!(one, two);
+        project.run("plan 1_rename -o plan.json").done();
+        let saved = std::fs::read_to_string(project.path("plan.json")).expect("saved");
+        assert_eq!(saved, one);
+        project.run("expand --plan plan.json").done();
+        let journal = database.session().await.journal().await.expect("a journal");
+        let id = "1_rename".to_owned().try_into().expect("an id");
+        assert_eq!(journal.plan(&id).expect("taken up").to_json(), saved);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_or_edited_plan_is_refused() {
+    for product in ["postgres", "sqlite"] {
+        let (database, project) = project(product).await;
+        project.run("plan 1_rename -o plan.json").done();
+        let saved = std::fs::read_to_string(project.path("plan.json")).expect("saved");
+        project.write("edited.json", &saved.replacen("ADD COLUMN", "ADD  COLUMN", 1));
+        project.run("expand --plan edited.json").exits(2).says(&["was changed after it was made"]);
+        project.write("newer.json", &saved.replacen("\"zdmig_plan\": 1", "\"zdmig_plan\": 99", 1));
+        project.run("expand --plan newer.json").exits(2).says(&["use a newer zdmig"]);
+        project.write("no.json", "{}");
+        project.run("expand --plan no.json").exits(2).says(&["not a plan"]);
+        database.script("ALTER TABLE users ADD COLUMN more VARCHAR(10)").await;
+        project.run("expand --plan plan.json").exits(13).says(&["stale"]);
+        assert_eq!(database.leftovers().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_verbs_leave_nothing_behind() {
+    for product in ["postgres", "sqlite"] {
+        let (database, project) = project(product).await;
+        project.run("status -v").done().says(&[
+            "pending",
+            "ZDMIG_DATABASE_URL",
+            "zdmig.toml, soak",
+        ]);
+        project.run("status --exit-code").exits(20);
+        project.run("plan --exit-code").exits(20);
+        project.run("check").done();
+        project.run("wait 1_rename --timeout 0s").exits(14).says(&["still pending"]);
+        project.run("gate 1_rename").exits(2);
+        let mut client = database.client().await;
+        let query = if product == "sqlite" {
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'zdmig%'"
+        } else {
+            "SELECT count(*) FROM pg_namespace WHERE nspname = 'zdmig'"
+        };
+        let rows = client.rows(query, &[]).await.expect("a count");
+        assert_eq!(rows[0][0].as_deref(), Some("0"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_is_idempotent_and_speaks_json() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) = project(product).await;
+        for (verb, state) in [("expand", "expanded"), ("backfill", "ready"), ("contract", "done")] {
+            let ran = project.run(&format!("{verb} --format json")).done();
+            let last = ran.out.lines().last().expect("a line");
+            let report: serde_json::Value = serde_json::from_str(last).expect("JSON");
+            assert_eq!(report["state"], state, "{ran:?}");
+            project.run(verb).done().says(&["nothing to"]);
+            for line in project.run("status --format json").done().out.lines() {
+                let status: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(status["migrations"][0]["state"], state);
+            }
+            project.run("wait 1_rename --for expanded").done();
+        }
+        project.run("status --exit-code").done();
+        project.run("purge 1_rename").done();
+        project.run("restore 1_rename").exits(10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_knows_versions_by_heartbeat_and_manifest() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) = project(product).await;
+        let role = if product == "postgres" { "\"postgres\"" } else { "" };
+        project.write(
+            "zdmig.toml",
+            &format!("usage = \"usage\"\nheartbeat_ttl = \"1m\"\n[[consumer]]\nname = \"api\"\nroles = [{role}]\nunnamed_sessions = true\n"),
+        );
+        std::fs::create_dir(project.path("usage")).expect("a folder");
+        for verb in ["expand", "backfill"] {
+            project.run(verb).done();
+        }
+        project.run("gate 1").exits(12).says(&["UNKNOWN", "U_EMPTY", "no version of `api`"]);
+        project.run("heartbeat --service api --version 1 --instance a").done();
+        project.run("gate 1").exits(12).says(&["U_NO_USAGE", "api@1 is live"]);
+        let manifest = |version: &str, column: &str| {
+            format!(
+                "{{\"zdmig_usage\":1,\"service\":\"api\",\"version\":\"{version}\",\"complete\":true,\"items\":[{{\"table\":\"users\",\"read\":[\"{column}\"]}}]}}"
+            )
+        };
+        project.write("usage/api-1.json", &manifest("1", "username"));
+        project.run("gate 1").exits(11).says(&["REFUSE", "api@1", "reads it"]);
+        project.run("heartbeat --service api --version 1 --instance a --bye").done();
+        project.run("heartbeat --service api --version 2 --instance b").done();
+        project.write("two.json", &manifest("2", "email"));
+        project.run("usage publish two.json").done();
+        project.run("usage publish two.json").done();
+        project.run("gate 1").done().says(&["PASS", "api@2"]);
+        project.write("two.json", &manifest("2", "username"));
+        project.run("usage publish two.json").exits(2).says(&["never changes"]);
+        project.run("contract 1 --format json").done();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unnamed_session_or_an_unmapped_role_keeps_the_gate_shut() {
+    let (database, project) = project("postgres").await;
+    for verb in ["expand", "backfill"] {
+        project.run(verb).done();
+    }
+    project
+        .write("zdmig.toml", "[[consumer]]\nname = \"api\"\nidle = true\nroles = [\"postgres\"]\n");
+    let client = database.client().await;
+    project.run("gate 1").exits(12).says(&["U_UNVERSIONED", "(test)"]);
+    drop(client);
+    let role = crate::support::unique("etl");
+    database.script(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON users TO {role};")).await;
+    project.run("gate 1").exits(12).says(&["U_UNMAPPED_ROLE", &role, "read public.users.username"]);
+    database.script("CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT username FROM users LIMIT 1); END'").await;
+    project.run("gate 1").exits(11).says(&["E_DEPENDENT", "function f()"]);
+}
+
+#[test]
+fn a_new_migration_has_a_name_and_is_valid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        Ran::from("new", program(folder.path()).args(args).output().expect("it starts"))
+    };
+    let one = run(&["new", "Rename", "username"]).done();
+    let two = run(&["new", "Rename", "username"]).done();
+    assert_ne!(one.out, two.out, "two files in one second have two versions");
+    assert!(one.out.trim().ends_with("_rename_username.sql"), "{one:?}");
+    run(&["check"]).done().says(&["2 files, nothing to complain about"]);
+    run(&["new"]).exits(2).says(&["needs a name"]);
+}
+
+#[test]
+fn check_reads_without_a_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        Ran::from("check", program(folder.path()).args(args).output().expect("it starts"))
+    };
+    std::fs::write(folder.path().join("1_a.sql"), "ALTER TABLE t RENAM a TO b;").expect("written");
+    run(&["check", "1_a.sql"]).exits(10).says(&["syntax", "1_a.sql:1"]);
+    std::fs::write(folder.path().join("2_b.sql"), "DROP SCHEMA x CASCADE;").expect("written");
+    let ran = run(&["check", "2_b.sql", "--format", "json"]).exits(10);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(report["files"][0]["findings"][0]["code"], "opaque");
+    run(&["check", "missing.sql"]).exits(2);
+    run(&["check"]).exits(2).says(&["there is no folder `migrations`"]);
+}
+
+#[test]
+fn completions_and_man_pages_are_generated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        Ran::from("generate", program(folder.path()).args(args).output().expect("it starts"))
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).done().out.contains("backfill"));
+    }
+    run(&["man", "pages"]).done();
+    let page = std::fs::read_to_string(folder.path().join("pages/zdmig-expand.1"));
+    assert!(page.expect("a page").contains("expand"));
+    run(&["--version"]).done().says(&["zdmig 0."]);
+    run(&["--help"]).done().says(&["expand", "backfill", "contract", "purge", "rollback"]);
+}
+
+#[test]
+fn the_demo_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output =
+        program(folder.path()).args(["demo", "--rows", "5000"]).output().expect("it starts");
+    Ran::from("demo", output).done().says(&[
+        "REFUSE",
+        "PASS",
+        "restored",
+        "purged",
+        "no statement failed, and no write was lost",
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_loses_nothing_on_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = crate::support::server();
+    let output = program(folder.path())
+        .args(["demo", "--rows", "5000", "--database-url", &url])
+        .output()
+        .expect("it starts");
+    Ran::from("demo", output).done().says(&[
+        "REFUSE",
+        "PASS",
+        "restored",
+        "purged",
+        "no statement failed, and no write was lost",
+    ]);
+}
