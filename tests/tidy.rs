@@ -66,7 +66,7 @@ fn none(what: &str, found: Vec<String>) {
 }
 
 fn room(path: &str) -> Option<&str> {
-    path.strip_prefix("src/")?.split('/').next().filter(|room| !room.ends_with(".rs"))
+    path.strip_prefix("src/")?.split_once('/').map(|(room, _)| room)
 }
 
 fn floor(room: &str) -> Option<usize> {

@@ -68,22 +68,17 @@ pub(super) fn owner() -> String {
 }
 
 /// Becomes the only zdmig on the database, trying for as long as `wait` says.
-pub(super) async fn start<'a>(
-    session: &'a mut dyn Session,
-    options: &'a EngineOptions,
-    cancel: &'a CancellationToken,
+pub(super) async fn lock(
+    session: &mut dyn Session,
+    owner: &str,
+    cancel: &CancellationToken,
     wait: Duration,
-    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
-) -> Result<Engine<'a>, Failure> {
+) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        match session.exclusive(&options.owner).await {
-            Ok(()) => break,
-            Err(error @ SessionError::Busy { .. }) => {
-                if begun.elapsed() >= wait {
-                    return Err(error.into());
-                }
-            }
+        match session.exclusive(owner).await {
+            Ok(()) => return Ok(()),
+            Err(SessionError::Busy { .. }) if begun.elapsed() < wait => {}
             Err(error) => return Err(error.into()),
         }
         if cancel.is_cancelled() {
@@ -91,5 +86,16 @@ pub(super) async fn start<'a>(
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// An engine, as the only zdmig on the database.
+pub(super) async fn start<'a>(
+    session: &'a mut dyn Session,
+    options: &'a EngineOptions,
+    cancel: &'a CancellationToken,
+    wait: Duration,
+    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Engine<'a>, Failure> {
+    lock(session, &options.owner, cancel, wait).await?;
     Ok(Engine::started(session, options, cancel, notice).await?)
 }

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
-use super::context::{Context, start};
+use super::context::{Context, lock};
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs, past};
 use super::project;
+use crate::dialect::Session;
+use crate::engine::{Engine, Event};
 use crate::journal::Journal;
 use crate::migration::{MigrationId, SourceFile};
 use crate::plan::{Phase, Plan};
@@ -93,29 +95,56 @@ async fn one(
     id: &MigrationId,
     saved: Option<&Plan>,
     files: &[SourceFile],
-    session: &mut dyn crate::dialect::Session,
+    session: &mut dyn Session,
     args: &Args,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let dialect = context.dialect()?;
-    let journal = session.journal().await?;
-    let catalog = session.catalog().await?;
-    let step_aside = dialect.capabilities(&catalog.server).single_writer;
     let file = files.iter().find(|file| file.id == *id);
     let file = file.ok_or_else(|| Failure::usage(format!("`{id}` has no file")))?;
-    let plan = match journal.plan(id) {
+    // A plan that is refused must leave nothing behind, not even our bookkeeping, so it is
+    // made before the run lock is taken, and once more under it. While another zdmig is at
+    // work the first one may fail for what that one is doing.
+    let first = decide(file, saved, session, context).await;
+    if first.is_err() && session.journal().await?.entries().is_empty() {
+        return first.map(|_| ());
+    }
+    let cancel = context.cancel;
+    let options = context.engine_options(false);
+    lock(session, &options.owner, cancel, args.wait.time()?).await?;
+    let plan = decide(file, saved, session, context).await?;
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
+    let mut engine = Engine::started(session, &options, cancel, &mut hear).await?;
+    let done = engine.expand(&plan).await;
+    let journal = engine.journal().clone();
+    done?;
+    tally.report(&plan, past(Phase::Expand), &journal, context);
+    Ok(())
+}
+
+/// The plan that was taken up, else the one to be taken up: that of the file, and the saved
+/// one if there is one.
+async fn decide(
+    file: &SourceFile,
+    saved: Option<&Plan>,
+    session: &mut dyn Session,
+    context: &Context<'_>,
+) -> Result<Plan, Failure> {
+    let dialect = context.dialect()?;
+    let journal = session.journal().await?;
+    let plan = match journal.plan(&file.id) {
         Some(plan) => plan.clone(),
         None => {
+            let catalog = session.catalog().await?;
             let migration = project::parse(file, dialect)?;
             let (plan, _) = project::plan_one(&migration, &catalog, &journal, dialect)?;
             project::undenied(&plan, &migration)?;
             plan
         }
     };
-    if let Some(saved) = saved
-        && saved.fingerprint != plan.fingerprint
-    {
-        return Err(Failure::new(
+    match saved {
+        Some(saved) if saved.fingerprint != plan.fingerprint => Err(Failure::new(
             Exit::Drift,
             format!(
                 "the saved plan {} is stale: the file or the tables it touches were changed, and \
@@ -124,20 +153,9 @@ async fn one(
                 plan.fingerprint.short()
             ),
         )
-        .hint(format!("review it again: zdmig plan {id} -o FILE")));
+        .hint(format!("review it again: zdmig plan {} -o FILE", file.id))),
+        _ => Ok(plan),
     }
-    let options = context.engine_options(step_aside);
-    let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
-    let mut engine = start(session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
-    // Another run may have come first while we waited.
-    let plan = engine.journal().plan(id).cloned().unwrap_or(plan);
-    let done = engine.expand(&plan).await;
-    let journal = engine.journal().clone();
-    done?;
-    tally.report(&plan, past(Phase::Expand), &journal, context);
-    Ok(())
 }
 
 fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {

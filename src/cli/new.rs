@@ -13,18 +13,15 @@ pub(super) struct Args {
 }
 
 const TEMPLATE: &str = "\
--- Write the schema you want, as plain SQL. `zdmig plan` shows how it gets there.
+-- Write the schema you want, as plain SQL. `zdmig plan` shows how it gets there, e.g. for
 --
---   ALTER TABLE users RENAME COLUMN username TO email;
+--     ALTER TABLE users RENAME COLUMN username TO email;
 --
--- Where the SQL does not say enough, a line like one of these does:
---
---   zdmig:reverse users.username = lower(email)      how old code's column follows from the new one
---   zdmig:allow HAZARD because \"the reason\"          a hazard that is accepted
---   zdmig:expand | zdmig:backfill table=… key=… | zdmig:contract uses=table.column
---                                                    the SQL below it is run as written, in that phase
---
--- (each as a comment of its own, `-- zdmig:…`, at the start of a line)
+-- Where the SQL does not say enough, a comment line that begins with `-- zdmig:` does:
+--     reverse users.username = lower(email)       how the old column follows from the new one
+--     allow HAZARD because \"the reason\"           a hazard that is accepted
+--     expand, backfill table=… key=…, contract uses=table.column
+--                                                 the SQL below it is run as written in that phase
 
 ";
 

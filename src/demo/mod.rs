@@ -18,7 +18,7 @@ CREATE TABLE users (
 CREATE INDEX users_username ON users (username);";
 
 /// The migration.
-pub const MIGRATION: &str = "ALTER TABLE users RENAME COLUMN username TO email;\n";
+pub const MIGRATION: &str = include_str!("../../migrations/20261123090000_rename_username.sql");
 
 /// The migration's file.
 pub const FILE: &str = "20261123090000_rename_username.sql";

@@ -117,10 +117,16 @@ impl Engine<'_> {
             }
             (Action::Verify(verify), _) => self.verify(plan, step, verify).await,
             (_, Transaction::Forbidden) => {
-                if status == Status::Pending || !self.landed(step).await? {
-                    if status != Status::Pending {
-                        self.session.execute(&step.lowered.clear).await?;
-                    }
+                let landed = self.landed(step).await?;
+                if landed && status == Status::Pending {
+                    let message = format!(
+                        "what `{}` would make is there already, and zdmig did not make it",
+                        step.id
+                    );
+                    return Err(EngineError::Drift { message });
+                }
+                if !landed {
+                    self.clear(step).await?;
                     self.retried(plan, step, &[], EntryKind::Started).await?;
                     self.execute_outside(step).await?;
                 }
@@ -149,7 +155,7 @@ impl Engine<'_> {
         };
         if let Err(error) = run {
             // What is left of it costs every write until it is gone.
-            let _ = self.session.execute(&step.lowered.clear).await;
+            let _ = self.clear(step).await;
             return Err(error.into());
         }
         if self.landed(step).await? {
@@ -158,6 +164,16 @@ impl Engine<'_> {
         let message = "the statement ended without an error, and its effect is not there".into();
         let source = SessionError::Failed { message, code: None, statement: None };
         Err(EngineError::Step { step: step.id.clone(), source })
+    }
+
+    /// Clears away what an interrupted run left, if anything.
+    async fn clear(&mut self, step: &Step) -> Result<(), EngineError> {
+        if let Some(clear) = &step.lowered.clear
+            && self.session.check(&clear.when).await?.yes
+        {
+            self.session.execute(&clear.sql).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn landed(&mut self, step: &Step) -> Result<bool, EngineError> {

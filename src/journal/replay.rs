@@ -131,7 +131,9 @@ impl Journal {
             if self.phase_done(plan, phase) {
                 continue;
             }
-            let begun = plan.phase(phase).any(|step| self.status(&step.id) != Status::Pending);
+            let begun = plan.phase(phase).any(|step| {
+                self.status(&step.id) != Status::Pending || self.watermark(&step.id).is_some()
+            });
             return match at.checked_sub(1) {
                 Some(before) if !begun => Progress::After(Phase::ALL[before]),
                 _ => Progress::In(phase),

@@ -22,7 +22,7 @@ pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
 pub use requirement::{Requirement, Target, Use};
-pub use step::{Check, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
+pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
 
 use crate::migration::{Checksum, MigrationId};
 use crate::sql::ColumnRef;

@@ -103,9 +103,18 @@ pub struct Lowered {
     /// How to take it back.
     pub undo: Undo,
     /// What an interrupted run may have left, to be cleared before the next try.
-    pub clear: Vec<Sql>,
+    pub clear: Option<Clear>,
     /// A sentence for the reader, where the SQL does not say it.
     pub note: Option<String>,
+}
+
+/// How to clear away what an interrupted run left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clear {
+    /// Whether anything is left. What is whole is never cleared away.
+    pub when: Check,
+    /// By these statements.
+    pub sql: Vec<Sql>,
 }
 
 /// Whether a step's statements may run in a transaction.

@@ -165,6 +165,12 @@ impl Reader<'_> {
             }
         }
         let kind = match change {
+            // The table is there, so the statement does nothing, and neither must its undo.
+            ChangeKind::CreateTable { table, if_not_exists: true, .. }
+                if world.find(&table).is_some() =>
+            {
+                IntentKind::WithinNew
+            }
             ChangeKind::CreateTable { table, references, .. } => {
                 let table = world.placed(&table);
                 self.created.insert(table.clone());

@@ -60,7 +60,7 @@ async fn a_killed_fill_goes_on_where_it_was() {
     let done = client.rows("SELECT count(email) FROM users", &[]).await.expect("a count");
     assert_eq!(done[0][0].as_deref(), Some(kept.to_string().as_str()), "watermark and rows agree");
 
-    let again = project.run("backfill --format json --wait 30s").done();
+    let again = project.run("backfill --format json --wait 30s --pace fast").done();
     let report: serde_json::Value = serde_json::from_str(&again.out).expect("JSON");
     assert_eq!(report["rows"], ROWS, "the rows of both runs");
     // Each row that was left was changed once, and no other: its version counts them.

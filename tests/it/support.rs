@@ -123,9 +123,12 @@ impl Database {
              UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgname LIKE '%zdmig%'
              UNION ALL SELECT 'function ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                         WHERE n.nspname = 'zdmig' AND p.proname LIKE 'sync%'
-             UNION ALL SELECT 'retired ' || column_name FROM zdmig.retired"
+             "
         };
-        let rows = self.client().await.rows(query, &[]).await.expect("a list");
+        let mut client = self.client().await;
+        let mut rows = client.rows(query, &[]).await.expect("a list");
+        let retired = "SELECT 'retired ' || column_name FROM zdmig.retired";
+        rows.extend(client.rows(retired, &[]).await.unwrap_or_default());
         rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
     }
 }

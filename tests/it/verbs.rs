@@ -147,6 +147,90 @@ async fn an_unnamed_session_or_an_unmapped_role_keeps_the_gate_shut() {
     project.run("gate 1").exits(11).says(&["E_DEPENDENT", "function f()"]);
 }
 
+/// The least privilege: an ordinary role that owns the database and the table, which is also
+/// the role of the application.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_owner_is_enough() {
+    let (database, project) = project("postgres").await;
+    let role = crate::support::unique("owner");
+    let name = database.url.rsplit('/').next().expect("a name");
+    let grant = format!(
+        "CREATE ROLE {role} LOGIN; ALTER DATABASE \"{name}\" OWNER TO {role}; \
+         ALTER TABLE users OWNER TO {role}; INSERT INTO users VALUES (1, 'a');"
+    );
+    database.script(&grant).await;
+    let url = database.url.replacen("postgres@", &format!("{role}@"), 1);
+    let run = |line: &str| {
+        let output = project.command(line).args(["--database-url", &url]).output();
+        Ran::from(line, output.expect("it starts"))
+    };
+    project.write(
+        "zdmig.toml",
+        &format!("{OPEN_GATE}[[waive]]\nrole = \"{role}\"\nreason = \"a test\"\n"),
+    );
+    let before = database.catalog().await;
+    for verb in ["expand", "backfill", "contract --soak 1h"] {
+        run(verb).done();
+    }
+    let mut own = crate::support::attach(&url, "test").await.client;
+    assert!(own.rows("SELECT username FROM users", &[]).await.is_err(), "it bites the owner too");
+    own.run("INSERT INTO users (id, email) VALUES (2, 'b')", &[]).await.expect("a write");
+    run("restore 1").done();
+    let rows = own.rows("SELECT username FROM users ORDER BY id", &[]).await.expect("readable");
+    let rows: Vec<_> = rows.into_iter().flatten().flatten().collect();
+    assert_eq!(rows, ["a", "b"]);
+    run("rollback").done();
+    let after = database.catalog().await;
+    assert_eq!(after.tables, before.tables);
+    for verb in ["expand", "backfill", "contract --soak 0s"] {
+        run(verb).done();
+    }
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
+
+/// A runner that lost its lock without noticing is stopped at its next transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_was_taken_over_is_fenced() {
+    use zdmig::dialect::{SessionError, Work};
+    use zdmig::journal::{Entry, EntryKind};
+    use zdmig::plan::{Fingerprint, StepId};
+    for product in ["postgres", "sqlite"] {
+        let (database, _project) = project(product).await;
+        let mut session = database.session().await;
+        session.exclusive("the first").await.expect("alone");
+        let lease = if product == "sqlite" { "zdmig_lease" } else { "zdmig.lease" };
+        database.script(&format!("UPDATE {lease} SET token = token + 1")).await;
+        let entry = Entry {
+            step: StepId::stored("1_rename/expand/x"),
+            plan: Fingerprint::stored("f"),
+            at: chrono::Utc::now(),
+            by: "the first".into(),
+            kind: EntryKind::Finished { rows: 0 },
+        };
+        let drop = [zdmig::sql::Sql::new("DROP TABLE users")];
+        let outcome = session.commit(&Work { sql: &drop, entry: &entry }).await;
+        assert!(matches!(outcome, Err(SessionError::Fenced)), "{outcome:?}");
+        assert_eq!(database.catalog().await.tables.len(), 1, "nothing was done");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_already_is_never_taken_back() {
+    for product in ["postgres", "sqlite"] {
+        let database = Database::of(product, "verbs").await;
+        database
+            .script(&format!("{SCHEMA}; CREATE INDEX users_username ON users (username);"))
+            .await;
+        let sql = "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY);\n\
+                   CREATE INDEX IF NOT EXISTS users_username ON users (username);\n";
+        let project = Project::new(&database).migration("1_again", sql);
+        let before = database.catalog().await;
+        project.run("expand").done();
+        project.run("rollback 1").done();
+        assert_eq!(database.catalog().await, before);
+    }
+}
+
 #[test]
 fn a_new_migration_has_a_name_and_is_valid() {
     let folder = tempfile::tempdir().expect("a folder");

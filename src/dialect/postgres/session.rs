@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
-use super::lower::{chunk_end, chunk_update};
+use super::fill::{chunk_end, chunk_update};
 use crate::catalog::Catalog;
 use crate::dialect::{
     Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Options, Session, SessionError, Work,

@@ -1,11 +1,9 @@
-use super::sync::{expression, key_name};
-use super::{quote, sync};
+use super::{fill, quote, sync};
 use crate::catalog::{Catalog, Table};
 use crate::dialect::Unsupported;
 use crate::plan::{
-    Action, AddColumn, Assignment, Blocks, Check, DropColumn, Expect, FillRows, Held, IndexBuild,
-    Lock, Lowered, Pending, Retire, RetireWay, Sync, TakenOver, Transaction, Undo, Verbatim,
-    Verify, VerifyRule,
+    Action, AddColumn, Blocks, Check, DropColumn, Expect, Held, IndexBuild, Lock, Lowered, Retire,
+    RetireWay, Sync, TakenOver, Transaction, Undo, Verbatim,
 };
 use crate::sql::{Ident, Sql, TableName};
 
@@ -16,8 +14,8 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AddColumn(one) => Ok(add_column(one)),
         Action::InstallSync(one) => install_sync(one, catalog),
         Action::RemoveSync(one) => remove_sync(one, catalog),
-        Action::Backfill(fill) => Ok(backfill(fill)),
-        Action::Verify(verify) => Ok(self::verify(verify)),
+        Action::Backfill(rows) => Ok(fill::backfill(rows)),
+        Action::Verify(verify) => Ok(fill::verify(verify)),
         Action::BuildIndex(index) => build_index(index),
         Action::DropIndex(index) => drop_index(index),
         Action::Retire(retire) => Ok(self::retire(retire)),
@@ -51,7 +49,7 @@ fn writer(held: Held) -> Lock {
     }
 }
 
-fn reader() -> Lock {
+pub(super) fn reader() -> Lock {
     Lock {
         object: "the database file".into(),
         mode: "SHARED".into(),
@@ -60,19 +58,19 @@ fn reader() -> Lock {
     }
 }
 
-fn step(sql: Vec<String>, held: Held, landed: Check, undo: Undo) -> Lowered {
+pub(super) fn step(sql: Vec<String>, held: Held, landed: Check, undo: Undo) -> Lowered {
     Lowered {
         sql: sql.into_iter().map(Sql::new).collect(),
         transaction: Transaction::WithJournal,
         locks: vec![writer(held)],
         landed,
         undo,
-        clear: Vec::new(),
+        clear: None,
         note: None,
     }
 }
 
-fn asks(sql: String, expect: Expect) -> Check {
+pub(super) fn asks(sql: String, expect: Expect) -> Check {
     Check { sql: Sql::new(sql), expect }
 }
 
@@ -165,7 +163,7 @@ fn install_sync(one: &Sync, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         locks: vec![writer(Held::Instant)],
         landed,
         undo: Undo::Run(sync::remove(one)),
-        clear: Vec::new(),
+        clear: None,
         note: None,
     })
 }
@@ -178,131 +176,6 @@ fn remove_sync(one: &Sync, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         undo: Undo::Run(installed.sql.clone()),
         ..installed
     })
-}
-
-fn differs(one: &Assignment) -> String {
-    let value = expression(&one.value);
-    format!("{} IS NOT {value} COLLATE BINARY", quote::ident(&one.column))
-}
-
-fn pending(fill: &FillRows) -> Option<String> {
-    let one = |one: &Assignment| match &fill.pending {
-        Pending::Differs => Some(differs(one)),
-        Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
-        Pending::Where(_) => None,
-    };
-    let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
-    if parts.len() > 1 {
-        parts = vec![format!("({})", parts.join(" OR "))];
-    }
-    if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
-        parts.push(format!("({sql})"));
-    }
-    (!parts.is_empty()).then(|| parts.join(" AND "))
-}
-
-/// The key as a row value, and its parameters from `?first` on.
-fn key(fill: &FillRows, first: usize) -> (String, String) {
-    let names: Vec<_> = fill.key.iter().map(|(name, _)| key_name(name)).collect();
-    let values: Vec<_> = (0..names.len()).map(|at| format!("?{}", first + at)).collect();
-    match names.as_slice() {
-        [one] => (one.clone(), values.concat()),
-        _ => (format!("({})", names.join(", ")), format!("({})", values.join(", "))),
-    }
-}
-
-/// The query that finds where a chunk ends. Parameters: the last key, where there is one,
-/// then n - 1.
-pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
-    let names: Vec<_> = fill.key.iter().map(|(name, _)| key_name(name)).collect();
-    let shown: Vec<_> = names.iter().map(|name| format!("CAST({name} AS TEXT)")).collect();
-    let (columns, values) = key(fill, 1);
-    let after = if first_chunk { String::new() } else { format!(" WHERE {columns} > {values}") };
-    let n = if first_chunk { 1 } else { fill.key.len() + 1 };
-    format!(
-        "SELECT {} FROM {}{after} ORDER BY {} LIMIT 1 OFFSET ?{n}",
-        shown.join(", "),
-        quote::ident(&fill.table.name),
-        names.join(", ")
-    )
-}
-
-/// The statement that fills a chunk. Parameters as on every dialect: the last key of the
-/// chunk before, where there is one, then the last of this one, where it is not the last.
-pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
-    let set: Vec<_> = fill
-        .set
-        .iter()
-        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
-        .collect();
-    let mut conditions = Vec::new();
-    if !first_chunk {
-        let (names, values) = key(fill, 1);
-        conditions.push(format!("{names} > {values}"));
-    }
-    if !last_chunk {
-        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
-        conditions.push(format!("{names} <= {values}"));
-    }
-    conditions.extend(pending(fill));
-    let condition = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!(" WHERE {}", conditions.join(" AND "))
-    };
-    let table = quote::ident(&fill.table.name);
-    format!("UPDATE {table} SET {}{condition}", set.join(", "))
-}
-
-fn backfill(fill: &FillRows) -> Lowered {
-    let mut lowered = step(
-        vec![chunk_update(fill, false, false)],
-        Held::PerChunk,
-        asks(String::new(), Expect::Journal),
-        Undo::Nothing,
-    );
-    lowered.transaction = Transaction::PerChunk;
-    lowered.note = Some(
-        "in chunks along the key; each commits with its watermark, and leaves the writer's \
-         lock to others before the next"
-            .into(),
-    );
-    lowered
-}
-
-fn verify(one: &Verify) -> Lowered {
-    let table = quote::ident(&one.table.name);
-    let wrong = match &one.rule {
-        VerifyRule::Equal(one) => differs(one),
-        VerifyRule::Filled(one, condition) => {
-            let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
-            let value = expression(&one.value);
-            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
-        }
-        VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
-        VerifyRule::Distinct(columns) => {
-            let names: Vec<_> = columns.iter().map(quote::ident).collect();
-            let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
-            let sql = format!(
-                "SELECT count(*) || ' values occur more than once' FROM (SELECT 1 FROM {table} \
-                 WHERE {} GROUP BY {} HAVING count(*) > 1) HAVING count(*) > 0",
-                given.join(" AND "),
-                names.join(", ")
-            );
-            return verified(sql);
-        }
-    };
-    verified(format!(
-        "SELECT count(*) || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END FROM {table} \
-         WHERE {wrong} HAVING count(*) > 0"
-    ))
-}
-
-fn verified(sql: String) -> Lowered {
-    let mut lowered =
-        step(Vec::new(), Held::WhileScanning, asks(sql, Expect::NoRows), Undo::Nothing);
-    lowered.locks = vec![reader()];
-    lowered
 }
 
 /// An index's definition under another name and for another column. What SQLite keeps is

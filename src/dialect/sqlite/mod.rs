@@ -3,6 +3,7 @@
 
 mod bookkeeping;
 mod catalog;
+mod fill;
 mod interpret;
 mod lower;
 mod observer;

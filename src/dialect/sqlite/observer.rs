@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
 
@@ -94,55 +93,67 @@ impl Observer for SqliteObserver {
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
         make_bookkeeping(&mut self.conn).await?;
-        let now = Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-        let (sql, values): (&'static str, Vec<&str>) = match fact {
+        match fact {
             Fact::Deployed { env, service, version, keep_previous } => {
-                let previous = if *keep_previous { "" } else { *version };
-                (
-                    "BEGIN IMMEDIATE;
-                     UPDATE zdmig_deployment SET ended = ?4 WHERE env = ?1 AND service = ?2 \
-                       AND version <> ?3 AND ended IS NULL AND ?5 <> '';
-                     INSERT INTO zdmig_deployment (env, service, version) VALUES (?1, ?2, ?3) \
-                       ON CONFLICT DO UPDATE SET ended = NULL, since = ?4;
-                     COMMIT",
-                    vec![env, service, version, &now, previous],
-                )
+                self.run("BEGIN IMMEDIATE", &[]).await?;
+                let done = self.deployed([env, service, version], *keep_previous).await;
+                self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }, &[]).await?;
+                done
             }
-            Fact::Ended { env, service, version } => (
-                "UPDATE zdmig_deployment SET ended = ?4 \
-                 WHERE env = ?1 AND service = ?2 AND version = ?3 AND ended IS NULL",
-                vec![env, service, version, &now],
-            ),
-            Fact::Alive { env, service, version, instance } => (
-                "INSERT INTO zdmig_heartbeat (env, service, version, instance, last_seen) \
-                 VALUES (?1, ?2, ?3, ?5, ?4) ON CONFLICT DO UPDATE SET last_seen = ?4",
-                vec![env, service, version, &now, instance],
-            ),
-            Fact::Gone { env, service, version, instance } => (
-                "DELETE FROM zdmig_heartbeat \
-                 WHERE env = ?1 AND service = ?2 AND version = ?3 AND instance = ?4",
-                vec![env, service, version, instance],
-            ),
-            Fact::Usage { service, version, text } => (
-                "INSERT INTO zdmig_usage (service, version, manifest) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT DO NOTHING",
-                vec![service, version, text],
-            ),
-        };
-        for statement in sql.split(";\n") {
-            let mut query = sqlx::query(AssertSqlSafe(statement.trim().to_owned()));
-            for at in 0..values.len() {
-                if statement.contains(&format!("?{}", at + 1)) {
-                    query = query.bind(values[at]);
-                } else if (at + 1..values.len())
-                    .any(|later| statement.contains(&format!("?{}", later + 1)))
-                {
-                    query = query.bind(Option::<&str>::None);
-                }
+            Fact::Ended { env, service, version } => {
+                let sql = format!(
+                    "UPDATE zdmig_deployment SET ended = {NOW} \
+                     WHERE env = ?1 AND service = ?2 AND version = ?3 AND ended IS NULL"
+                );
+                self.run(&sql, &[env, service, version]).await
             }
-            query.execute(&mut self.conn).await.map_err(wrap)?;
+            Fact::Alive { env, service, version, instance } => {
+                let sql = format!(
+                    "INSERT INTO zdmig_heartbeat (env, service, version, instance) \
+                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET last_seen = {NOW}"
+                );
+                self.run(&sql, &[env, service, version, instance]).await
+            }
+            Fact::Gone { env, service, version, instance } => {
+                let sql = "DELETE FROM zdmig_heartbeat \
+                           WHERE env = ?1 AND service = ?2 AND version = ?3 AND instance = ?4";
+                self.run(sql, &[env, service, version, instance]).await
+            }
+            Fact::Usage { service, version, text } => {
+                let sql = "INSERT INTO zdmig_usage (service, version, manifest) \
+                           VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                self.run(sql, &[service, version, text]).await
+            }
         }
+    }
+}
+
+/// The file's clock, as our tables keep times.
+const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+
+impl SqliteObserver {
+    async fn run(&mut self, sql: &str, values: &[&str]) -> Result<(), SessionError> {
+        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+        for value in values {
+            query = query.bind((*value).to_owned());
+        }
+        query.execute(&mut self.conn).await.map_err(wrap)?;
         Ok(())
+    }
+
+    async fn deployed(&mut self, of: [&str; 3], keep_previous: bool) -> Result<(), SessionError> {
+        if !keep_previous {
+            let sql = format!(
+                "UPDATE zdmig_deployment SET ended = {NOW} \
+                 WHERE env = ?1 AND service = ?2 AND version <> ?3 AND ended IS NULL"
+            );
+            self.run(&sql, &of).await?;
+        }
+        let sql = format!(
+            "INSERT INTO zdmig_deployment (env, service, version) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET ended = NULL, since = {NOW}"
+        );
+        self.run(&sql, &of).await
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
 use super::bookkeeping::{CREATE, FORMAT};
 use super::catalog::{self, get};
-use super::lower::{chunk_end, chunk_update};
+use super::fill::{chunk_end, chunk_update};
 use crate::catalog::Catalog;
 use crate::dialect::{
     Answer, ChunkDone, ChunkOrder, DatabaseUrl, Options, Scratch, Session, SessionError, Work,

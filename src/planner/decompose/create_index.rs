@@ -5,7 +5,7 @@ use super::{Parts, Scene, verbatim};
 use crate::change::NewIndex;
 use crate::plan::{Action, IndexBuild, Phase, Verify, VerifyRule};
 use crate::planner::PlanError;
-use crate::sql::ColumnRef;
+use crate::sql::{ColumnRef, TableName};
 
 pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, PlanError> {
     let table = scene.table(&index.table)?;
@@ -19,6 +19,18 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             "give it a name",
         ));
     };
+    let full = TableName { schema: table.name.schema.clone(), name: name.clone() };
+    if let Some((_, there)) = scene.catalog.index(&full)
+        && index.if_not_exists
+    {
+        if there.valid {
+            return Ok(parts);
+        }
+        return Err(scene.refused(
+            format!("index `{name}` is there and is invalid: IF NOT EXISTS would leave it so"),
+            "drop it first with DROP INDEX CONCURRENTLY",
+        ));
+    }
     let mut fills = false;
     for column in index.keys.iter().chain(&index.mentions) {
         if let Some(known) = scene.catalog.column(table, column) {

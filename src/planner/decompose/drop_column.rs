@@ -79,7 +79,7 @@ pub(super) fn droppable(scene: &Scene<'_>, table: &Table, column: &Ident) -> Res
 }
 
 /// Lists what goes with the column, and denies what covers other columns too.
-fn lost_indexes(table: &Table, column: &ColumnRef, parts: &mut Parts) {
+pub(super) fn lost_indexes(table: &Table, column: &ColumnRef, parts: &mut Parts) {
     let indexes = table
         .indexes
         .iter()

@@ -1,7 +1,7 @@
 //! RENAME COLUMN, and ADD COLUMN + UPDATE + DROP COLUMN: a second column, kept in step by
 //! triggers in both directions, until nobody uses the first.
 
-use super::drop_column::{droppable, take_away};
+use super::drop_column::{droppable, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, verbatim};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table};
@@ -59,7 +59,9 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
         Action::Verify(Verify { table: table_name, rule, repair: Some(fill.clone()) }),
     );
     let mut renames = Vec::new();
-    if replace.definition.is_none() {
+    if replace.definition.is_some() {
+        lost_indexes(table, &from, &mut parts);
+    } else {
         carry_indexes(scene, &mut parts, table, (old, &new), &mut renames);
         carry_constraints(scene, &mut parts, table, (old, &new), &mut renames);
     }

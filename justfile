@@ -1,0 +1,29 @@
+# What people run here; `just` alone lists it.
+
+default:
+    @just --list
+
+# everything CI runs
+check:
+    scripts/test
+
+# tests whose names contain NAME
+test NAME:
+    scripts/test {{NAME}}
+
+# write the golden files anew; look at the difference before you commit it
+bless:
+    ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it cases
+    ZDMIG_BLESS=1 cargo test --test tidy hazard
+
+# what a change costs, as ratios within one run; the server syncs to disk, as yours does
+bench:
+    ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB -c max_wal_size=8GB' scripts/with-postgres cargo bench --bench bench
+
+# the rename on a live embedded database
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# licences and advisories of the dependencies
+deny:
+    cargo deny check

@@ -1,0 +1,147 @@
+//! The statements of a fill and of its proof.
+
+use super::lower::{asks, step};
+use super::{locks, quote, sync};
+use crate::plan::{
+    Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
+};
+
+/// The expression of a fill, over the table itself.
+fn expression(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(name) => quote::ident(name),
+        Expr::Verbatim(sql) => format!("({sql})"),
+    }
+}
+
+fn differs(one: &Assignment) -> String {
+    let (a, b) = (quote::ident(&one.column), expression(&one.value));
+    let [a, b] = sync::compared([&a, &b], &one.type_name, one.collation.as_deref());
+    format!("{a} IS DISTINCT FROM {b}")
+}
+
+fn pending(fill: &FillRows) -> Option<String> {
+    let one = |one: &Assignment| match &fill.pending {
+        Pending::Differs => Some(differs(one)),
+        Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
+        Pending::Where(_) => None,
+    };
+    let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
+    if parts.len() > 1 {
+        parts = vec![format!("({})", parts.join(" OR "))];
+    }
+    if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
+        parts.push(format!("({sql})"));
+    }
+    (!parts.is_empty()).then(|| parts.join(" AND "))
+}
+
+/// The key as a row value, and its parameters with their types from `$first` on.
+fn key(fill: &FillRows, first: usize) -> (String, String) {
+    let names: Vec<_> = fill.key.iter().map(|(name, _)| quote::ident(name)).collect();
+    let values: Vec<_> = fill
+        .key
+        .iter()
+        .enumerate()
+        .map(|(at, (_, type_name))| format!("${}::text::{type_name}", first + at))
+        .collect();
+    match names.as_slice() {
+        [one] => (one.clone(), values.concat()),
+        _ => (format!("({})", names.join(", ")), format!("({})", values.join(", "))),
+    }
+}
+
+/// The query that finds where a chunk ends: the key of the n-th row after the last one.
+/// Parameters: the last key, where there is one, then n - 1.
+pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
+    let shown: Vec<_> =
+        fill.key.iter().map(|(name, _)| format!("{}::text", quote::ident(name))).collect();
+    let order: Vec<_> = fill.key.iter().map(|(name, _)| quote::ident(name)).collect();
+    let (names, values) = key(fill, 1);
+    let after = if first_chunk { String::new() } else { format!(" WHERE {names} > {values}") };
+    let n = if first_chunk { 1 } else { fill.key.len() + 1 };
+    format!(
+        "SELECT {} FROM {}{after} ORDER BY {} OFFSET ${n} LIMIT 1",
+        shown.join(", "),
+        quote::table(&fill.table),
+        order.join(", ")
+    )
+}
+
+/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
+/// there is one, then the last key of this one, where it is not the last chunk.
+pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let set: Vec<_> = fill
+        .set
+        .iter()
+        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
+        .collect();
+    let mut conditions = Vec::new();
+    if !first_chunk {
+        let (names, values) = key(fill, 1);
+        conditions.push(format!("{names} > {values}"));
+    }
+    if !last_chunk {
+        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
+        conditions.push(format!("{names} <= {values}"));
+    }
+    conditions.extend(pending(fill));
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    format!("UPDATE {} SET {}{condition}", quote::table(&fill.table), set.join(", "))
+}
+
+pub(super) fn backfill(fill: &FillRows) -> Lowered {
+    let mut lowered = step(
+        vec![chunk_update(fill, false, false)],
+        vec![locks::row_exclusive(&fill.table)],
+        asks(String::new(), Expect::Journal),
+        Undo::Nothing,
+    );
+    lowered.transaction = Transaction::PerChunk;
+    lowered.note = Some(
+        "in chunks along the key; each commits with its watermark, and goes on where it was \
+         after a kill"
+            .into(),
+    );
+    lowered
+}
+
+pub(super) fn verify(one: &Verify) -> Lowered {
+    let wrong = match &one.rule {
+        VerifyRule::Equal(one) => differs(one),
+        VerifyRule::Filled(one, condition) => {
+            let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
+            let value = expression(&one.value);
+            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
+        }
+        VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
+        VerifyRule::Distinct(_) => String::new(),
+    };
+    let table = quote::table(&one.table);
+    let sql = match &one.rule {
+        VerifyRule::Distinct(columns) => {
+            let names: Vec<_> = columns.iter().map(quote::ident).collect();
+            let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+            format!(
+                "SELECT count(*)::text || ' values occur more than once' FROM (SELECT 1 FROM \
+                 {table} WHERE {} GROUP BY {} HAVING count(*) > 1) AS d HAVING count(*) > 0",
+                given.join(" AND "),
+                names.join(", ")
+            )
+        }
+        _ => format!(
+            "SELECT count(*)::text || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END \
+             FROM {table} WHERE {wrong} HAVING count(*) > 0"
+        ),
+    };
+    step(
+        Vec::new(),
+        vec![locks::access_share(&one.table)],
+        asks(sql, Expect::NoRows),
+        Undo::Nothing,
+    )
+}
