@@ -17,6 +17,9 @@ use crate::catalog::{Catalog, Column};
 use crate::plan::{Expr, Sync, SyncKind};
 use crate::sql::{Ident, Sql};
 
+/// A column of the table may be called like a variable of the language, e.g. `found`.
+const COLUMNS_FIRST: &str = "\n#variable_conflict use_column\n";
+
 /// The function's name.
 pub(super) fn function(sync: &Sync) -> String {
     format!("zdmig.{}", quote::ident(&Ident::new(format!("sync_{}", sync.tag))))
@@ -47,9 +50,9 @@ pub(super) fn create_function(sync: &Sync, old_name: Option<&Ident>, catalog: &C
         SyncKind::FillNull { column, value } => {
             let target = field("NEW", column);
             format!(
-                "\nBEGIN\n  IF {target} IS NULL THEN\n    {target} := {};\n  END IF;\n  \
+                "{COLUMNS_FIRST}BEGIN\n  IF {target} IS NULL THEN\n    {target} := {};\n  END IF;\n  \
                  RETURN NEW;\nEND\n",
-                value_of(value, sync)
+                value_of(value, sync, None)
             )
         }
     };
@@ -95,12 +98,9 @@ fn replace_body(
 ) -> String {
     let old_name = old_name.unwrap_or(&old.name);
     let (old_field, new_field) = (field("NEW", old_name), field("NEW", &new.name));
-    let same_name = |expr: &Expr| match expr {
-        Expr::Column(name) if *name == old.name => Expr::Column(old_name.clone()),
-        other => other.clone(),
-    };
-    let set_new = format!("{new_field} := {}", value_of(&same_name(forward), sync));
-    let set_old = reverse.map(|expr| format!("{old_field} := {}", value_of(expr, sync)));
+    let renamed = (*old_name != old.name).then_some((&old.name, old_name));
+    let set_new = format!("{new_field} := {}", value_of(forward, sync, renamed));
+    let set_old = reverse.map(|expr| format!("{old_field} := {}", value_of(expr, sync, renamed)));
     let computed = computed_default(sync)
         .map(|(_, default)| {
             format!(
@@ -136,7 +136,7 @@ fn replace_body(
         ),
     };
     format!(
-        "\nBEGIN\n  IF TG_OP = 'INSERT' THEN\n{computed}    IF {} THEN\n{}{insert_reverse}    \
+        "{COLUMNS_FIRST}BEGIN\n  IF TG_OP = 'INSERT' THEN\n{computed}    IF {} THEN\n{}{insert_reverse}    \
          END IF;\n{update}  END IF;\n  RETURN NEW;\nEND\n",
         unset(&new_field, new),
         format_args!("      {set_new};\n"),
@@ -167,21 +167,30 @@ fn exact(sides: [&str; 2], column: &Column) -> [String; 2] {
 /// equality operator, and for others (citext, numeric, collations that ignore case) equal
 /// values can be told apart, so that a change from one to the other would not be seen.
 pub(super) fn compared(sides: [&str; 2], type_name: &str, collation: Option<&str>) -> [String; 2] {
-    const EXACT: [&str; 12] = [
+    const EXACT: [&str; 19] = [
         "smallint",
         "integer",
         "bigint",
+        "int",
+        "int2",
+        "int4",
+        "int8",
         "boolean",
+        "bool",
         "uuid",
         "date",
         "bytea",
         "text",
         "oid",
+        "timestamp",
+        "timestamptz",
         "timestamp with time zone",
         "timestamp without time zone",
         "time without time zone",
     ];
-    let plain = EXACT.contains(&type_name) || type_name.starts_with("character varying");
+    let name = type_name.to_lowercase();
+    let varying = name.starts_with("character varying") || name.starts_with("varchar");
+    let plain = EXACT.contains(&name.as_str()) || varying;
     if plain && collation.is_none() {
         return sides.map(ToOwned::to_owned);
     }
@@ -193,12 +202,18 @@ fn field(row: &str, name: &Ident) -> String {
 }
 
 /// The expression over the row that the trigger holds. The author's words are run as they
-/// stand, over a one-row table that bears the table's name.
-fn value_of(expr: &Expr, sync: &Sync) -> String {
-    match expr {
-        Expr::Column(name) => field("NEW", name),
-        Expr::Verbatim(sql) => {
-            format!("(SELECT {sql} FROM (SELECT NEW.*) AS {})", quote::ident(&sync.table.name))
+/// stand, over a one-row table that bears the table's name, and in which the old column
+/// still has the name that they know when it has been renamed away.
+fn value_of(expr: &Expr, sync: &Sync, renamed: Option<(&Ident, &Ident)>) -> String {
+    match (expr, renamed) {
+        (Expr::Column(name), Some((known, now))) if name == known => field("NEW", now),
+        (Expr::Column(name), _) => field("NEW", name),
+        (Expr::Verbatim(sql), renamed) => {
+            let alias = renamed
+                .map(|(known, now)| format!(", {} AS {}", field("NEW", now), quote::ident(known)))
+                .unwrap_or_default();
+            let table = quote::ident(&sync.table.name);
+            format!("(SELECT {sql} FROM (SELECT NEW.*{alias}) AS {table})")
         }
     }
 }

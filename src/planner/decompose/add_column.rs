@@ -11,7 +11,7 @@ use crate::plan::{
 };
 use crate::planner::PlanError;
 use crate::planner::intent::RowFill;
-use crate::sql::{ColumnRef, Sql, TableName};
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) fn decompose(
     scene: &Scene<'_>,
@@ -135,6 +135,19 @@ fn computed(
     Ok(())
 }
 
+/// Where a default cannot be set after the column is added, rows that exist hold it from the
+/// start, and nothing tells them from rows that are filled.
+pub(super) fn default_hides_rows(scene: &Scene<'_>, table: &Table, column: &Ident) -> PlanError {
+    scene.refused(
+        format!(
+            "`{}.{column}` has a default, which rows that exist would hold as soon as it is added: \
+             nothing would tell them from rows that are filled",
+            table.name
+        ),
+        "add the column without a default, or only with one and no UPDATE",
+    )
+}
+
 /// A value that the author's UPDATE computes: a trigger gives it to rows that running code
 /// inserts, the fill to those that exist.
 fn filled(
@@ -153,6 +166,9 @@ fn filled(
             ),
             "give it a literal DEFAULT, with which it can be NOT NULL from the start",
         ));
+    }
+    if column.default.is_some() && !scene.can.alter_column {
+        return Err(default_hides_rows(scene, table, &column.name));
     }
     let target = ColumnRef::new(&table.name, &column.name);
     add(parts, table, Column { nullable: true, ..defined(column) }, false);

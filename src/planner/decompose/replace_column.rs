@@ -138,6 +138,11 @@ fn fits(
         ));
     }
     if !scene.can.alter_column {
+        if replace.definition.as_ref().is_some_and(|one| one.default.is_some())
+            && !is_identity(replace)
+        {
+            return Err(add_column::default_hides_rows(scene, table, &replace.new));
+        }
         let default = new_column(old, replace).default;
         if default.is_some_and(|one| !one.constant) {
             return Err(scene.refused(
@@ -243,16 +248,23 @@ fn fill(
 ) -> Result<FillRows, PlanError> {
     // A mapping that is its own way back has one true value for each row. Of any other only
     // NULLs are filled: what new code wrote must not be computed over.
-    let identity = matches!(&replace.forward, Expr::Column(name) if *name == replace.old)
-        && matches!(&replace.reverse, Some(Expr::Column(_)));
-    let pending =
-        if identity { Pending::Differs } else { Pending::Null(replace.condition.clone()) };
+    let pending = if is_identity(replace) {
+        Pending::Differs
+    } else {
+        Pending::Null(replace.condition.clone())
+    };
     Ok(FillRows {
         table: table.name.clone(),
         key: scene.key(table)?,
         set: vec![Assignment::to(new, replace.forward.clone())],
         pending,
     })
+}
+
+/// Whether both columns hold the same value.
+fn is_identity(replace: &Replace) -> bool {
+    matches!(&replace.forward, Expr::Column(name) if *name == replace.old)
+        && matches!(&replace.reverse, Some(Expr::Column(_)))
 }
 
 fn carry_indexes(

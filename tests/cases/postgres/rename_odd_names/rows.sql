@@ -1,0 +1,1 @@
+SELECT id, tg_name FROM users ORDER BY id
