@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cases;
+mod chunks;
 mod crash;
 mod kill;
 mod locks;

@@ -54,14 +54,21 @@ fn key(fill: &FillRows, first: usize) -> (String, String) {
 /// The query that finds where a chunk ends: the key of the n-th row after the last one.
 /// Parameters: the last key, where there is one, then n - 1.
 pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
-    let shown: Vec<_> =
-        fill.key.iter().map(|(name, _)| format!("{}::text", quote::ident(name))).collect();
-    let order: Vec<_> = fill.key.iter().map(|(name, _)| quote::ident(name)).collect();
+    // Without a name of its own the text would be called like the column, and ORDER BY would
+    // sort by the text: the whole table, for every chunk.
+    let shown: Vec<_> = fill
+        .key
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| format!("{}::text AS key_{at}", quote::ident(name)))
+        .collect();
+    let order: Vec<_> =
+        fill.key.iter().map(|(name, _)| format!("walked.{}", quote::ident(name))).collect();
     let (names, values) = key(fill, 1);
     let after = if first_chunk { String::new() } else { format!(" WHERE {names} > {values}") };
     let n = if first_chunk { 1 } else { fill.key.len() + 1 };
     format!(
-        "SELECT {} FROM {}{after} ORDER BY {} OFFSET ${n} LIMIT 1",
+        "SELECT {} FROM {} AS walked{after} ORDER BY {} OFFSET ${n} LIMIT 1",
         shown.join(", "),
         quote::table(&fill.table),
         order.join(", ")
