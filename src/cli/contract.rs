@@ -50,13 +50,22 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(worst)
 }
 
+/// Plans that wait for their contract. One that has no step in it is done with it once the
+/// gate has let it through to its purge.
 fn ready(journal: &Journal) -> Vec<Plan> {
-    let backfilled = |plan: &&Plan| {
-        journal.phase_done(plan, Phase::Expand)
-            && journal.phase_done(plan, Phase::Backfill)
-            && !journal.phase_done(plan, Phase::Contract)
+    let waits = |plan: &&Plan| {
+        let before =
+            journal.phase_done(plan, Phase::Expand) && journal.phase_done(plan, Phase::Backfill);
+        let own = plan.phase(Phase::Contract).next().is_some();
+        let later = plan.phase(Phase::Purge).next().is_some();
+        let through = if own {
+            journal.phase_done(plan, Phase::Contract)
+        } else {
+            journal.permitted(plan, Phase::Contract)
+        };
+        before && (own || later) && !through
     };
-    journal.plans().filter(backfilled).cloned().collect()
+    journal.plans().filter(waits).cloned().collect()
 }
 
 fn worse(a: Exit, b: Exit) -> Exit {

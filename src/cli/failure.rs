@@ -186,6 +186,11 @@ impl From<EngineError> for Failure {
             }
             EngineError::Irreversible { .. } => Self::new(Exit::Refused, message)
                 .hint("write a new migration that brings back what is needed"),
+            EngineError::Undoing { migration } => {
+                Self::usage(message).hint(format!("finish it: zdmig rollback {migration}"))
+            }
+            EngineError::RestedOn { newer, .. } => Self::new(Exit::Refused, message)
+                .hint(format!("take the newer one back first: zdmig rollback {newer}")),
             EngineError::WrongPermit => Self::new(Exit::Bug, message),
             EngineError::LockBudget { .. } => Self::new(Exit::Busy, message)
                 .hint("end what holds the lock, or give it longer with --lock-wait-max"),

@@ -102,7 +102,10 @@ fn left(
     context: &Context<'_>,
 ) -> Duration {
     let soak = context.settings.soak.value;
-    let since = journal.phase_done_at(plan, Phase::Contract);
+    // A contract without steps of its own is as old as what came before it.
+    let since = [Phase::Contract, Phase::Backfill, Phase::Expand]
+        .into_iter()
+        .find_map(|phase| journal.phase_done_at(plan, phase));
     let passed = since.and_then(|since| (evidence.at - since).to_std().ok()).unwrap_or_default();
     soak.saturating_sub(passed)
 }

@@ -16,7 +16,7 @@ use crate::dialect::{Blocker, Session, SessionError, Work};
 use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
 use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
-use crate::sql::Sql;
+use crate::sql::{ColumnRef, Sql};
 
 pub use event::Event;
 
@@ -71,6 +71,22 @@ pub enum EngineError {
         step: StepId,
         /// Whether it was a purge.
         purged: bool,
+    },
+    /// A rollback was begun and is not finished.
+    #[error("`{migration}` is being rolled back")]
+    Undoing {
+        /// The migration.
+        migration: MigrationId,
+    },
+    /// A newer migration rests on what would be taken back.
+    #[error("`{newer}` rests on `{column}` of `{migration}`")]
+    RestedOn {
+        /// What would be taken back.
+        migration: MigrationId,
+        /// The migration that rests on it.
+        newer: MigrationId,
+        /// On this.
+        column: ColumnRef,
     },
     /// A permit was made for another plan.
     #[error("the permit is for another plan")]
@@ -149,6 +165,13 @@ impl<'a> Engine<'a> {
             by: self.options.owner.clone(),
             kind,
         };
+        // What cannot follow must not be written: the log would be unreadable from then on.
+        match &entry.kind {
+            EntryKind::Planned { .. } | EntryKind::RolledBack | EntryKind::Permitted { .. } => {}
+            kind => {
+                self.journal.status(step).next(kind)?;
+            }
+        }
         self.session.commit(&Work { sql, entry: &entry }).await?;
         self.journal.add(entry)?;
         Ok(())

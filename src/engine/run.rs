@@ -83,6 +83,9 @@ impl Engine<'_> {
     }
 
     async fn phase(&mut self, plan: &Plan, phase: Phase) -> Result<(), EngineError> {
+        if plan.steps.iter().any(|step| self.journal.status(&step.id) == Status::Undoing) {
+            return Err(EngineError::Undoing { migration: plan.migration.clone() });
+        }
         self.no_drift(plan, phase).await?;
         for step in plan.phase(phase) {
             if self.cancel.is_cancelled() {
@@ -167,7 +170,7 @@ impl Engine<'_> {
     }
 
     /// Clears away what an interrupted run left, if anything.
-    async fn clear(&mut self, step: &Step) -> Result<(), EngineError> {
+    pub(super) async fn clear(&mut self, step: &Step) -> Result<(), EngineError> {
         if let Some(clear) = &step.lowered.clear
             && self.session.check(&clear.when).await?.yes
         {

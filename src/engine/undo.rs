@@ -18,6 +18,15 @@ impl Engine<'_> {
     /// # Errors
     /// When something was purged or cannot be taken back, before anything is changed.
     pub async fn rollback(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        for newer in self.journal.plans().filter(|one| one.migration > plan.migration) {
+            if let Some(column) = newer.shares(plan) {
+                return Err(EngineError::RestedOn {
+                    migration: plan.migration.clone(),
+                    newer: newer.migration.clone(),
+                    column: column.clone(),
+                });
+            }
+        }
         self.take_back(plan, |_| true).await?;
         self.commit(plan, &Self::whole(plan), &[], EntryKind::RolledBack).await?;
         Ok(())
@@ -64,10 +73,14 @@ impl Engine<'_> {
         let nothing_there = status == Status::Failed && !forbidden;
         if forbidden && !sql.is_empty() {
             self.retried(plan, step, &[], EntryKind::UndoStarted).await?;
-            self.session
-                .execute(sql)
-                .await
-                .map_err(|source| EngineError::Step { step: step.id.clone(), source })?;
+            // An undo that was cut short may have left half of it, or all of it.
+            self.clear(step).await?;
+            if self.landed(step).await? {
+                self.session
+                    .execute(sql)
+                    .await
+                    .map_err(|source| EngineError::Step { step: step.id.clone(), source })?;
+            }
             self.retried(plan, step, &[], EntryKind::Undone).await?;
         } else {
             let sql = if nothing_there { &[] } else { sql };

@@ -54,6 +54,8 @@ impl Journal {
                 self.plans.insert(plan.migration.clone(), (**plan).clone());
             }
             EntryKind::RolledBack => {
+                let prefix = entry.step.migration_prefix().to_owned();
+                self.watermarks.retain(|step, _| !step.as_str().starts_with(&prefix));
                 self.plans.retain(|_, plan| plan.fingerprint != entry.plan);
             }
             EntryKind::Permitted { .. } => {}
@@ -112,6 +114,14 @@ impl Journal {
     /// The log itself, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether the gate let a phase begin since the plan was taken up.
+    pub fn permitted(&self, plan: &Plan, phase: Phase) -> bool {
+        let step = format!("{}/{phase}", plan.migration);
+        self.entries.iter().rev().take_while(|entry| !matches!(&entry.kind, EntryKind::Planned { plan: one } if one.migration == plan.migration)).any(|entry| {
+            entry.step.as_str() == step && matches!(entry.kind, EntryKind::Permitted { .. })
+        })
     }
 
     /// Whether every step of a phase is done.

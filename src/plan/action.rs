@@ -29,8 +29,10 @@ pub enum Action {
     AddNotNullCheck(NotNullCheck),
     /// Check the old rows.
     ValidateNotNull(NotNullCheck),
-    /// Make the column NOT NULL, proved by the check, and drop the check.
+    /// Make the column NOT NULL, proved by the check.
     SetNotNull(NotNullCheck),
+    /// Drop the check, and the triggers that filled the column.
+    DropNotNullCheck(NotNullCheck),
     /// Copy a check or foreign key onto the new column, old rows unchecked.
     AttachConstraint(Carried),
     /// Check the old rows.
@@ -204,8 +206,11 @@ pub struct NotNullCheck {
     pub column: ColumnRef,
     /// The check's name.
     pub check: Ident,
-    /// The triggers that filled the column, to go once it is NOT NULL.
+    /// The triggers that filled the column meanwhile.
     pub sync: Option<Sync>,
+    /// Whether the check goes as soon as the column is NOT NULL. Behind the gate it stays
+    /// until purge, and the triggers with it, so that a restore finds them.
+    pub goes_at_once: bool,
 }
 
 /// A constraint of the old column, made again for the new one.
@@ -311,6 +316,7 @@ impl Action {
             Self::BuildIndex(index) => format!("build-{}", index.name),
             Self::AddNotNullCheck(check) => format!("check-{}", check.column),
             Self::ValidateNotNull(check) => format!("validate-{}", check.column),
+            Self::DropNotNullCheck(check) => format!("uncheck-{}", check.column),
             Self::SetNotNull(check) => format!("not-null-{}", check.column),
             Self::AttachConstraint(one) => format!("attach-{}", one.name),
             Self::ValidateConstraint(one) => format!("validate-{}", one.name),

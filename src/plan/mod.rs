@@ -58,6 +58,18 @@ impl Plan {
         self.steps.iter().filter(move |step| step.phase == phase)
     }
 
+    /// Something that both plans make, fill, need or remove. A plan that makes a table has
+    /// all of its columns in hand.
+    pub fn shares(&self, other: &Self) -> Option<&ColumnRef> {
+        let whole = |column: &ColumnRef| column.column.as_str() == "*";
+        self.touches.iter().find(|mine| {
+            other.touches.iter().any(|theirs| {
+                let everything = whole(mine) || whole(theirs);
+                mine.table == theirs.table && (everything || mine.column == theirs.column)
+            })
+        })
+    }
+
     /// The hazards that stop this plan from being run.
     pub fn denied(&self) -> impl Iterator<Item = &Hazard> {
         self.hazards.iter().filter(|one| one.severity() == Severity::Deny && one.allowed.is_none())

@@ -62,6 +62,11 @@ impl StepId {
         &self.0
     }
 
+    /// The migration with its slash: how every step of it begins.
+    pub fn migration_prefix(&self) -> &str {
+        self.0.find('/').map_or(&self.0, |at| &self.0[..=at])
+    }
+
     /// The part after the migration and the phase.
     pub fn slug(&self) -> &str {
         self.0.splitn(3, '/').nth(2).unwrap_or(&self.0)

@@ -208,8 +208,7 @@ impl Reader<'_> {
                 let table = world.require(&column.table).map_err(unknown)?;
                 let found = world.require_column(table, &column.column).map_err(unknown)?;
                 let column = ColumnRef::new(&table.name, &found.name);
-                let fill = self.take_fill(table, &column.column, world);
-                IntentKind::SetNotNull { column, fill: fill.map(|(fill, _)| fill) }
+                IntentKind::SetNotNull { column, fill: None }
             }
             ChangeKind::CreateIndex(index) => IntentKind::CreateIndex(index),
             ChangeKind::DropIndex(index) => {
@@ -414,17 +413,18 @@ impl Reader<'_> {
             world.require_column(table, column).map_err(unknown)?;
         }
         // An UPDATE in front of its SET NOT NULL belongs to it.
+        let condition = fill.condition.map(|span| span.of(&self.migration.source));
         if let [(column, value)] = fill.set.as_slice()
             && fill.whole.is_none()
+            && condition.is_some_and(|condition| asks_for_null(condition, column))
             && self.take_not_null(&table.name, column, world)
         {
             let column = world.require_column(table, column).map_err(unknown)?;
             let column = ColumnRef::new(&table.name, &column.name);
             changes.push(ChangeKind::SetNotNull(column.clone()));
-            let source = &self.migration.source;
-            let condition = fill.condition.map(|span| Sql::new(span.of(source)));
-            let value = Expr::Verbatim(Sql::new(value.of(source)));
-            return Ok(IntentKind::SetNotNull { column, fill: Some(RowFill { value, condition }) });
+            let value = Expr::Verbatim(Sql::new(value.of(&self.migration.source)));
+            let fill = RowFill { value, condition: None };
+            return Ok(IntentKind::SetNotNull { column, fill: Some(fill) });
         }
         let why = fill.whole.clone().unwrap_or_else(|| {
             "an UPDATE of a table that exists would lock every row it touches until the end; \
@@ -437,6 +437,15 @@ impl Reader<'_> {
 
 fn same(world: &Catalog, a: &Ident, b: &Ident) -> bool {
     a == b || world.case_insensitive && a.as_str().eq_ignore_ascii_case(b.as_str())
+}
+
+/// Whether a condition is `column IS NULL` and nothing else: rows that hold a value must not
+/// be changed by what only fills NULLs, and no row that the author means must be left out.
+fn asks_for_null(condition: &str, column: &Ident) -> bool {
+    let bare = condition.replace(['(', ')', '"'], " ").to_lowercase();
+    let words: Vec<_> = bare.split_whitespace().collect();
+    let name = column.as_str().to_lowercase();
+    words == [name.as_str(), "is", "null"]
 }
 
 /// Whether a name stands in a text as a word of its own.
@@ -465,6 +474,15 @@ fn column_of(path: &ColumnPath, world: &Catalog, span: Span) -> Result<ColumnRef
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_test_for_null_is_one() {
+        let column = Ident::new("plan");
+        assert!(asks_for_null("(Plan IS NULL)", &column));
+        for other in ["plan IS NULL OR plan = 'x'", "plan IS NOT NULL", "id IS NULL", "true"] {
+            assert!(!asks_for_null(other, &column), "{other}");
+        }
+    }
 
     #[test]
     fn a_name_is_found_as_a_word_only() {

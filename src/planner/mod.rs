@@ -85,7 +85,7 @@ pub fn plan(
     let intents = intent::read(migration, catalog, dialect)?;
     let (plan, after) = assemble::assemble(migration, &intents, catalog, dialect)?;
     for other in in_flight.iter().filter(|other| other.migration != migration.id) {
-        if let Some(column) = plan.touches.iter().find(|one| other.touches.contains(one)) {
+        if let Some(column) = plan.shares(other) {
             let (column, other) = (column.clone(), other.migration.clone());
             return Err(PlanError::InFlight { column, other });
         }

@@ -11,6 +11,7 @@ mod crash;
 mod kill;
 mod locks;
 mod names;
+mod regressions;
 mod runners;
 mod story;
 mod support;

@@ -92,7 +92,13 @@ DECLARE
     whole jsonb;
     single jsonb;
     left_over text;
+    other text;
 BEGIN
+    SELECT column_name INTO other FROM zdmig.retired r WHERE r.relation = retire_column.relation;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the column % of % is retired already', other, relation
+              USING HINT = 'purge or restore it first: one column of a table at a time';
+    END IF;
     SELECT coalesce(jsonb_agg(jsonb_build_object(
                'role', a.grantee, 'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]')
       INTO whole
@@ -134,8 +140,9 @@ BEGIN
     SELECT string_agg(r.rolname, ', ') INTO left_over
       FROM pg_roles r
      WHERE r.rolcanlogin AND NOT r.rolsuper
-       AND NOT pg_has_role(r.oid, 'pg_read_all_data', 'USAGE')
-       AND NOT pg_has_role(r.oid, 'pg_write_all_data', 'USAGE')
+       -- Members of these (since 14) read or write everything, whatever is revoked.
+       AND NOT EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+                          AND pg_has_role(r.oid, m.oid, 'USAGE'))
        AND has_column_privilege(r.oid, rel, gone, 'SELECT, INSERT, UPDATE');
     IF left_over IS NOT NULL THEN
         RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, relation, left_over
@@ -148,6 +155,7 @@ DECLARE
     rel oid := to_regclass(relation)::oid;
     kept zdmig.retired;
     one record;
+    col name;
 BEGIN
     DELETE FROM zdmig.retired r
      WHERE r.relation = restore_column.relation AND r.column_name = gone
@@ -155,20 +163,26 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    FOR one IN SELECT t.attname, a.grantee, a.privilege_type
-                 FROM pg_attribute t, aclexplode(t.attacl) a
-                WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped LOOP
-        EXECUTE format('REVOKE %s (%I) ON TABLE %s FROM %s CASCADE', one.privilege_type,
-                       one.attname, relation,
-                       CASE one.grantee WHEN 0 THEN 'PUBLIC' ELSE one.grantee::regrole::text END);
-    END LOOP;
-    FOR one IN SELECT g.* FROM jsonb_to_recordset(kept.table_grants)
-                 AS g(role oid, privilege text, grantable boolean)
-                WHERE role = 0 OR EXISTS (SELECT FROM pg_roles WHERE oid = role) LOOP
+    -- What retire gave in place of a privilege on the table is taken back and the privilege
+    -- on the table given again, to whom still has it: what was revoked or granted meanwhile
+    -- stays so.
+    FOR one IN SELECT g.*, bool_or(g.role = (SELECT relowner FROM pg_class WHERE oid = rel))
+                             OVER (PARTITION BY g.role) AS owns
+                 FROM jsonb_to_recordset(kept.table_grants)
+                   AS g(role oid, privilege text, grantable boolean)
+                WHERE (role = 0 OR EXISTS (SELECT FROM pg_roles WHERE oid = role))
+                  AND EXISTS (SELECT FROM pg_attribute t, aclexplode(t.attacl) a
+                               WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped
+                                 AND a.grantee = g.role AND a.privilege_type = g.privilege) LOOP
+        FOR col IN SELECT t.attname FROM pg_attribute t, aclexplode(t.attacl) a
+                    WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped
+                      AND a.grantee = one.role AND a.privilege_type = one.privilege LOOP
+            EXECUTE format('REVOKE %s (%I) ON TABLE %s FROM %s CASCADE', one.privilege, col, relation,
+                           CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END);
+        END LOOP;
         EXECUTE format('GRANT %s ON TABLE %s TO %s%s', one.privilege, relation,
                        CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
-                       CASE WHEN one.grantable AND one.role <> 0
-                             AND one.role <> (SELECT relowner FROM pg_class WHERE oid = rel)
+                       CASE WHEN one.grantable AND one.role <> 0 AND NOT one.owns
                             THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
     FOR one IN SELECT g.* FROM jsonb_to_recordset(kept.column_grants)

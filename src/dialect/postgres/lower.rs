@@ -22,6 +22,7 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AddNotNullCheck(check) => Ok(add_not_null_check(check)),
         Action::ValidateNotNull(check) => Ok(validate(&check.column.table, &check.check, &[])),
         Action::SetNotNull(check) => Ok(set_not_null(check)),
+        Action::DropNotNullCheck(check) => Ok(drop_not_null_check(check)),
         Action::AttachConstraint(one) => Ok(attach(one)),
         Action::ValidateConstraint(one) => Ok(validate(&one.table, &one.name, &one.references)),
         Action::Retire(retire) => Ok(self::retire(retire, catalog)),
@@ -236,14 +237,10 @@ fn build_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
         vec![definition],
         vec![locks::share_update(&index.table)],
         landed,
-        Undo::Run(vec![drop.clone()]),
+        Undo::Run(vec![drop]),
     );
     lowered.transaction = Transaction::Forbidden;
-    let left = format!(
-        "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND NOT indisvalid",
-        quote::literal(&name)
-    );
-    lowered.clear = Some(Clear { when: asks(left, Expect::Rows), sql: vec![drop] });
+    lowered.clear = Some(invalid(&name));
     lowered.note = Some("waits for transactions that are open when it begins".into());
     Ok(lowered)
 }
@@ -261,7 +258,18 @@ fn drop_index(index: &IndexBuild) -> Result<Lowered, Unsupported> {
         run(again),
     );
     lowered.transaction = Transaction::Forbidden;
+    lowered.clear = Some(invalid(&name));
     Ok(lowered)
+}
+
+/// An index that an interrupted build left: it is never used, and costs every write.
+fn invalid(name: &str) -> Clear {
+    let left = format!(
+        "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND NOT indisvalid",
+        quote::literal(name)
+    );
+    let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
+    Clear { when: asks(left, Expect::Rows), sql: vec![Sql::new(drop)] }
 }
 
 fn add_not_null_check(check: &NotNullCheck) -> Lowered {
@@ -292,12 +300,9 @@ fn validate(table: &TableName, name: &Ident, references: &[TableName]) -> Lowere
 fn set_not_null(check: &NotNullCheck) -> Lowered {
     let table = &check.column.table;
     let column = quote::ident(&check.column.column);
-    let mut sql = vec![
-        format!("{} ALTER COLUMN {column} SET NOT NULL", alter(table)),
-        format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(&check.check)),
-    ];
-    if let Some(one) = &check.sync {
-        sql.extend(sync::remove(one).iter().map(ToString::to_string));
+    let mut sql = vec![format!("{} ALTER COLUMN {column} SET NOT NULL", alter(table))];
+    if check.goes_at_once {
+        sql.push(format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(&check.check)));
     }
     let mut lowered = step(
         sql,
@@ -307,6 +312,18 @@ fn set_not_null(check: &NotNullCheck) -> Lowered {
     );
     lowered.note = Some("no scan: the valid check proves it".into());
     lowered
+}
+
+fn drop_not_null_check(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let name = quote::ident(&check.check);
+    let mut sql = vec![format!("{} DROP CONSTRAINT {name}", alter(table))];
+    if let Some(one) = &check.sync {
+        sql.extend(sync::remove(one).iter().map(ToString::to_string));
+    }
+    let there = constraint_is(table, &check.check, "");
+    let gone = Check { expect: Expect::NoRows, ..there };
+    step(sql, vec![locks::exclusive(table)], gone, Undo::Impossible)
 }
 
 fn attach(one: &Carried) -> Lowered {

@@ -82,7 +82,9 @@ impl PostgresObserver {
         let rows = sqlx::query(
             "SELECT coalesce(application_name, ''), coalesce(usename::text, ''), pid
                FROM pg_stat_activity
-              WHERE datname = current_database() AND backend_type = 'client backend'
+              WHERE datname = current_database() AND usesysid IS NOT NULL
+                -- NULL: a session of a role whose state we may not see. Its name we may.
+                AND coalesce(backend_type, 'client backend') = 'client backend'
                 AND pid <> pg_backend_pid()
                 AND NOT (usename = session_user
                          AND application_name IN ('zdmig', 'zdmig lock', 'zdmig watch', 'zdmig gate'))
@@ -102,12 +104,15 @@ impl PostgresObserver {
         let mut access: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for target in targets {
             let rows = sqlx::query(
+                // A member may SET ROLE, whether it inherits the privileges or not.
                 "SELECT r.rolname::text,
-                        has_column_privilege(r.oid, c.oid, a.attnum, 'SELECT'),
-                        has_column_privilege(r.oid, c.oid, a.attnum, 'INSERT, UPDATE')
-                   FROM pg_roles r, pg_class c, pg_attribute a
+                        bool_or(has_column_privilege(m.oid, c.oid, a.attnum, 'SELECT')),
+                        bool_or(has_column_privilege(m.oid, c.oid, a.attnum, 'INSERT, UPDATE'))
+                   FROM pg_roles r JOIN pg_roles m ON pg_has_role(r.oid, m.oid, 'MEMBER'),
+                        pg_class c, pg_attribute a
                   WHERE r.rolcanlogin AND c.oid = to_regclass($1)
-                    AND a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped",
+                    AND a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped
+                  GROUP BY r.rolname",
             )
             .bind(quote::table(&target.column.table))
             .bind(target.column.column.as_str())

@@ -44,6 +44,8 @@ impl PostgresSession {
             "SELECT pg_backend_pid(), set_config('default_transaction_read_only', 'on', false),
                     set_config('statement_timeout', '0', false),
                     set_config('lock_timeout', '0', false),
+                    -- A policy would hide rows from the fill and from its proof alike: fail.
+                    set_config('row_security', 'off', false),
                     CASE WHEN current_setting('server_version_num')::int >= 140000
                          THEN set_config('client_connection_check_interval', '500ms', false) END",
         )
@@ -155,6 +157,13 @@ impl PostgresSession {
         .execute(&mut self.conn)
         .await
         .map_err(wrap)?;
+        if *kind == EntryKind::RolledBack {
+            sqlx::query("DELETE FROM zdmig.watermark WHERE left(step, length($1)) = $1")
+                .bind(work.entry.step.migration_prefix())
+                .execute(&mut self.conn)
+                .await
+                .map_err(wrap)?;
+        }
         if *kind == EntryKind::Undone {
             sqlx::query("DELETE FROM zdmig.watermark WHERE step = $1")
                 .bind(work.entry.step.as_str())

@@ -103,8 +103,13 @@ fn replace_body(
     let set_old = reverse.map(|expr| format!("{old_field} := {}", value_of(expr, sync, renamed)));
     let computed = computed_default(sync)
         .map(|(_, default)| {
+            // Where nothing leads back, new code never gives the old column a value.
+            let neither = match reverse {
+                Some(_) => format!(" AND {new_field} IS NULL"),
+                None => String::new(),
+            };
             format!(
-                "    IF {old_field} IS NULL AND {new_field} IS NULL THEN\n      \
+                "    IF {old_field} IS NULL{neither} THEN\n      \
                  {old_field} := {default};\n    END IF;\n"
             )
         })
@@ -147,7 +152,9 @@ fn replace_body(
 fn unset(field: &str, column: &Column) -> String {
     match column.default.as_ref().filter(|default| default.constant) {
         Some(default) => {
-            let [a, b] = exact([field, &format!("({})", default.sql)], column);
+            // As the column would store it: 0 is stored as 0.00 where the type says so.
+            let stored = format!("({})::{}", default.sql, column.type_name);
+            let [a, b] = exact([field, &stored], column);
             format!("{a} IS NOT DISTINCT FROM {b}")
         }
         None => format!("{field} IS NULL"),

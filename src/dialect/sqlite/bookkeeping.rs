@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS zdmig_lease (
     since TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );
 INSERT OR IGNORE INTO zdmig_lease (only_one, token, owner) VALUES (1, 0, '');
-CREATE TABLE IF NOT EXISTS zdmig_guard (busy INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS zdmig_heartbeat (
     env TEXT NOT NULL,
     service TEXT NOT NULL,

@@ -23,7 +23,10 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::DropNotNull(column) => Err(in_place(&column.to_string(), "DROP NOT NULL")),
         Action::AddNotNullCheck(check)
         | Action::ValidateNotNull(check)
-        | Action::SetNotNull(check) => Err(in_place(&check.column.to_string(), "SET NOT NULL")),
+        | Action::SetNotNull(check)
+        | Action::DropNotNullCheck(check) => {
+            Err(in_place(&check.column.to_string(), "SET NOT NULL"))
+        }
         Action::AttachConstraint(one) | Action::ValidateConstraint(one) => {
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }

@@ -92,6 +92,13 @@ impl SqliteSession {
         .execute(&mut self.conn)
         .await
         .map_err(wrap)?;
+        if *kind == EntryKind::RolledBack {
+            sqlx::query("DELETE FROM zdmig_watermark WHERE substr(step, 1, length(?1)) = ?1")
+                .bind(work.entry.step.migration_prefix())
+                .execute(&mut self.conn)
+                .await
+                .map_err(wrap)?;
+        }
         if *kind == EntryKind::Undone {
             sqlx::query("DELETE FROM zdmig_watermark WHERE step = ?1")
                 .bind(work.entry.step.as_str())
@@ -120,11 +127,6 @@ impl SqliteSession {
             }
         }
         let complete = end.is_none();
-        // No trigger may take our own statement for a write of the application.
-        sqlx::query("INSERT INTO zdmig_guard VALUES (1)")
-            .execute(&mut self.conn)
-            .await
-            .map_err(wrap)?;
         let update = chunk_update(order.fill, first, complete);
         let mut query = sqlx::query(AssertSqlSafe(update));
         for value in order.after.iter().chain(&upto) {
@@ -133,7 +135,6 @@ impl SqliteSession {
         let begun = Instant::now();
         let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
         let took = begun.elapsed();
-        sqlx::query("DELETE FROM zdmig_guard").execute(&mut self.conn).await.map_err(wrap)?;
         if complete {
             upto = order.after.to_vec();
         }

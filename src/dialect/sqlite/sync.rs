@@ -1,16 +1,17 @@
 //! The triggers that keep columns of a row in step.
 //!
-//! A trigger here cannot change the row on its way in, so it changes it right after, in
-//! the same statement. Values are compared with `COLLATE BINARY`, or a change of case in a
-//! `NOCASE` column would not be seen. While our own statement is at work the table
-//! `zdmig_guard` holds a row, and no trigger takes it for a write of the application.
+//! A trigger here cannot change the row on its way in, so it changes it right after, in the
+//! same statement, which fires the other trigger. That one must not take it for a write of
+//! the application, and it can tell by the values alone: a change that leaves the row in
+//! agreement came from a trigger, or needs none. So each writes only where the other column
+//! does not agree yet, and there is no state that a failed statement could leave behind.
+//! Values are compared with `COLLATE BINARY`, or a change of case in a `NOCASE` column would
+//! not be seen.
 
 use super::quote;
 use crate::catalog::{Column, Table};
 use crate::plan::{Expr, Sync, SyncKind};
 use crate::sql::{Ident, Sql};
-
-const UNGUARDED: &str = "NOT EXISTS (SELECT 1 FROM zdmig_guard)";
 
 fn trigger(sync: &Sync, on: &str) -> String {
     quote::ident(&Ident::new(format!("zzz_zdmig_{}_{on}", sync.tag)))
@@ -57,67 +58,56 @@ fn replace(
     (forward, reverse): (&Expr, Option<&Expr>),
 ) -> Vec<Sql> {
     let (old_name, new_name) = (quote::ident(&old.name), quote::ident(&new.name));
-    let set_new = update(table, &new.name, forward, "");
-    let set_old = reverse.map(|reverse| update(table, &old.name, reverse, ""));
-    let new_unset = unset(new, "NEW");
-    let mut on_insert = update(table, &new.name, forward, &unset(new, ""));
+    let old_changed = format!("NEW.{old_name} IS NOT OLD.{old_name} COLLATE BINARY");
+    let new_changed = format!("NEW.{new_name} IS NOT OLD.{new_name} COLLATE BINARY");
+    let new_same = format!("NEW.{new_name} IS OLD.{new_name} COLLATE BINARY");
+    let new_differs = format!("{} IS NOT {new_name} COLLATE BINARY", expression(forward));
+    let old_differs = match reverse {
+        Some(reverse) => format!("{} IS NOT {old_name} COLLATE BINARY", expression(reverse)),
+        None => new_differs.clone(),
+    };
+    let mut on_insert = vec![update(table, &new.name, forward, &unset(new, ""))];
     if let Some(reverse) = reverse {
         // An identity has one true value, so the new code's wins; of a mapping that loses
         // something both are kept as they were given.
         let when = match forward {
-            Expr::Column(_) => String::new(),
-            Expr::Verbatim(_) => format!(" AND {}", unset(old, "")),
+            Expr::Column(_) => new_differs.clone(),
+            Expr::Verbatim(_) => unset(old, ""),
         };
-        let given = format!("NOT ({}){when}", unset(new, ""));
-        on_insert = format!("{}; {on_insert}", update(table, &old.name, reverse, &given));
+        let given = format!("NOT ({}) AND {when}", unset(new, ""));
+        on_insert.insert(0, update(table, &old.name, reverse, &given));
     }
-    let insert = create_one(
-        sync,
-        "insert",
-        "INSERT",
-        &differs_or(&new_unset, &old_name, &new_name),
-        &guarded(&on_insert),
-    );
-    let old_changed = format!("NEW.{old_name} IS NOT OLD.{old_name} COLLATE BINARY");
-    let new_same = format!("NEW.{new_name} IS OLD.{new_name} COLLATE BINARY");
+    let not_given =
+        format!("({} OR NEW.{old_name} IS NOT NEW.{new_name} COLLATE BINARY)", unset(new, "NEW"));
     let mut all = vec![
-        insert,
+        create_one(sync, "insert", "INSERT", &not_given, &on_insert.join("; ")),
         create_one(
             sync,
             "old",
             &format!("UPDATE OF {old_name}"),
             &format!("{old_changed} AND {new_same}"),
-            &guarded(&set_new),
+            &update(table, &new.name, forward, &old_differs),
         ),
     ];
-    if let Some(set_old) = set_old {
+    if let Some(reverse) = reverse {
         all.push(create_one(
             sync,
             "new",
             &format!("UPDATE OF {new_name}"),
-            &format!("NEW.{new_name} IS NOT OLD.{new_name} COLLATE BINARY"),
-            &guarded(&set_old),
+            &new_changed,
+            &update(table, &old.name, reverse, &new_differs),
         ));
     }
     all
 }
 
-fn differs_or(new_unset: &str, old_name: &str, new_name: &str) -> String {
-    format!("({new_unset} OR NEW.{old_name} IS NOT NEW.{new_name} COLLATE BINARY)")
-}
-
 fn create_one(sync: &Sync, on: &str, event: &str, when: &str, body: &str) -> Sql {
     Sql::new(format!(
-        "CREATE TRIGGER {} AFTER {event} ON {} FOR EACH ROW\nWHEN {when} AND {UNGUARDED}\n\
+        "CREATE TRIGGER {} AFTER {event} ON {} FOR EACH ROW\nWHEN {when}\n\
          BEGIN {body}; END",
         trigger(sync, on),
         quote::ident(&sync.table.name)
     ))
-}
-
-/// A body whose own updates are not taken for writes of the application.
-fn guarded(body: &str) -> String {
-    format!("INSERT INTO zdmig_guard VALUES (1); {body}; DELETE FROM zdmig_guard")
 }
 
 fn update(table: &Table, column: &Ident, value: &Expr, also: &str) -> String {

@@ -194,6 +194,7 @@ fn filled(
             repair: Some(rows),
         }),
     );
-    parts.step(Phase::Contract, Action::RemoveSync(sync));
+    // Until purge, so that old code can come back.
+    parts.step(Phase::Purge, Action::RemoveSync(sync));
     Ok(())
 }

@@ -36,6 +36,9 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
         if let Some(known) = scene.catalog.column(table, column) {
             let column = ColumnRef::new(&table.name, &known.name);
             fills |= scene.filled.contains(&column);
+            if !parts.touches.contains(&column) {
+                parts.touches.push(column);
+            }
         }
     }
     if table.kind == crate::catalog::TableKind::Partitioned {

@@ -15,6 +15,8 @@ pub(super) fn decompose(
     let Some(found) = table.indexes.iter().find(|one| one.name == *index) else {
         return Ok(parts);
     };
+    parts.touches =
+        found.columns.iter().map(|column| ColumnRef::new(&table.name, column)).collect();
     if let Some(constraint) = &found.constraint {
         return Err(scene.refused(
             format!("index `{index}` belongs to the constraint `{constraint}`"),

@@ -33,17 +33,33 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     let mut parts = Parts { touches: vec![from.clone(), to.clone()], ..Parts::default() };
     hazards(scene, &mut parts, table, old, replace);
 
+    // While both columns exist.
+    let mut during = new.clone();
+    if deferred_default(&new, replace).is_some() {
+        during.default = None;
+    }
     let sync = Sync {
         table: table.name.clone(),
         tag: scene.tag(&from.to_string()),
         kind: SyncKind::Replace {
             old: Box::new(old.clone()),
-            new: Box::new(new.clone()),
+            new: Box::new(during.clone()),
             forward: replace.forward.clone(),
             reverse: replace.reverse.clone(),
         },
     };
-    expand(scene, &mut parts, table, &new, &sync);
+    parts.step(
+        Phase::Expand,
+        Action::AddColumn(AddColumn {
+            table: table.name.clone(),
+            column: Column {
+                nullable: new.nullable || added_nullable(scene, &new),
+                ..during.clone()
+            },
+            default_for_existing: !scene.can.alter_column,
+        }),
+    );
+    parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
     let fill = fill(scene, table, &new, replace)?;
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     let assignment = fill.set[0].clone();
@@ -62,13 +78,14 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     if replace.definition.is_some() {
         lost_indexes(table, &from, &mut parts);
     } else {
+        carriable(scene, table, old, &mut parts)?;
         carry_indexes(scene, &mut parts, table, (old, &new), &mut renames);
         carry_constraints(scene, &mut parts, table, (old, &new), &mut renames);
     }
     if replace.not_null && added_nullable(scene, &new) {
         by_check(scene, &mut parts, &to, Some(fill), Phase::Backfill, None);
     }
-    if let Some(default) = computed_default(&new) {
+    if let Some(default) = deferred_default(&new, replace) {
         let column = new.name.clone();
         renames.push(TakenOver::Default { column, default: default.clone() });
     }
@@ -177,8 +194,11 @@ fn added_nullable(scene: &Scene<'_>, new: &Column) -> bool {
     scene.can.alter_column || new.default.as_ref().is_none_or(|default| !default.constant)
 }
 
-fn computed_default(new: &Column) -> Option<&crate::catalog::Default> {
-    new.default.as_ref().filter(|default| !default.constant)
+/// The default that the new column gets only when the old one goes: one that is computed,
+/// which the triggers stand in for, and any under a mapping with expressions, because there a
+/// column that holds its default must not be told from one that was given that value.
+fn deferred_default<'a>(new: &'a Column, replace: &Replace) -> Option<&'a crate::catalog::Default> {
+    new.default.as_ref().filter(|default| !default.constant || !is_identity(replace))
 }
 
 fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, old: &Column, replace: &Replace) {
@@ -222,24 +242,6 @@ fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, old: &Column, re
     }
 }
 
-fn expand(scene: &Scene<'_>, parts: &mut Parts, table: &Table, new: &Column, sync: &Sync) {
-    let computed = computed_default(new).is_some();
-    let added = Column {
-        nullable: new.nullable || added_nullable(scene, new),
-        default: new.default.clone().filter(|_| !computed),
-        ..new.clone()
-    };
-    parts.step(
-        Phase::Expand,
-        Action::AddColumn(AddColumn {
-            table: table.name.clone(),
-            column: added,
-            default_for_existing: !scene.can.alter_column,
-        }),
-    );
-    parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
-}
-
 fn fill(
     scene: &Scene<'_>,
     table: &Table,
@@ -267,6 +269,50 @@ fn is_identity(replace: &Replace) -> bool {
         && matches!(&replace.reverse, Some(Expr::Column(_)))
 }
 
+/// Refuses what two replacements would both make again, and what would bind sooner as a copy.
+fn carriable(
+    scene: &Scene<'_>,
+    table: &Table,
+    old: &Column,
+    parts: &mut Parts,
+) -> Result<(), PlanError> {
+    let indexes =
+        table.indexes.iter().map(|one| (&one.name, one.columns.iter().collect::<Vec<_>>()));
+    let constraints = table.constraints.iter().map(|one| (&one.name, one.columns.iter().collect()));
+    for (name, columns) in indexes.chain(constraints).filter(|(_, all)| all.contains(&&old.name)) {
+        for column in columns {
+            let column = ColumnRef::new(&table.name, column);
+            if scene.filled.contains(&column) {
+                return Err(scene.refused(
+                    format!(
+                        "`{name}` is over `{}` and `{column}`, which are both replaced",
+                        old.name
+                    ),
+                    "replace one of them, purge it, and then the other, in a migration of its own",
+                ));
+            }
+            // A plan that replaces the other column must not be in flight beside this one.
+            if !parts.touches.contains(&column) {
+                parts.touches.push(column);
+            }
+        }
+    }
+    let deferrable = |one: &&Constraint| {
+        one.kind == ConstraintKind::Unique && one.definition.contains("DEFERRABLE")
+    };
+    match table.constraints_of(&old.name).find(deferrable) {
+        Some(one) => Err(scene.refused(
+            format!(
+                "the unique constraint `{}` is deferrable, and its copy would not be",
+                one.name
+            ),
+            "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
+             `-- zdmig:contract`",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn carry_indexes(
     scene: &Scene<'_>,
     parts: &mut Parts,
@@ -282,7 +328,7 @@ fn carry_indexes(
     };
     let touching = table.indexes.iter().filter(|one| one.columns.contains(&old.name));
     for index in touching.filter(unique) {
-        let working = scene.working(index.name.as_str());
+        let working = scene.working(&format!("{} for {}", index.name, new.name));
         let renamed = Some((old.name.clone(), new.name.clone()));
         let build = IndexBuild {
             table: table.name.clone(),
@@ -311,7 +357,7 @@ fn carry_constraints(
     let carried =
         |one: &&Constraint| matches!(one.kind, ConstraintKind::Check | ConstraintKind::Foreign);
     for constraint in table.constraints_of(&old.name).filter(carried) {
-        let working = scene.working(constraint.name.as_str());
+        let working = scene.working(&format!("{} for {}", constraint.name, new.name));
         let one = Carried {
             table: table.name.clone(),
             name: working.clone(),

@@ -36,10 +36,11 @@ pub(super) fn decompose(
         // Nobody said what NULLs become: there must be none, and the gate must find no code
         // that writes one.
         parts.step(Phase::Backfill, Action::Verify(not_null(column, None)));
-        let check = check(scene, column, None);
+        let check = check(scene, column, None, Phase::Contract);
         parts.step(Phase::Contract, Action::AddNotNullCheck(check.clone()));
         parts.step(Phase::Contract, Action::ValidateNotNull(check.clone()));
-        parts.step(Phase::Contract, Action::SetNotNull(check));
+        parts.step(Phase::Contract, Action::SetNotNull(check.clone()));
+        parts.step(Phase::Purge, Action::DropNotNullCheck(check));
         return Ok(parts);
     };
     let sync = fill_null(scene, &mut parts, column, &fill.value);
@@ -80,17 +81,21 @@ pub(super) fn by_check(
     sync: Option<Sync>,
 ) {
     parts.step(Phase::Backfill, Action::Verify(not_null(column, repair)));
-    let check = check(scene, column, sync);
+    let check = check(scene, column, sync, last);
     parts.step(Phase::Backfill, Action::AddNotNullCheck(check.clone()));
     parts.step(Phase::Backfill, Action::ValidateNotNull(check.clone()));
-    parts.step(last, Action::SetNotNull(check));
+    parts.step(last, Action::SetNotNull(check.clone()));
+    if !check.goes_at_once {
+        parts.step(Phase::Purge, Action::DropNotNullCheck(check));
+    }
 }
 
-fn check(scene: &Scene<'_>, column: &ColumnRef, sync: Option<Sync>) -> NotNullCheck {
+fn check(scene: &Scene<'_>, column: &ColumnRef, sync: Option<Sync>, last: Phase) -> NotNullCheck {
     NotNullCheck {
         column: column.clone(),
         check: scene.working(&format!("{column} not null")),
         sync,
+        goes_at_once: last == Phase::Backfill,
     }
 }
 

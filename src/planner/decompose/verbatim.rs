@@ -54,6 +54,24 @@ pub(super) fn backfill(
     let key = match key {
         Some(name) => {
             let column = scene.catalog.require_column(table, name).map_err(unknown)?;
+            // A walk along a key leaves out NULLs, and stops at one that repeats too often.
+            let alone = |index: &crate::catalog::Index| {
+                index.unique && index.valid && index.keys == [column.name.clone()]
+            };
+            let primary = table.constraints.iter().any(|one| {
+                one.kind == crate::catalog::ConstraintKind::Primary
+                    && one.columns == [column.name.clone()]
+            });
+            let unique = primary || table.indexes.iter().any(alone);
+            if column.nullable && !primary || !unique {
+                return Err(scene.refused(
+                    format!(
+                        "`{}.{}` is not unique and NOT NULL, so a fill cannot walk along it",
+                        table.name, column.name
+                    ),
+                    "name a column that is, or leave `key=` out: then it is the primary key",
+                ));
+            }
             vec![(column.name.clone(), column.type_name.clone())]
         }
         None => scene.key(table)?,

@@ -1,0 +1,340 @@
+//! Failures that a reviewer found, so that they do not come back.
+
+use crate::support::{Database, OPEN_GATE, Project, attach, unique};
+
+async fn stage(product: &str, schema: &str, migration: &str) -> (Database, Project) {
+    let database = Database::of(product, "again").await;
+    database.script(schema).await;
+    let project = Project::new(&database).migration("1_change", migration).config(OPEN_GATE);
+    (database, project)
+}
+
+async fn rows(database: &Database, query: &str) -> Vec<String> {
+    let rows = database.client().await.rows(query, &[]).await.expect("rows");
+    rows.into_iter()
+        .map(|row| {
+            row.into_iter()
+                .map(|cell| cell.unwrap_or_else(|| "NULL".into()))
+                .collect::<Vec<_>>()
+                .join("|")
+        })
+        .collect()
+}
+
+const USERS: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(40));
+                     INSERT INTO users VALUES (1, 'a'), (2, 'b');";
+const RENAME: &str = "ALTER TABLE users RENAME COLUMN username TO email;";
+
+/// A role without `pg_read_all_stats` sees nothing of other roles' sessions but their names.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_owner_sees_the_sessions_of_others() {
+    let (database, project) = stage("postgres", USERS, RENAME).await;
+    let (owner, app) = (unique("owner"), unique("app"));
+    let name = database.url.rsplit('/').next().expect("a name");
+    database
+        .script(&format!(
+            "CREATE ROLE {owner} LOGIN; CREATE ROLE {app} LOGIN; ALTER DATABASE \"{name}\" OWNER TO {owner};
+             ALTER TABLE users OWNER TO {owner}; GRANT SELECT ON users TO {app};"
+        ))
+        .await;
+    project.write(
+        "zdmig.toml",
+        &format!("[[consumer]]\nname = \"web\"\nidle = true\nroles = [\"{app}\"]\n[[waive]]\nrole = \"postgres\"\nreason = \"t\"\n[[waive]]\nrole = \"{owner}\"\nreason = \"t\"\n"),
+    );
+    let url = |role: &str| database.url.replacen("postgres@", &format!("{role}@"), 1);
+    let run = |line: &str| {
+        let output = project.command(line).args(["--database-url", &url(&owner)]).output();
+        crate::support::Ran::from(line, output.expect("it starts"))
+    };
+    run("expand").done();
+    run("backfill").done();
+    run("gate 1").done().says(&["PASS"]);
+    let _session = attach(&url(&app), "web@1#a").await;
+    run("gate 1").exits(12).says(&["U_NO_USAGE", "web@1 is live"]);
+}
+
+/// A role that inherits nothing may still SET ROLE to one that may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_does_not_inherit_is_known_to_the_gate() {
+    let (database, project) = stage("postgres", USERS, RENAME).await;
+    let (group, member) = (unique("readers"), unique("member"));
+    project.run("expand").done();
+    project.run("backfill").done();
+    project.run("gate 1").done();
+    database
+        .script(&format!(
+            "CREATE ROLE {group}; GRANT SELECT ON users TO {group}; CREATE ROLE {member} LOGIN NOINHERIT IN ROLE {group};"
+        ))
+        .await;
+    project.run("gate 1").exits(12).says(&["U_UNMAPPED_ROLE", &member]);
+}
+
+/// A policy that hides rows from the owner would hide them from the fill and its proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn forced_row_security_fails_and_hides_nothing() {
+    let (database, project) = stage("postgres", USERS, RENAME).await;
+    let owner = unique("owner");
+    let name = database.url.rsplit('/').next().expect("a name");
+    database
+        .script(&format!(
+            "CREATE ROLE {owner} LOGIN; ALTER DATABASE \"{name}\" OWNER TO {owner}; ALTER TABLE users OWNER TO {owner};
+             ALTER TABLE users ENABLE ROW LEVEL SECURITY; ALTER TABLE users FORCE ROW LEVEL SECURITY;
+             CREATE POLICY none ON users USING (false);"
+        ))
+        .await;
+    let url = database.url.replacen("postgres@", &format!("{owner}@"), 1);
+    let run = |line: &str| {
+        let output = project.command(line).args(["--database-url", &url]).output();
+        crate::support::Ran::from(line, output.expect("it starts"))
+    };
+    run("expand").done();
+    run("backfill").exits(15).says(&["row-level security"]);
+    run("rollback").done();
+}
+
+/// A default is compared as the column stores it, and never hides what was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_do_not_win_over_what_was_written() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, price numeric(10,2) NOT NULL DEFAULT 0, f double precision DEFAULT 1.0);";
+    let (database, project) = stage(
+        "postgres",
+        schema,
+        "ALTER TABLE t RENAME price TO cost; ALTER TABLE t RENAME f TO g;",
+    )
+    .await;
+    project.run("expand").done();
+    database.script("INSERT INTO t (id, price, f) VALUES (1, 9.99, 3); INSERT INTO t (id, cost, g) VALUES (2, 8.5, 4); INSERT INTO t (id) VALUES (3)").await;
+    assert_eq!(
+        rows(
+            &database,
+            "SELECT id::text, price::text, cost::text, f::text, g::text FROM t ORDER BY id"
+        )
+        .await,
+        ["1|9.99|9.99|3|3", "2|8.50|8.50|4|4", "3|0.00|0.00|1|1"]
+    );
+
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, status text NOT NULL DEFAULT 'active');";
+    let migration = "-- zdmig:reverse t.status = CASE WHEN active THEN 'active' ELSE 'gone' END
+        ALTER TABLE t ADD COLUMN active boolean NOT NULL DEFAULT false;
+        UPDATE t SET active = (status = 'active');
+        ALTER TABLE t DROP COLUMN status;";
+    let (database, project) = stage("postgres", schema, migration).await;
+    project.run("expand").done();
+    database.script("INSERT INTO t (id, active) VALUES (1, false); INSERT INTO t (id, status) VALUES (2, 'gone'); INSERT INTO t (id) VALUES (3)").await;
+    assert_eq!(
+        rows(&database, "SELECT id::text, status, active::text FROM t ORDER BY id").await,
+        ["1|gone|false", "2|gone|false", "3|active|true"]
+    );
+    project.run("backfill").done();
+    project.run("contract").done();
+    let default = "SELECT column_default, is_nullable FROM information_schema.columns WHERE table_name = 't' AND column_name = 'active'";
+    assert_eq!(rows(&database, default).await, ["false|NO"]);
+}
+
+/// Where nothing leads back, the old column gets the default that was moved into the trigger.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_way_mapping_keeps_the_old_default() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, created_at timestamptz DEFAULT now());";
+    let migration = "-- zdmig:no-sync t.created_at because \"nobody reads it\"
+        ALTER TABLE t ADD COLUMN created_on date;
+        UPDATE t SET created_on = created_at::date;
+        ALTER TABLE t DROP COLUMN created_at;";
+    let (database, project) = stage("postgres", schema, migration).await;
+    project.run("expand").done();
+    database.script("INSERT INTO t (id, created_on) VALUES (1, '2024-01-01')").await;
+    let found = rows(&database, "SELECT created_at IS NOT NULL, created_on::text FROM t").await;
+    assert_eq!(found, ["true|2024-01-01"]);
+}
+
+/// A rollback that was cut short is finished as a rollback, and bricks nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_done_rollback_is_finished_first() {
+    let (database, project) =
+        stage("postgres", USERS, "CREATE INDEX users_name ON users (username);").await;
+    project.run("expand").done();
+    let started = "INSERT INTO zdmig.journal (step, plan, kind, detail, written_by)
+                   SELECT step, plan, 'undo-started', '{\"kind\":\"undo-started\"}', 'a test' FROM zdmig.journal
+                    WHERE kind = 'finished' AND step LIKE '%build%'";
+    database.script(started).await;
+    project.run("expand").exits(2).says(&["is being rolled back", "zdmig rollback 1_change"]);
+    project.run("status").done();
+    project.run("rollback 1").done();
+    project.run("expand").done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_over_two_replaced_columns_is_refused() {
+    let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9)); CREATE INDEX t_ab ON t (a, b);";
+    for product in ["postgres", "sqlite"] {
+        let both = "ALTER TABLE t RENAME COLUMN a TO x; ALTER TABLE t RENAME COLUMN b TO y;";
+        let (_database, project) = stage(product, schema, both).await;
+        project.run("expand").exits(10).says(&["t_ab", "both replaced"]);
+        let (_database, project) =
+            stage(product, schema, "ALTER TABLE t RENAME COLUMN a TO x;").await;
+        project.run("expand").done();
+        let project = project.migration("2_other", "ALTER TABLE t RENAME COLUMN b TO y;");
+        project.run("expand").exits(10).says(&["1_change"]);
+    }
+    let schema =
+        "CREATE TABLE t (id int PRIMARY KEY, pos int, UNIQUE (pos) DEFERRABLE INITIALLY DEFERRED);";
+    let (_database, project) =
+        stage("postgres", schema, "ALTER TABLE t RENAME pos TO place;").await;
+    project.run("expand").exits(10).says(&["deferrable"]);
+}
+
+/// What a fill had done is forgotten with the migration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_forgets_how_far_a_fill_had_come() {
+    let schema =
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);";
+    let (database, project) =
+        stage("postgres", schema, "ALTER TABLE t ADD COLUMN token uuid DEFAULT gen_random_uuid();")
+            .await;
+    project.run("expand").done();
+    let half = "INSERT INTO zdmig.watermark VALUES ('1_change/backfill/fill-public.t.token', '{50}', 50, false)";
+    database.script(half).await;
+    project.run("status").done().says(&["50 rows filled"]);
+    project.run("rollback").done();
+    project.run("expand").done();
+    project.run("backfill").done();
+    assert_eq!(rows(&database, "SELECT count(*) FROM t WHERE token IS NULL").await, ["0"]);
+}
+
+/// A failed statement of the application leaves nothing behind that stops the triggers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_leaves_the_triggers_at_work() {
+    let migration = "-- zdmig:reverse users.username = upper(email)
+        ALTER TABLE users ADD COLUMN email VARCHAR(40);
+        UPDATE users SET email = lower(username) WHERE email IS NULL;
+        CREATE UNIQUE INDEX users_email ON users (email);
+        ALTER TABLE users DROP COLUMN username;";
+    let (database, project) = stage("sqlite", USERS, migration).await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    let mut client = database.client().await;
+    for policy in ["FAIL", "IGNORE", "ABORT", "ROLLBACK"] {
+        let sql = format!("UPDATE OR {policy} users SET username = 'B' WHERE id = 1");
+        let _ = client.run(&sql, &[]).await;
+        client.run("UPDATE users SET username = 'A' WHERE id = 1", &[]).await.expect("a write");
+    }
+    client.run("UPDATE users SET username = 'NEW' WHERE id = 2", &[]).await.expect("a write");
+    client.run("UPDATE users SET email = 'other' WHERE id = 1", &[]).await.expect("a write");
+    let found = rows(&database, "SELECT id, username, email FROM users ORDER BY id").await;
+    assert_eq!(found, ["1|OTHER|other", "2|NEW|new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_migration_rests_on_is_not_taken_back() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) =
+            stage(product, USERS, "ALTER TABLE users ADD COLUMN a VARCHAR(9);").await;
+        project.run("expand").done();
+        let project = project.migration("2_rename", "ALTER TABLE users RENAME COLUMN a TO b;");
+        project.run("expand").done();
+        project.run("rollback 1_change").exits(10).says(&["2_rename", "rests on"]);
+        project.run("rollback 2_rename").done();
+        project.run("rollback 1_change").done();
+    }
+}
+
+/// The author's UPDATE does all that it says, or is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_not_shortened() {
+    let sql = "UPDATE users SET username = 'x' WHERE username IS NULL OR username = 'b'; ALTER TABLE users ALTER COLUMN username SET NOT NULL;";
+    let (_database, project) = stage("postgres", USERS, sql).await;
+    project.run("expand").exits(10).says(&["opaque", "zdmig:backfill"]);
+    let sql = "-- zdmig:backfill table=users key=username\nUPDATE users SET username = 'x';";
+    let (_database, project) = stage("postgres", USERS, sql).await;
+    project.run("expand").exits(10).says(&["not unique and NOT NULL"]);
+}
+
+/// Contract, restore, contract: as often as one likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tightening_can_be_restored_and_contracted_again() {
+    let sql = "UPDATE users SET username = 'none' WHERE username IS NULL; ALTER TABLE users ALTER COLUMN username SET NOT NULL;";
+    let (database, project) = stage("postgres", USERS, sql).await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    for _ in 0..2 {
+        project.run("contract 1 --soak 1h").done();
+        project.run("restore 1").done();
+        database.script("INSERT INTO users (id) VALUES (3)").await;
+        assert_eq!(
+            rows(&database, "DELETE FROM users WHERE id = 3 RETURNING username").await,
+            ["none"]
+        );
+    }
+    project.run("contract 1").done();
+    let after = "SELECT is_nullable FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'username'";
+    assert_eq!(rows(&database, after).await, ["NO"]);
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
+
+/// Privileges are put back as they were, and what was changed meanwhile stays changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn privileges_survive_a_retire_exactly() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, a int, b int, c int);";
+    let (database, project) = stage("postgres", schema, "ALTER TABLE t RENAME a TO a2;").await;
+    let names: Vec<String> =
+        ["writer", "reader", "narrow", "late", "gone"].iter().map(|n| unique(n)).collect();
+    let [writer, reader, narrow, late, gone] = names.as_slice() else { panic!("five") };
+    for name in &names {
+        database.script(&format!("CREATE ROLE {name} LOGIN")).await;
+        project.write(
+            "zdmig.toml",
+            &format!(
+                "{}[[waive]]\nrole = \"{name}\"\nreason = \"t\"\n",
+                std::fs::read_to_string(project.path("zdmig.toml")).expect("read")
+            ),
+        );
+    }
+    database
+        .script(&format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON t TO {writer}; GRANT SELECT ON t TO {reader} WITH GRANT OPTION;
+             GRANT SELECT (a, b), UPDATE (c) ON t TO {narrow}; GRANT SELECT ON t TO {gone}; GRANT REFERENCES ON t TO PUBLIC;"
+        ))
+        .await;
+    let acl = "SELECT (SELECT string_agg(g::text, ',' ORDER BY g::text) FROM unnest(relacl) g) FROM pg_class WHERE relname = 't'
+               UNION ALL SELECT attname || ':' || (SELECT string_agg(g::text, ',' ORDER BY g::text) FROM unnest(attacl) g)
+                 FROM (SELECT * FROM pg_attribute WHERE attrelid = 't'::regclass AND attacl IS NOT NULL AND NOT attisdropped ORDER BY attname) a";
+    let before = rows(&database, acl).await;
+    for verb in ["expand", "backfill"] {
+        project.run(verb).done();
+    }
+    let expanded = rows(&database, acl).await;
+    project.run("contract 1 --soak 1h").done();
+    let may = format!(
+        "SELECT has_column_privilege('{writer}', 't', 'a', 'SELECT'), has_column_privilege('{narrow}', 't', 'a', 'SELECT'), has_column_privilege('{writer}', 't', 'b', 'UPDATE')"
+    );
+    assert_eq!(rows(&database, &may).await, ["false|false|true"]);
+    project.run("restore 1").done();
+    assert_eq!(rows(&database, acl).await, expanded);
+    project.run("contract 1 --soak 1h").done();
+    database
+        .script(&format!("GRANT SELECT (id, b) ON t TO {late}; REVOKE SELECT ON t FROM {gone};"))
+        .await;
+    project.run("purge 1 --soak 0s").done();
+    let may = format!(
+        "SELECT has_column_privilege('{late}', 't', 'b', 'SELECT'), has_table_privilege('{gone}', 't', 'SELECT'), has_table_privilege('{writer}', 't', 'SELECT, INSERT')"
+    );
+    assert_eq!(rows(&database, &may).await, ["true|false|true"]);
+    assert_ne!(before, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_column_of_a_table_is_retired_at_a_time() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, a int, b int);";
+    let (database, project) = stage("postgres", schema, "ALTER TABLE t RENAME a TO a2;").await;
+    let project = project.migration("2_b", "ALTER TABLE t RENAME b TO b2;");
+    let app = unique("app");
+    database.script(&format!("CREATE ROLE {app} LOGIN; GRANT SELECT ON t TO {app};")).await;
+    project
+        .write("zdmig.toml", &format!("{OPEN_GATE}[[waive]]\nrole = \"{app}\"\nreason = \"t\"\n"));
+    project.run("expand").done();
+    project.run("backfill").done();
+    project.run("contract 1 --soak 1h").done();
+    project.run("contract 2 --soak 1h").exits(15).says(&["retired already"]);
+    project.run("purge 1 --soak 0s").done();
+    project.run("contract 2").done();
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
