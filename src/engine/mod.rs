@@ -84,9 +84,9 @@ pub enum EngineError {
         /// What would be taken back.
         migration: MigrationId,
         /// The migration that rests on it.
-        newer: MigrationId,
+        newer: Box<MigrationId>,
         /// On this.
-        column: ColumnRef,
+        column: Box<ColumnRef>,
     },
     /// A permit was made for another plan.
     #[error("the permit is for another plan")]

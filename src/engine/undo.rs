@@ -22,8 +22,8 @@ impl Engine<'_> {
             if let Some(column) = newer.shares(plan) {
                 return Err(EngineError::RestedOn {
                     migration: plan.migration.clone(),
-                    newer: newer.migration.clone(),
-                    column: column.clone(),
+                    newer: Box::new(newer.migration.clone()),
+                    column: Box::new(column.clone()),
                 });
             }
         }
