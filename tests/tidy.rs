@@ -217,7 +217,7 @@ fn files_and_functions_are_short() {
                 && code == "}"
                 && indent == depth
             {
-                if at - from > 90 {
+                if at - from >= 90 {
                     found.push(format!("{}:{}: {} lines", source.path, from + 1, at - from + 1));
                 }
                 start = None;
