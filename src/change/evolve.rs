@@ -85,8 +85,8 @@ impl Catalog {
     pub fn after(&self, change: &ChangeKind) -> Result<Self, EvolveError> {
         let mut next = self.clone();
         match change {
-            ChangeKind::CreateTable { table, columns, if_not_exists, .. } => {
-                next.create_table(table, columns, *if_not_exists)?;
+            ChangeKind::CreateTable { table, columns, key, if_not_exists, .. } => {
+                next.create_table(table, columns, key, *if_not_exists)?;
             }
             ChangeKind::AddColumn { table, column } => {
                 let added = self.new_column(table, column)?;
@@ -125,6 +125,7 @@ impl Catalog {
         &mut self,
         table: &TableName,
         columns: &[NewColumn],
+        key: &[Ident],
         if_not_exists: bool,
     ) -> Result<(), EvolveError> {
         let name = self.placed(table);
@@ -141,7 +142,7 @@ impl Catalog {
                 name,
                 kind: TableKind::Ordinary,
                 columns,
-                key: Vec::new(),
+                key: key.to_vec(),
                 indexes: Vec::new(),
                 constraints: Vec::new(),
                 dependents: Vec::new(),
@@ -223,7 +224,7 @@ impl Catalog {
         let name = index.name.clone().unwrap_or_else(|| Ident::new(""));
         self.table_mut(&index.table)?.indexes.push(Index {
             name,
-            definition: String::new(),
+            definition: index.definition.clone(),
             unique: index.unique,
             columns,
             keys: index.keys.clone(),
@@ -246,6 +247,15 @@ fn plain_column(column: &NewColumn) -> Column {
             .map(|sql| Default { sql, constant: column.default_constant }),
         comment: None,
         grants: Vec::new(),
-        peculiar: column.others.clone(),
+        // Of a table that is not made yet only what makes a column special can be known.
+        peculiar: column
+            .others
+            .iter()
+            .filter(|clause| {
+                let clause = clause.to_uppercase();
+                clause.starts_with("GENERATED") || clause.starts_with("THE TYPE")
+            })
+            .cloned()
+            .collect(),
     }
 }

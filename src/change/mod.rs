@@ -22,8 +22,10 @@ pub enum ChangeKind {
     CreateTable {
         /// Its name.
         table: TableName,
-        /// Its columns; only names matter to later statements of the file.
+        /// Its columns, for statements and files that come after it.
         columns: Vec<NewColumn>,
+        /// The columns by which its rows can be walked along.
+        key: Vec<Ident>,
         /// Tables its foreign keys point to.
         references: Vec<TableName>,
         /// Whether an existing table is to be left alone.
@@ -96,6 +98,8 @@ pub struct NewIndex {
     pub keys: Vec<Ident>,
     /// Every name that stands in the keys, included columns and predicate.
     pub mentions: Vec<Ident>,
+    /// The statement, as written.
+    pub definition: String,
     /// Where CONCURRENTLY would have to be put.
     pub insert_at: u32,
     /// UNIQUE only for some rows.

@@ -307,3 +307,56 @@ async fn the_demo_loses_nothing_on_a_server() {
         "no statement failed, and no write was lost",
     ]);
 }
+
+/// An approval must not end with the next row.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_do_not_change_a_fingerprint() {
+    for product in ["postgres", "sqlite"] {
+        let (database, project) = project(product).await;
+        let project = project.migration("2_index", "CREATE INDEX users_name ON users (username);");
+        std::fs::remove_file(project.path("migrations/1_rename.sql")).expect("removed");
+        let drop = "ALTER TABLE users DROP COLUMN username;";
+        for (name, sql) in [("3_rename", RENAME), ("4_drop", drop)] {
+            project.write(&format!("migrations/{name}.sql"), sql);
+            if name == "4_drop" {
+                std::fs::remove_file(project.path("migrations/3_rename.sql")).expect("removed");
+            }
+            let id = name.split('_').next().expect("a number");
+            project.run(&format!("plan {id} -o plan.json")).done();
+            let before = std::fs::read_to_string(project.path("plan.json")).expect("saved");
+            database
+                .script(
+                    "INSERT INTO users (id) SELECT coalesce(max(id), 0) + 1 FROM users; ANALYZE",
+                )
+                .await;
+            project.run(&format!("plan {id} -o plan.json")).done();
+            let after = std::fs::read_to_string(project.path("plan.json")).expect("saved");
+            let print = |text: &str| {
+                let plan: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                plan["fingerprint"].clone()
+            };
+            assert_eq!(print(&before), print(&after), "{product} {name}");
+        }
+    }
+}
+
+/// What is pending is planned in order, each file against the world that those before it make.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_pending_files_are_planned_together() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) = project(product).await;
+        let project = project
+            .migration(
+                "2_orders",
+                "CREATE TABLE orders (id INTEGER PRIMARY KEY, note VARCHAR(9) DEFAULT '');",
+            )
+            .migration("3_index", "CREATE INDEX orders_note ON orders (note);")
+            .migration("4_rename", "ALTER TABLE orders RENAME COLUMN note TO remark;");
+        project.run("plan").done().says(&["1_rename", "2_orders", "3_index", "4_rename"]);
+        project.run("expand").done();
+        for verb in ["backfill", "contract"] {
+            project.run(verb).done();
+        }
+        project.run("status --exit-code").done();
+    }
+}

@@ -29,7 +29,7 @@ impl Reader<'_> {
         match statement {
             ast::Stmt::AlterTable(alter) => self.alter_table(alter),
             ast::Stmt::CreateTable(create) => Ok(vec![self.create_table(create)?]),
-            ast::Stmt::CreateIndex(create) => Ok(vec![Self::create_index(create)?]),
+            ast::Stmt::CreateIndex(create) => Ok(vec![self.create_index(create)?]),
             ast::Stmt::DropIndex(drop) => {
                 if drop.drop_behavior().is_some_and(|one| is(one.syntax(), "cascade")) {
                     return Err("DROP INDEX … CASCADE drops what it does not name".into());
@@ -146,7 +146,27 @@ impl Reader<'_> {
             .collect::<Read<Vec<_>>>()?;
         let references = references.into_iter().filter(|one| *one != table).collect();
         let if_not_exists = create.if_not_exists().is_some();
-        Ok(ChangeKind::CreateTable { table, columns, references, if_not_exists })
+        let key = self.primary_key(&list, &columns);
+        Ok(ChangeKind::CreateTable { table, columns, key, references, if_not_exists })
+    }
+
+    /// The columns of PRIMARY KEY, of a column or of the table.
+    fn primary_key(&self, list: &ast::TableArgList, columns: &[NewColumn]) -> Vec<Ident> {
+        let of_table = list
+            .syntax()
+            .descendants()
+            .filter(|node| ast::PrimaryKeyConstraint::cast(node.clone()).is_some());
+        for node in of_table {
+            let text = self.slice(&node);
+            if let Some((_, names)) = text.split_once('(')
+                && let Some((names, _)) = names.split_once(')')
+            {
+                return names.split(',').map(|name| Ident::new(fold(name.trim()))).collect();
+            }
+        }
+        let is_key = |clause: &String| clause.to_uppercase().contains("PRIMARY KEY");
+        let own = columns.iter().filter(|column| column.others.iter().any(is_key));
+        own.map(|column| column.name.clone()).collect()
     }
 
     fn column(
@@ -195,7 +215,7 @@ impl Reader<'_> {
         Ok(column)
     }
 
-    fn create_index(create: &ast::CreateIndex) -> Read<ChangeKind> {
+    fn create_index(&self, create: &ast::CreateIndex) -> Read<ChangeKind> {
         let relation = create.table_relation_name().ok_or("it names no table")?;
         if relation.only_token().is_some() {
             return Err("an index ON ONLY is not taken apart".into());
@@ -238,6 +258,7 @@ impl Reader<'_> {
             if_not_exists: create.if_not_exists().is_some(),
             keys: if plain { keys } else { Vec::new() },
             mentions,
+            definition: self.text.trim().to_owned(),
             insert_at,
             partial: create.where_clause().is_some(),
         }))
@@ -414,5 +435,8 @@ mod tests {
         };
         assert_eq!(references, [TableName::new(None, "users"), TableName::new(Some("s"), "v")]);
         assert_eq!(columns.len(), 2);
+        let text = "CREATE TABLE t (a int, \"B b\" int, CONSTRAINT k PRIMARY KEY (a, \"B b\"))";
+        let ChangeKind::CreateTable { key, .. } = one(text) else { panic!("a table") };
+        assert_eq!(key, [Ident::new("a"), Ident::new("B b")]);
     }
 }

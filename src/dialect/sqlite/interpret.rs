@@ -27,7 +27,7 @@ fn read(text: &str, offset: u32) -> Read<Vec<ChangeKind>> {
     match parsed.pop() {
         Some(Statement::AlterTable(alter)) => alter_table(&alter),
         Some(Statement::CreateTable(create)) => Ok(vec![create_table(&create)?]),
-        Some(Statement::CreateIndex(create)) => Ok(vec![create_index(&create)?]),
+        Some(Statement::CreateIndex(create)) => Ok(vec![create_index(&create, text)?]),
         Some(Statement::Drop {
             object_type: ast::ObjectType::Index,
             names,
@@ -130,12 +130,14 @@ fn create_table(create: &ast::CreateTable) -> Read<ChangeKind> {
     Ok(ChangeKind::CreateTable {
         table: table_name(&create.name)?,
         columns: create.columns.iter().map(new_column).collect(),
+        // A table WITHOUT ROWID has a key of its own, which the catalogue tells once it is made.
+        key: if create.without_rowid { Vec::new() } else { vec![Ident::new("rowid")] },
         references,
         if_not_exists: create.if_not_exists,
     })
 }
 
-fn create_index(create: &ast::CreateIndex) -> Read<ChangeKind> {
+fn create_index(create: &ast::CreateIndex, text: &str) -> Read<ChangeKind> {
     let mut keys = Vec::new();
     let mut plain = true;
     for column in &create.columns {
@@ -161,6 +163,7 @@ fn create_index(create: &ast::CreateIndex) -> Read<ChangeKind> {
         if_not_exists: create.if_not_exists,
         keys: if plain { keys } else { Vec::new() },
         mentions,
+        definition: text.to_owned(),
         insert_at: 0,
         partial: create.predicate.is_some(),
     }))

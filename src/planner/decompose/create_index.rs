@@ -72,10 +72,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
     if !scene.can.online_index {
         parts.hazard(
             "index-blocks-writes",
-            format!(
-                "writers of the database wait while `{name}` is built over {} rows",
-                table.rows
-            ),
+            format!("writers of the database wait while `{name}` is built"),
             "run it at a quiet hour if that is long",
         );
     }

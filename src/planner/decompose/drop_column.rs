@@ -115,10 +115,7 @@ pub(super) fn take_away(
     if scene.can.drop_rewrites {
         parts.hazard(
             "drop-rewrites",
-            format!(
-                "purge writes `{}` anew over {} rows, and writers wait for it",
-                table.name, table.rows
-            ),
+            format!("purge writes `{}` anew, and writers wait for it", table.name),
             "run purge at a quiet hour if that is long",
         );
     }
