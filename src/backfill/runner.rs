@@ -35,7 +35,7 @@ pub enum ChunkEvent<'a> {
     Done {
         /// Rows changed by the whole fill so far.
         rows: u64,
-        /// Rows walked over by this run so far.
+        /// Rows walked over so far, as far as that is known of earlier runs.
         walked: u64,
     },
     /// A row was locked.
@@ -74,7 +74,7 @@ pub async fn fill(
         return Ok(rows);
     }
     let mut size = ROWS_FIRST;
-    let mut walked = 0;
+    let mut walked = rows;
     let mut wait = Wait::new(job.lock_wait_max);
     loop {
         if job.cancel.is_cancelled() {

@@ -98,7 +98,16 @@ pub(super) async fn phase(
         start(&mut *session, &options, cancel, wait.time()?, &mut unheard).await?.journal().clone();
     let permit = match gate::ask(plan, phase, &journal, context).await? {
         Verdict::Pass { permit, .. } => permit,
-        verdict => return Ok(gate::exit_of(&verdict)),
+        verdict => {
+            if context.reporter.format() == Format::Human {
+                let next = format!(
+                    "\nnext: deal with the reasons above, then: zdmig {phase} {}\n",
+                    plan.migration
+                );
+                context.reporter.product(&next);
+            }
+            return Ok(gate::exit_of(&verdict));
+        }
     };
     let mut tally = Tally::default();
     let reporter = &mut *context.reporter;

@@ -52,6 +52,10 @@ pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<
         }
         Command::End(args) => (&args.service, &args.version, "recorded as ended"),
     };
+    if !context.settings.gate.consumers.iter().any(|one| one.name == *service) {
+        let file = context.settings.config.value.display().to_string();
+        context.reporter.warn(&format!("no `[[consumer]]` in {file} is called `{service}`"));
+    }
     let fact = match command {
         Command::Record(args) => {
             Fact::Deployed { env: &env, service, version, keep_previous: args.keep_previous }

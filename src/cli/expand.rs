@@ -61,6 +61,7 @@ fn pending(
     journal: &Journal,
 ) -> Result<Vec<MigrationId>, Failure> {
     project::fitting(files, journal)?;
+    project::in_order(files, journal)?;
     let ids = || files.iter().map(|file| &file.id);
     let wanted = match (&args.id, saved) {
         (Some(short), Some(plan)) => {

@@ -159,8 +159,9 @@ impl From<SessionError> for Failure {
                 .hint("check --database-url, that the server runs, and the password"),
             SessionError::Lost { .. } => Self::new(Exit::Unreachable, message)
                 .hint("nothing is lost; run the same command again"),
-            SessionError::Busy { .. } => Self::new(Exit::Busy, message)
-                .hint("wait for it with `--wait 60s`; `zdmig status` shows what it does"),
+            SessionError::Busy { .. } => {
+                Self::new(Exit::Busy, message).hint("wait for it with `--wait 60s`")
+            }
             SessionError::Fenced => Self::new(Exit::Busy, message)
                 .hint("see `zdmig status`, then run the same command again"),
             SessionError::LockTimeout { .. } => Self::new(Exit::Busy, message),

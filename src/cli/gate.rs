@@ -30,6 +30,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         let next = match (&verdict, phase) {
             (Verdict::Pass { .. }, Phase::Purge) => format!("zdmig purge {}", plan.migration),
             (Verdict::Pass { .. }, _) => format!("zdmig contract {}", plan.migration),
+            (_, Phase::Purge) => {
+                format!("deal with the reasons above, then: zdmig gate --purge {}", plan.migration)
+            }
             _ => format!("deal with the reasons above, then: zdmig gate {}", plan.migration),
         };
         context.reporter.product(&format!("\nnext: {next}\n"));
@@ -71,7 +74,8 @@ pub(super) async fn ask(
     Ok(verdict)
 }
 
-async fn judge(
+/// Gathers the evidence and judges it, in silence.
+pub(super) async fn judge(
     plan: &Plan,
     phase: Phase,
     journal: &Journal,

@@ -25,6 +25,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     project::fitting(&files, &journal)?;
+    project::in_order(&files, &journal)?;
     let wanted = args
         .id
         .as_ref()

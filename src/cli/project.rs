@@ -59,7 +59,7 @@ pub(super) fn undenied(plan: &Plan, migration: &Migration) -> Result<(), Failure
     Err(Failure::new(Exit::Refused, shown).hint(hazard.remedy.clone()))
 }
 
-/// Refuses files that do not fit what was done: edited, gone, or slipped in before.
+/// Refuses files that do not fit what was done: edited, or gone.
 pub(super) fn fitting(files: &[SourceFile], journal: &Journal) -> Result<(), Failure> {
     for plan in journal.plans() {
         let file = files.iter().find(|file| file.id == plan.migration);
@@ -84,10 +84,18 @@ pub(super) fn fitting(files: &[SourceFile], journal: &Journal) -> Result<(), Fai
             Some(_) | None => {}
         }
     }
+    Ok(())
+}
+
+/// Refuses a file that slipped in before one that is under way: databases would run the files
+/// in different orders. One that was taken up before and rolled back may come again.
+pub(super) fn in_order(files: &[SourceFile], journal: &Journal) -> Result<(), Failure> {
     let newest = journal.plans().map(|plan| &plan.migration).max();
-    let slipped = files
-        .iter()
-        .find(|file| journal.plan(&file.id).is_none() && newest.is_some_and(|id| file.id < *id));
+    let slipped = files.iter().find(|file| {
+        journal.plan(&file.id).is_none()
+            && newest.is_some_and(|id| file.id < *id)
+            && !journal.was_planned(&file.id)
+    });
     match (slipped, newest) {
         (Some(file), Some(newest)) => Err(Failure::new(
             Exit::Drift,

@@ -2,6 +2,8 @@ use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::gate;
 use super::phase::{Tally, WaitArgs};
+use crate::journal::Status;
+use crate::plan::Phase;
 
 /// Undo a contract: old code works again at once
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,15 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
+    let contracted =
+        plan.phase(Phase::Contract).any(|step| journal.status(&step.id) != Status::Pending);
+    let purged = plan.phase(Phase::Purge).any(|step| journal.status(&step.id) != Status::Pending);
+    if !contracted && !purged {
+        return Err(Failure::usage(format!(
+            "`{}` is not contracted, so there is nothing to restore",
+            plan.migration
+        )));
+    }
     let server = session.catalog().await?.server;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     let mut tally = Tally::default();

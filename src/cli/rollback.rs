@@ -2,14 +2,18 @@ use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::gate;
 use super::phase::{Tally, WaitArgs};
-use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::journal::{Journal, Status};
+use crate::plan::{Action, Phase, Plan, Target, Use};
+use crate::sql::ColumnRef;
 
 /// Take a migration back, from any point before its purge
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; the only open one without it
     id: Option<String>,
+    /// Even while a version that uses what would go is known to run
+    #[arg(long)]
+    anyway: bool,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -21,6 +25,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         Some(short) => gate::taken_up(short, &journal, context)?,
         None => only_open(&journal)?,
     };
+    if !args.anyway {
+        unused(&plan, &journal, context).await?;
+    }
     let server = session.catalog().await?.server;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     let mut tally = Tally::default();
@@ -35,6 +42,28 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     })?;
     tally.report(&plan, "rolled back", &journal, context);
     Ok(Exit::Done)
+}
+
+/// Refuses while a version is known to run that uses a column which would go. What is not
+/// known does not hold a rollback back: it is how one gets out of trouble.
+async fn unused(plan: &Plan, journal: &Journal, context: &Context<'_>) -> Result<(), Failure> {
+    let added = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::AddColumn(add) if journal.status(&step.id) == Status::Done => Some(Target {
+            column: ColumnRef::new(&add.table, &add.column.name),
+            ends: Use::Any,
+            replaced_by: None,
+        }),
+        _ => None,
+    });
+    let mut back = plan.clone();
+    back.requirement.targets = added.collect();
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let (verdict, _) = gate::judge(&back, Phase::Expand, journal, &mut *observer, context).await?;
+    match verdict.reasons().iter().find(|reason| reason.code == "E_VERSION_USES") {
+        Some(reason) => Err(Failure::new(Exit::GateRefuse, reason.message.clone())
+            .hint("end that version first, or go back all the same with --anyway")),
+        None => Ok(()),
+    }
 }
 
 fn only_open(journal: &Journal) -> Result<Plan, Failure> {

@@ -33,7 +33,7 @@ pub enum Event<'a> {
         step: &'a Step,
         /// Rows changed so far, by all runs.
         rows: u64,
-        /// Rows walked over by this run.
+        /// Rows walked over so far, as far as that is known of earlier runs.
         walked: u64,
     },
     /// Rows were found that a fill missed, and it is run again.

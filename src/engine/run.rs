@@ -205,8 +205,9 @@ impl Engine<'_> {
                 other => return other,
             };
             let waited = begun.elapsed();
-            let pause = pauses.next().unwrap_or_default();
-            if waited + pause > self.options.lock_wait_max {
+            let left = self.options.lock_wait_max.saturating_sub(waited);
+            let pause = pauses.next().unwrap_or_default().min(left);
+            if left.is_zero() {
                 return Err(EngineError::LockBudget { step: step.id.clone(), waited, blockers });
             }
             (self.notice)(Event::LockWaiting { step, waited, blockers: &blockers });

@@ -106,6 +106,13 @@ impl Journal {
         self.plans.get(migration)
     }
 
+    /// Whether a migration was ever taken up, rolled back or not.
+    pub fn was_planned(&self, migration: &MigrationId) -> bool {
+        self.entries.iter().any(
+            |entry| matches!(&entry.kind, EntryKind::Planned { plan } if plan.migration == *migration),
+        )
+    }
+
     /// Every plan that was taken up and not rolled back, in order.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()

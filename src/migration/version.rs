@@ -44,9 +44,13 @@ impl MigrationId {
         self.version.trim_start_matches('0')
     }
 
-    /// Whether `short` may stand for this id: the id itself, its version, or a beginning.
+    /// Whether `short` may stand for this id: a beginning of it, or of the name after its
+    /// version; the file's ending may be there too.
     pub fn matches(&self, short: &str) -> bool {
-        self.to_string().starts_with(short) || self.name.trim_start_matches(['_', '-']) == short
+        let short = short.trim_end_matches(".sql");
+        !short.is_empty()
+            && (self.to_string().starts_with(short)
+                || self.name.trim_start_matches(['_', '-']).starts_with(short))
     }
 }
 
@@ -94,6 +98,15 @@ mod tests {
         ids.sort();
         let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["9_a", "0010_a", "10_b", "20261123090000_c"]);
+    }
+
+    #[test]
+    fn an_id_may_be_shortened() {
+        let id = MigrationId::from_stem("20261123090000_rename_username").expect("valid");
+        for short in ["2026", "rename", "20261123090000_rename_username.sql", "rename_username"] {
+            assert!(id.matches(short), "{short}");
+        }
+        assert!(!id.matches("username") && !id.matches(""));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn render_plan(plan: &Plan, pen: Pen) -> String {
         if steps.is_empty() {
             continue;
         }
-        out.push_str(&format!("\n{}  {}\n", pen.bold(phase.word()), pen.dim(about(phase))));
+        out.push_str(&format!("\n{}  {}\n", pen.bold(phase.word()), pen.dim(about(phase, &steps))));
         for step in steps {
             number += 1;
             out.push_str(&render_step(number, step, pen));
@@ -37,8 +37,15 @@ pub fn render_plan(plan: &Plan, pen: Pen) -> String {
     out
 }
 
-fn about(phase: Phase) -> &'static str {
+fn about(phase: Phase, steps: &[&Step]) -> &'static str {
+    let known = |step: &&Step| step.lowered.undo != Undo::Impossible;
     match phase {
+        Phase::Expand if !steps.iter().all(known) => {
+            "any time before the deploy; holds statements of the author's that zdmig cannot judge"
+        }
+        Phase::Contract if !steps.iter().all(known) => {
+            "behind the gate; holds statements of the author's that cannot be undone"
+        }
         Phase::Expand => "only adds; any time before the deploy",
         Phase::Backfill => "fills, proves, then tightens; deploy the new code when it is done",
         Phase::Contract => "behind the gate; can be restored",

@@ -1,4 +1,4 @@
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// The bar of the fill that runs now, on a terminal.
 #[derive(Default)]
@@ -12,8 +12,13 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template(
-                "  {wide_bar:.cyan} {human_pos} of about {human_len} rows, {per_sec}, {eta} left",
+                "  {wide_bar:.cyan} {human_pos} of about {human_len} rows, {rate} rows/s, {eta} left",
             );
+            let style = style.map(|style| {
+                style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = write!(out, "{:.0}", state.per_sec());
+                })
+            });
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });

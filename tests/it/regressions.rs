@@ -338,3 +338,45 @@ async fn one_column_of_a_table_is_retired_at_a_time() {
     project.run("contract 2").done();
     assert_eq!(database.leftovers().await, Vec::<String>::new());
 }
+
+/// A rollback asks who uses what would go; what nobody knows does not hold it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_does_not_drop_what_a_live_version_uses() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) = stage(product, USERS, RENAME).await;
+        project.run("expand").done();
+        project.write(
+            "two.json",
+            "{\"zdmig_usage\":1,\"service\":\"api\",\"version\":\"2\",\"complete\":true,\"items\":[{\"table\":\"users\",\"read\":[\"email\"]}]}",
+        );
+        project.run("usage publish two.json").done();
+        project.run("heartbeat --service api --version 2 --instance a").done();
+        project.run("rollback").exits(11).says(&["api@2 is live", "--anyway"]);
+        project.run("heartbeat --service api --version 2 --instance a --bye").done();
+        project.run("rollback").done();
+        project.run("expand").done();
+        project.run("heartbeat --service api --version 2 --instance a").done();
+        project.run("rollback --anyway").done();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_statement_is_not_finished() {
+    let (_database, project) = stage("sqlite", USERS, "-- to be written\n").await;
+    project.run("expand").exits(10).says(&["no statement yet"]);
+    project.write("migrations/1_change.sql", RENAME);
+    project.run("expand").done();
+}
+
+/// A migration that was rolled back may come again, though newer ones were run meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_migration_may_come_again() {
+    let (_database, project) =
+        stage("sqlite", USERS, "ALTER TABLE users ADD COLUMN a VARCHAR(9);").await;
+    let project = project.migration("2_b", "ALTER TABLE users ADD COLUMN b VARCHAR(9);");
+    project.run("expand").done();
+    project.run("rollback 1_change").done();
+    project.run("plan").done().says(&["1_change"]);
+    project.run("expand").done();
+    project.run("status --exit-code").done();
+}

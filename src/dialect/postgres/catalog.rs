@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -16,13 +17,17 @@ type Read<T> = Result<T, SessionError>;
 
 /// Reads the catalogue in one snapshot, so that its parts fit each other.
 pub(super) async fn read(conn: &mut PgConnection) -> Read<Catalog> {
-    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        .execute(&mut *conn)
-        .await
-        .map_err(wrap)?;
+    // Somebody who locks a table exclusively locks out those who describe it, too.
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL lock_timeout = '3s'";
+    sqlx::raw_sql(begin).execute(&mut *conn).await.map_err(wrap)?;
     let catalog = read_snapshot(conn).await;
     sqlx::query("ROLLBACK").execute(&mut *conn).await.map_err(wrap)?;
-    catalog
+    catalog.map_err(|error| match error {
+        SessionError::LockTimeout { blockers, .. } => {
+            SessionError::LockTimeout { waited: Duration::from_secs(3), blockers }
+        }
+        other => other,
+    })
 }
 
 async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {

@@ -103,7 +103,15 @@ fn verbatim(one: &Verbatim) -> Result<Lowered, Unsupported> {
         None => (asks(String::new(), Expect::Journal), Undo::Impossible),
     };
     let locks = one.references.iter().map(locks::share_row).collect();
-    Ok(step(vec![one.sql.to_string()], locks, landed, undo))
+    let mut lowered = step(vec![one.sql.to_string()], locks, landed, undo);
+    lowered.note = as_written(one);
+    Ok(lowered)
+}
+
+/// What a reader must know of a statement that we do not take apart.
+fn as_written(one: &Verbatim) -> Option<String> {
+    let known = one.creates.is_some() || one.within_new;
+    (!known).then(|| "run as written: zdmig does not know what it locks, or for how long".into())
 }
 
 fn add_column(add: &AddColumn) -> Lowered {
@@ -374,11 +382,11 @@ fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
                 ),
                 run(format!("SELECT zdmig.restore_column{arguments}")),
             );
-            lowered.note = Some(
-                "revokes every privilege on the column and keeps all others; takes no lock on \
-                 the table; the triggers keep the column current"
-                    .into(),
-            );
+            let current = if one.sync.is_some() { "; the triggers keep it current" } else { "" };
+            lowered.note = Some(format!(
+                "revokes every privilege on the column and keeps all others; takes no lock on the \
+                 table{current}; until purge no column can be added to the table"
+            ));
             lowered
         }
         RetireWay::Rename(tombstone) => {

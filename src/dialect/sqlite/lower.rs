@@ -115,7 +115,15 @@ fn verbatim(one: &Verbatim) -> Lowered {
         None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
         None => (asks(String::new(), Expect::Journal), Undo::Impossible),
     };
-    step(vec![one.sql.to_string()], Held::Instant, landed, undo)
+    let mut lowered = step(vec![one.sql.to_string()], Held::Instant, landed, undo);
+    lowered.note = as_written(one);
+    lowered
+}
+
+/// What a reader must know of a statement that we do not take apart.
+fn as_written(one: &Verbatim) -> Option<String> {
+    let known = one.creates.is_some() || one.within_new;
+    (!known).then(|| "run as written: zdmig does not know what it locks, or for how long".into())
 }
 
 fn add_column(add: &AddColumn) -> Lowered {
@@ -259,7 +267,10 @@ fn retire(one: &Retire) -> Lowered {
         column_is(table, &tombstone, Expect::Rows),
         run(format!("{} RENAME COLUMN {new} TO {old}", alter(table))),
     );
-    lowered.note = Some("the triggers follow the rename and keep the column current".into());
+    lowered.note = one
+        .sync
+        .is_some()
+        .then(|| "the triggers follow the rename and keep the column current".into());
     lowered
 }
 
