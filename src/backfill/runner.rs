@@ -103,6 +103,7 @@ pub async fn fill(
             Err(error) => return Err(error.into()),
         };
         let whole = begun.elapsed();
+        tracing::trace!(step = %job.step, asked = size, changed = done.rows, ?whole, "chunk");
         wait = Wait::new(job.lock_wait_max);
         rows += done.rows;
         walked += u64::from(size);

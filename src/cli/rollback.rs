@@ -25,7 +25,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         Some(short) => gate::taken_up(short, &journal, context)?,
         None => only_open(&journal)?,
     };
-    if !args.anyway {
+    // What was purged cannot be taken back at all, which the engine says.
+    let purged = plan.phase(Phase::Purge).any(|step| journal.status(&step.id) == Status::Done);
+    if !args.anyway && !purged {
         unused(&plan, &journal, context).await?;
     }
     let server = session.catalog().await?.server;

@@ -172,6 +172,7 @@ impl<'a> Engine<'a> {
                 self.journal.status(step).next(kind)?;
             }
         }
+        tracing::debug!(%step, entry = entry.kind.word(), statements = sql.len(), "commit");
         self.session.commit(&Work { sql, entry: &entry }).await?;
         self.journal.add(entry)?;
         Ok(())

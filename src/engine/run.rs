@@ -97,10 +97,12 @@ impl Engine<'_> {
                 continue;
             }
             (self.notice)(Event::StepStarted { step, resumed: status != Status::Pending });
+            tracing::info!(step = %step.id, ?status, "begin");
             let begun = Instant::now();
             match self.step(plan, step, status).await {
                 Ok(rows) => {
                     let took = begun.elapsed();
+                    tracing::info!(step = %step.id, rows, ?took, "end");
                     (self.notice)(Event::StepFinished { step, rows, took });
                 }
                 Err(error) => return Err(self.failed(plan, step, error).await),

@@ -449,7 +449,7 @@ fn asks_for_null(condition: &str, column: &Ident) -> bool {
 }
 
 /// Whether a name stands in a text as a word of its own.
-fn mentions(text: &str, name: &str) -> bool {
+pub(super) fn mentions(text: &str, name: &str) -> bool {
     let (text, name) = (text.to_lowercase(), name.to_lowercase());
     let word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(&name)

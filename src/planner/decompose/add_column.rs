@@ -172,6 +172,7 @@ fn filled(
     }
     let target = ColumnRef::new(&table.name, &column.name);
     add(parts, table, Column { nullable: true, ..defined(column) }, false);
+    scene.computable(table, &fill.value)?;
     let sync = fill_null(scene, parts, &target, &fill.value);
     let rows = FillRows {
         table: table.name.clone(),

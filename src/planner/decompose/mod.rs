@@ -13,11 +13,11 @@ mod verbatim;
 use std::collections::BTreeSet;
 
 use super::PlanError;
-use super::intent::{Intent, IntentKind};
-use crate::catalog::{Catalog, Table, TableKind};
+use super::intent::{self, Intent, IntentKind};
+use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::dialect::Capabilities;
 use crate::migration::Migration;
-use crate::plan::{Action, Fingerprint, Phase, Target};
+use crate::plan::{Action, Expr, Fingerprint, Phase, Target};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 /// Everything a decomposition may look at.
@@ -115,6 +115,26 @@ impl Scene<'_> {
             ));
         }
         self.nothing_retired(table)
+    }
+
+    /// A trigger that runs before the row is stored sees no value in a generated column.
+    fn computable(&self, table: &Table, value: &Expr) -> Result<(), PlanError> {
+        let named = |column: &&Column| match value {
+            Expr::Column(name) => *name == column.name,
+            Expr::Verbatim(sql) => intent::mentions(sql.as_str(), column.name.as_str()),
+        };
+        let generated =
+            |column: &&Column| column.peculiar.iter().any(|why| why.contains("generated column"));
+        match table.columns.iter().filter(generated).find(named) {
+            Some(column) => Err(self.refused(
+                format!(
+                    "the expression reads `{}.{}`, a generated column, which a trigger sees empty",
+                    table.name, column.name
+                ),
+                "write the generated column's own expression in its place",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// While a column is retired by its privileges, a new one would have none.

@@ -102,6 +102,9 @@ fn fits(
     replace: &Replace,
 ) -> Result<(), PlanError> {
     droppable(scene, table, &old.name)?;
+    for value in std::iter::once(&replace.forward).chain(&replace.reverse) {
+        scene.computable(table, value)?;
+    }
     let named = format!("`{}.{}`", table.name, old.name);
     if scene.catalog.column(table, &replace.new).is_some() {
         return Err(scene.refused(

@@ -43,6 +43,7 @@ pub(super) fn decompose(
         parts.step(Phase::Purge, Action::DropNotNullCheck(check));
         return Ok(parts);
     };
+    scene.computable(table, &fill.value)?;
     let sync = fill_null(scene, &mut parts, column, &fill.value);
     let rows = FillRows {
         table: table.name.clone(),
