@@ -46,7 +46,8 @@ pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<
     let (service, version, done) = match command {
         Command::Record(args) => {
             if let Some(path) = &args.usage {
-                usage::publish(path, Some((&args.service, &args.version)), context).await?;
+                let of = Some((args.service.as_str(), args.version.as_str()));
+                usage::publish(path, of, context).await?;
             }
             (&args.service, &args.version, "recorded as deployed")
         }

@@ -2,9 +2,11 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use crate::catalog::Catalog;
 use crate::dialect::Fact;
 use crate::gate::Usage;
 use crate::report::Format;
+use crate::sql::{Ident, TableName};
 
 /// Tell the gate what a version uses
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +24,9 @@ pub(super) struct PublishArgs {
 pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let Command::Publish(args) = command;
     let usage = publish(&args.file, None, context).await?;
+    for name in unknown(&usage, &context.connect().await?.catalog().await?) {
+        context.reporter.warn(&format!("the manifest names {name}, which is not in this database"));
+    }
     if context.reporter.format() == Format::Json {
         let report = serde_json::json!({
             "zdmig_usage_published": 1, "service": usage.service, "version": usage.version
@@ -32,6 +37,27 @@ pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<
         context.reporter.product(&text);
     }
     Ok(Exit::Done)
+}
+
+/// Names that the database does not have. A manifest may be older or newer than the schema,
+/// so they are no error; most often they are typos, which the gate takes as written.
+fn unknown(usage: &Usage, catalog: &Catalog) -> Vec<String> {
+    let mut names = Vec::new();
+    for item in &usage.items {
+        let Some(table) = catalog.find(&TableName::from(item.table.clone())) else {
+            names.push(format!("table `{}`", item.table));
+            continue;
+        };
+        let lists = [&item.read, &item.write].into_iter().flatten();
+        let more = item.nulls.iter().chain(&item.upsert).flatten();
+        for column in lists.chain(more) {
+            if catalog.column(table, &Ident::new(column.as_str())).is_none() {
+                names.push(format!("column `{}.{column}`", item.table));
+            }
+        }
+    }
+    names.dedup();
+    names
 }
 
 /// Publishes a manifest. A version's manifest never changes: a second, different one for

@@ -34,6 +34,8 @@ async fn a_long_reader_is_waited_for_and_named_and_nobody_waits_behind_us() {
         while !stop.load(Ordering::Relaxed) {
             let begun = Instant::now();
             client.run("UPDATE users SET username = 'x' WHERE id = 1", &[]).await.expect("a write");
+            longest = longest.max(begun.elapsed());
+            let begun = Instant::now();
             client.rows("SELECT username FROM users WHERE id = 2", &[]).await.expect("a read");
             longest = longest.max(begun.elapsed());
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -59,9 +61,9 @@ async fn a_long_reader_is_waited_for_and_named_and_nobody_waits_behind_us() {
         "idle in transaction",
         "SELECT count(*)",
     ]);
-    // Two statements, each of which may wait behind one try of 500 ms; the reader held the
-    // table for thirty times that.
-    assert!(longest < Duration::from_millis(2_500), "the application waited {longest:?}");
+    // Each statement may wait behind one try of 500 ms, and the machine may be slow; the
+    // reader held the table for sixty times that.
+    assert!(longest < Duration::from_millis(1_500), "the application waited {longest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -361,6 +361,24 @@ async fn a_rollback_does_not_drop_what_a_live_version_uses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_with_a_typo_is_told() {
+    for product in ["postgres", "sqlite"] {
+        let (_database, project) = stage(product, USERS, RENAME).await;
+        let manifest = |table: &str, column: &str, version: &str| {
+            format!(
+                "{{\"zdmig_usage\":1,\"service\":\"api\",\"version\":\"{version}\",\"complete\":true,\"items\":[{{\"table\":\"{table}\",\"read\":[\"{column}\"]}}]}}"
+            )
+        };
+        project.write("a.json", &manifest("usres", "username", "1"));
+        project.run("usage publish a.json").done().says(&["table `usres`"]);
+        project.write("a.json", &manifest("users", "user_name", "2"));
+        project.run("usage publish a.json").done().says(&["column `users.user_name`"]);
+        project.write("a.json", &manifest("users", "username", "3"));
+        assert!(!project.run("usage publish a.json").done().err.contains("warning"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_a_statement_is_not_finished() {
     let (_database, project) = stage("sqlite", USERS, "-- to be written\n").await;
     project.run("expand").exits(10).says(&["no statement yet"]);
