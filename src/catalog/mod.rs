@@ -25,7 +25,7 @@ pub struct Catalog {
     pub search_path: Vec<Ident>,
     /// Every table, by its full name.
     pub tables: BTreeMap<TableName, Table>,
-    /// The schema each index lives in is its table's; index names are unique in it.
+    /// Whether names that differ only in case are the same name.
     pub case_insensitive: bool,
 }
 

@@ -2,7 +2,6 @@ use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::gate;
 use super::phase::{Tally, WaitArgs};
-use crate::journal::Status;
 use crate::plan::Phase;
 
 /// Undo a contract: old code works again at once
@@ -18,10 +17,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
-    let contracted =
-        plan.phase(Phase::Contract).any(|step| journal.status(&step.id) != Status::Pending);
-    let purged = plan.phase(Phase::Purge).any(|step| journal.status(&step.id) != Status::Pending);
-    if !contracted && !purged {
+    if !journal.begun(&plan, Phase::Contract) && !journal.begun(&plan, Phase::Purge) {
         return Err(Failure::usage(format!(
             "`{}` is not contracted, so there is nothing to restore",
             plan.migration

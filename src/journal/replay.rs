@@ -126,8 +126,20 @@ impl Journal {
     /// Whether the gate let a phase begin since the plan was taken up.
     pub fn permitted(&self, plan: &Plan, phase: Phase) -> bool {
         let step = format!("{}/{phase}", plan.migration);
-        self.entries.iter().rev().take_while(|entry| !matches!(&entry.kind, EntryKind::Planned { plan: one } if one.migration == plan.migration)).any(|entry| {
-            entry.step.as_str() == step && matches!(entry.kind, EntryKind::Permitted { .. })
+        let taken_up = |entry: &Entry| match &entry.kind {
+            EntryKind::Planned { plan: one } => one.migration == plan.migration,
+            _ => false,
+        };
+        let since = self.entries.iter().rev().take_while(|entry| !taken_up(entry));
+        since
+            .filter(|entry| entry.step.as_str() == step)
+            .any(|entry| matches!(entry.kind, EntryKind::Permitted { .. }))
+    }
+
+    /// Whether anything of a phase was done, or tried.
+    pub fn begun(&self, plan: &Plan, phase: Phase) -> bool {
+        plan.phase(phase).any(|step| {
+            self.status(&step.id) != Status::Pending || self.watermark(&step.id).is_some()
         })
     }
 
@@ -148,9 +160,7 @@ impl Journal {
             if self.phase_done(plan, phase) {
                 continue;
             }
-            let begun = plan.phase(phase).any(|step| {
-                self.status(&step.id) != Status::Pending || self.watermark(&step.id).is_some()
-            });
+            let begun = self.begun(plan, phase);
             return match at.checked_sub(1) {
                 Some(before) if !begun => Progress::After(Phase::ALL[before]),
                 _ => Progress::In(phase),

@@ -166,8 +166,7 @@ BEGIN
     -- What retire gave in place of a privilege on the table is taken back and the privilege
     -- on the table given again, to whom still has it: what was revoked or granted meanwhile
     -- stays so.
-    FOR one IN SELECT g.*, bool_or(g.role = (SELECT relowner FROM pg_class WHERE oid = rel))
-                             OVER (PARTITION BY g.role) AS owns
+    FOR one IN SELECT g.*, g.role = (SELECT relowner FROM pg_class WHERE oid = rel) AS owns
                  FROM jsonb_to_recordset(kept.table_grants)
                    AS g(role oid, privilege text, grantable boolean)
                 WHERE (role = 0 OR EXISTS (SELECT FROM pg_roles WHERE oid = role))

@@ -54,7 +54,7 @@ pub(super) fn backfill(
     let key = match key {
         Some(name) => {
             let column = scene.catalog.require_column(table, name).map_err(unknown)?;
-            // A walk along a key leaves out NULLs, and stops at one that repeats too often.
+            // A walk along a key leaves out NULLs, and puts all rows of one value into one chunk.
             let alone = |index: &crate::catalog::Index| {
                 index.unique && index.valid && index.keys == [column.name.clone()]
             };
