@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use server::Server;
 pub use table::{
-    Column, Constraint, ConstraintKind, Default, Dependent, Grant, Index, Table, TableKind,
+    Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index, Table,
+    TableKind, Trigger,
 };
 
 use crate::sql::{Ident, TableName};

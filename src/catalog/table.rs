@@ -27,6 +27,10 @@ pub struct Table {
     pub bytes: u64,
     /// Whether taking privileges away would stop an application from using a column.
     pub guarded: bool,
+    /// Privileges on the table as a whole, the owner's apart.
+    pub grants: Vec<Grant>,
+    /// Its triggers, ours apart.
+    pub triggers: Vec<Trigger>,
     /// Columns that an earlier contract has retired and not yet purged.
     pub retired: Vec<Ident>,
 }
@@ -37,8 +41,12 @@ pub struct Table {
 pub enum TableKind {
     /// One relation of its own.
     Ordinary,
-    /// A parent of partitions, a partition, or part of an inheritance tree.
+    /// A parent of partitions, or part of an inheritance tree.
     Partitioned,
+    /// A partition without partitions of its own.
+    Partition,
+    /// A view, materialized or not: it stands where a table can.
+    View,
 }
 
 /// A column.
@@ -72,7 +80,7 @@ pub struct Default {
     pub constant: bool,
 }
 
-/// A privilege on one column.
+/// A privilege on one column or one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The role, as the server prints it; `None` for everybody.
@@ -81,6 +89,17 @@ pub struct Grant {
     pub privilege: String,
     /// Whether it may be passed on.
     pub grantable: bool,
+}
+
+/// A trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Its name.
+    pub name: Ident,
+    /// The function that it calls.
+    pub function: TableName,
+    /// The statement that would make it, as the server prints it.
+    pub definition: String,
 }
 
 /// An index.
@@ -141,11 +160,61 @@ pub enum ConstraintKind {
 pub struct Dependent {
     /// What it is, in the server's words: `view active_users`.
     pub what: String,
+    /// What kind of thing that is.
+    pub kind: DependentKind,
+    /// Its name, or that of the function that a trigger calls.
+    pub name: Ident,
     /// The columns it uses; empty when it uses the whole row.
     pub columns: BTreeSet<Ident>,
 }
 
+/// Kinds of dependents that stand in the way in different manners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DependentKind {
+    /// A view or a materialized view: it shows the column.
+    View,
+    /// A trigger that calls a function whose text holds the column's name. Whether it means
+    /// the column, the server does not know.
+    Body,
+    /// Extended statistics, which go with the column without a word.
+    Statistics,
+    /// A policy, a generated column, a trigger's own column list, a publication: the server
+    /// refuses to drop the column.
+    Other,
+}
+
 impl Table {
+    /// A table of which nothing is known but its name.
+    pub fn bare(name: TableName) -> Self {
+        Self {
+            name,
+            kind: TableKind::Ordinary,
+            columns: Vec::new(),
+            key: Vec::new(),
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            dependents: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            guarded: false,
+            grants: Vec::new(),
+            triggers: Vec::new(),
+            retired: Vec::new(),
+        }
+    }
+
+    /// Whether it holds nothing at all, so that no work on it takes time.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 && self.bytes == 0
+    }
+
+    /// Whether nothing is known of it but its name: a statement that is run as written made
+    /// it, and the server alone knows what came out.
+    pub fn is_vague(&self) -> bool {
+        self.columns.is_empty()
+    }
+
     /// The dependents that use a column.
     pub fn dependents_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Dependent> {
         self.dependents

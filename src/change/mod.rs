@@ -1,10 +1,13 @@
 //! Floor 2: what the author meant, whatever the product they wrote it for.
 
 mod evolve;
+mod plain;
 
+use crate::catalog::ConstraintKind;
 use crate::sql::{ColumnRef, Ident, Span, TableName};
 
 pub use evolve::EvolveError;
+pub use plain::{Effect, Object, ObjectKind, Plain};
 
 /// One intention, and the statement it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum ChangeKind {
         table: TableName,
         /// The column.
         column: NewColumn,
+        /// Whether an existing column is to be left alone.
+        if_not_exists: bool,
     },
     /// RENAME COLUMN.
     RenameColumn {
@@ -46,15 +51,69 @@ pub enum ChangeKind {
         to: Ident,
     },
     /// DROP COLUMN.
-    DropColumn(ColumnRef),
+    DropColumn {
+        /// The column.
+        column: ColumnRef,
+        /// Whether a missing one is no error.
+        if_exists: bool,
+    },
     /// ALTER COLUMN … SET NOT NULL.
     SetNotNull(ColumnRef),
+    /// ALTER COLUMN … DROP NOT NULL.
+    DropNotNull(ColumnRef),
+    /// ALTER COLUMN … SET DEFAULT.
+    SetDefault {
+        /// The column.
+        column: ColumnRef,
+        /// The expression, as written.
+        default: String,
+        /// Whether it is a literal.
+        constant: bool,
+    },
+    /// ALTER COLUMN … DROP DEFAULT.
+    DropDefault(ColumnRef),
+    /// ALTER COLUMN … TYPE.
+    ChangeType(NewType),
+    /// ADD CONSTRAINT, or the same within ADD COLUMN.
+    AddConstraint(NewConstraint),
+    /// DROP CONSTRAINT.
+    DropConstraint {
+        /// The table.
+        table: TableName,
+        /// The constraint.
+        name: Ident,
+        /// Whether a missing one is no error.
+        if_exists: bool,
+    },
+    /// RENAME of a table.
+    RenameTable {
+        /// The table.
+        table: TableName,
+        /// Its new name, in the same schema.
+        to: Ident,
+    },
+    /// DROP TABLE, of all the tables that one statement names.
+    DropTable {
+        /// The tables.
+        tables: Vec<TableName>,
+        /// Whether a missing one is no error.
+        if_exists: bool,
+    },
     /// CREATE INDEX.
     CreateIndex(NewIndex),
     /// DROP INDEX.
-    DropIndex(TableName),
+    DropIndex {
+        /// The index.
+        index: TableName,
+        /// Whether a missing one is no error.
+        if_exists: bool,
+    },
     /// UPDATE of a table, with expressions over the row alone.
     Fill(Fill),
+    /// A statement that is run as written, at its time.
+    Plain(Plain),
+    /// IF EXISTS of an ALTER TABLE: the changes after it are made if the table is there.
+    IfTable(TableName),
     /// Anything else, with the reason why it is not understood.
     Opaque(String),
 }
@@ -79,6 +138,49 @@ pub struct NewColumn {
     pub default_stable: bool,
     /// Clauses that are not understood here, as written.
     pub others: Vec<String>,
+    /// The statement that adds this column alone, constraints apart; empty where the column
+    /// is part of a table.
+    pub statement: String,
+}
+
+/// A column's type as a statement asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewType {
+    /// The column.
+    pub column: ColumnRef,
+    /// The type, as written.
+    pub type_name: String,
+    /// COLLATE, as written.
+    pub collation: Option<String>,
+    /// USING, as written.
+    pub using: Option<String>,
+    /// The statement for this column alone.
+    pub sql: String,
+}
+
+/// A constraint as a statement asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewConstraint {
+    /// The table.
+    pub table: TableName,
+    /// Its name: the author's, or the one that the server would choose if it is free.
+    pub name: Ident,
+    /// Whether the author chose the name.
+    pub named: bool,
+    /// What it demands.
+    pub kind: ConstraintKind,
+    /// The columns of the table that it mentions, as far as they can be read.
+    pub columns: Vec<Ident>,
+    /// The clause without its name, as it would stand in ALTER TABLE … ADD.
+    pub definition: String,
+    /// The table that a foreign key points to.
+    pub references: Option<TableName>,
+    /// NOT VALID was written: rows that exist are not to be checked.
+    pub not_valid: bool,
+    /// USING INDEX: the index that exists already.
+    pub using_index: Option<Ident>,
+    /// The columns are made by the same ADD COLUMN.
+    pub of_new_column: bool,
 }
 
 /// An index as a statement asks for it.
@@ -122,16 +224,42 @@ pub struct Fill {
 }
 
 impl ChangeKind {
+    /// Whether it is about a table as such, and not about its columns or what hangs on it.
+    pub fn is_of_whole_table(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateTable { .. }
+                | Self::RenameTable { .. }
+                | Self::DropTable { .. }
+                | Self::Plain(_)
+                | Self::Opaque(_)
+        )
+    }
+
     /// The table a change is about, as written.
     pub fn table(&self) -> Option<&TableName> {
         match self {
-            Self::CreateTable { table, .. } | Self::AddColumn { table, .. } => Some(table),
+            Self::CreateTable { table, .. }
+            | Self::AddColumn { table, .. }
+            | Self::DropConstraint { table, .. }
+            | Self::RenameTable { table, .. }
+            | Self::IfTable(table) => Some(table),
             Self::RenameColumn { column, .. }
-            | Self::DropColumn(column)
-            | Self::SetNotNull(column) => Some(&column.table),
+            | Self::DropColumn { column, .. }
+            | Self::SetDefault { column, .. }
+            | Self::SetNotNull(column)
+            | Self::DropNotNull(column)
+            | Self::DropDefault(column) => Some(&column.table),
+            Self::ChangeType(change) => Some(&change.column.table),
+            Self::AddConstraint(constraint) => Some(&constraint.table),
             Self::CreateIndex(index) => Some(&index.table),
             Self::Fill(fill) => Some(&fill.table),
-            Self::DropIndex(_) | Self::Opaque(_) => None,
+            Self::Plain(plain) => plain.on.as_ref(),
+            Self::DropTable { tables, .. } => match tables.as_slice() {
+                [table] => Some(table),
+                _ => None,
+            },
+            Self::DropIndex { .. } | Self::Opaque(_) => None,
         }
     }
 }

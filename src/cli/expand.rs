@@ -138,7 +138,7 @@ async fn decide(
         Some(plan) => plan.clone(),
         None => {
             let catalog = session.catalog().await?;
-            let migration = project::parse(file, dialect)?;
+            let migration = project::parse(file, context)?;
             let (plan, _) = project::plan_one(&migration, &catalog, &journal, dialect)?;
             project::undenied(&plan, &migration)?;
             plan

@@ -98,6 +98,14 @@ pub(super) async fn judge(
     Ok((verdict, evidence.at.format("%Y-%m-%d %H:%M:%S UTC").to_string()))
 }
 
+/// What is known of who is at work, whatever they use.
+pub(super) async fn evidence(context: &Context<'_>) -> Result<gate::Evidence, Failure> {
+    let policy = &context.settings.gate;
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let witness = observer.witness(&policy.env, &[]).await?;
+    Ok(gate::collect(&witness, &[], policy))
+}
+
 /// What is left of the soak since the retire.
 fn left(
     plan: &Plan,

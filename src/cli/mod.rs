@@ -1,5 +1,6 @@
 //! Floor 9: one verb, one file. Each has its arguments and a `run`.
 
+mod apply;
 mod backfill;
 mod check;
 mod context;
@@ -110,6 +111,7 @@ enum Command {
     Rollback(rollback::Args),
     Status(status::Args),
     Wait(wait::Args),
+    Apply(apply::Args),
     Demo(demo::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -251,6 +253,7 @@ async fn dispatch(
         Command::Contract(args) => contract::run(&args, &mut context).await,
         Command::Restore(args) => restore::run(&args, &mut context).await,
         Command::Purge(args) => purge::run(&args, &mut context).await,
+        Command::Apply(args) => apply::run(&args, &mut context).await,
         Command::Rollback(args) => rollback::run(&args, &mut context).await,
         Command::Status(args) => status::run(&args, &mut context).await,
         Command::Wait(args) => wait::run(&args, &mut context).await,

@@ -42,7 +42,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             }
             continue;
         }
-        let migration = project::parse(file, dialect)?;
+        let migration = project::parse(file, context)?;
         let (plan, after) = project::plan_one(&migration, &world, &journal, dialect)?;
         world = after;
         if wanted.as_ref().is_none_or(|id| *id == file.id) {

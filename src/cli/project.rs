@@ -21,7 +21,16 @@ pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
 }
 
 /// Cuts a file into statements, or shows where it cannot be read.
-pub(super) fn parse(file: &SourceFile, dialect: &dyn Dialect) -> Result<Migration, Failure> {
+pub(super) fn parse(file: &SourceFile, context: &Context<'_>) -> Result<Migration, Failure> {
+    let mut migration = cut(file, context.dialect()?)?;
+    for (hazard, because) in &context.settings.allow {
+        migration.allow(hazard, because);
+    }
+    Ok(migration)
+}
+
+/// Cuts a file into statements with a dialect's grammar.
+pub(super) fn cut(file: &SourceFile, dialect: &dyn Dialect) -> Result<Migration, Failure> {
     Migration::parse(file, |source| dialect.split(source)).map_err(|error| {
         let (span, message) = match error {
             ParseError::Directive(error) => (error.span, error.message),

@@ -19,8 +19,10 @@ pub struct ConfigFile {
     pub env: BTreeMap<String, Section>,
     /// Everything that uses the database.
     pub consumer: Vec<ConsumerEntry>,
-    /// Roles that are let through by name.
+    /// Roles and functions that are let through by name.
     pub waive: Vec<WaiveEntry>,
+    /// Hazards that are accepted in every migration.
+    pub allow: Vec<AllowEntry>,
 }
 
 /// Values that an environment may have of its own.
@@ -67,12 +69,25 @@ pub struct ConsumerEntry {
 #[derive(Clone, Debug, Deserialize)]
 pub struct WaiveEntry {
     /// The role.
-    pub role: String,
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The function, as the gate prints it, or `*` for all.
+    #[serde(default)]
+    pub function: Option<String>,
     /// Why.
     pub reason: String,
     /// The last day, as `2027-01-31`.
     #[serde(default)]
     pub expires: Option<NaiveDate>,
+}
+
+/// `[[allow]]`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AllowEntry {
+    /// The hazard's code.
+    pub hazard: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Why a configuration cannot be used.
@@ -152,7 +167,7 @@ const SECTION: [&str; 9] = [
 
 /// Names that no setting has: most often a typo, which must not pass in silence.
 fn unknown_names(table: &toml::Table) -> Vec<String> {
-    let top = ["default_env", "env", "consumer", "waive"];
+    let top = ["default_env", "env", "consumer", "waive", "allow"];
     let mut unknown: Vec<String> = table
         .keys()
         .filter(|name| !SECTION.contains(&name.as_str()) && !top.contains(&name.as_str()))
@@ -160,7 +175,8 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
         .collect();
     let lists = [
         ("consumer", &["name", "roles", "idle", "unnamed_sessions"][..]),
-        ("waive", &["role", "reason", "expires"][..]),
+        ("waive", &["role", "function", "reason", "expires"][..]),
+        ("allow", &["hazard", "reason"][..]),
     ];
     for (list, known) in lists {
         let entries = table.get(list).and_then(toml::Value::as_array);

@@ -88,6 +88,8 @@ pub struct Settings {
     pub usage: Option<Setting<PathBuf>>,
     /// What the gate knows of the world.
     pub gate: GatePolicy,
+    /// Hazards that are accepted in every migration, with the reason.
+    pub allow: Vec<(String, String)>,
     /// Names in the file that mean nothing to us.
     pub unknown: Vec<String>,
 }
@@ -164,7 +166,9 @@ impl Sources<'_> {
         )?;
         let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
         let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value);
+        let allow = self.file.allow.iter().map(|one| (one.hazard.clone(), one.reason.clone()));
         Ok(Settings {
+            allow: allow.collect(),
             database_url: database_url.map(url).transpose()?,
             migrations: self
                 .text(
@@ -268,15 +272,19 @@ impl Sources<'_> {
             idle: one.idle,
             unnamed_sessions: one.unnamed_sessions,
         };
-        let waiver = |one: &super::file::WaiveEntry| Waiver {
-            role: one.role.clone(),
-            reason: one.reason.clone(),
-            expires: one.expires,
+        let waiver = |one: &super::file::WaiveEntry, name: Option<&String>| {
+            name.map(|name| Waiver {
+                name: name.clone(),
+                reason: one.reason.clone(),
+                expires: one.expires,
+            })
         };
+        let waived = &self.file.waive;
         GatePolicy {
             env: env.to_owned(),
             consumers: self.file.consumer.iter().map(consumer).collect(),
-            waivers: self.file.waive.iter().map(waiver).collect(),
+            waivers: waived.iter().filter_map(|one| waiver(one, one.role.as_ref())).collect(),
+            functions: waived.iter().filter_map(|one| waiver(one, one.function.as_ref())).collect(),
             heartbeat_ttl,
             drain,
         }

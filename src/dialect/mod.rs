@@ -18,8 +18,8 @@ pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAcce
 pub use session::{Answer, Blocker, ChunkDone, ChunkOrder, Options, Session, SessionError, Work};
 pub use url::{DatabaseUrl, UrlError};
 
-use crate::catalog::{Catalog, Server};
-use crate::change::ChangeKind;
+use crate::catalog::{Catalog, Column, Server, Table};
+use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
 use crate::sql::Span;
 
@@ -40,6 +40,9 @@ pub trait Dialect: Send + Sync {
 
     /// What the server can do; the planner asks this and never the product's name.
     fn capabilities(&self, server: &Server) -> Capabilities;
+
+    /// Whether a column gets another type without its table or an index being written anew.
+    fn retypes_in_place(&self, table: &Table, column: &Column, change: &NewType) -> bool;
 
     /// Puts an action into the product's words.
     ///
@@ -94,6 +97,8 @@ pub struct Capabilities {
     pub row_rewriting_triggers: bool,
     /// An index can be built beside writers.
     pub online_index: bool,
+    /// A view can stand for a renamed table, writes and all.
+    pub table_alias: bool,
     /// A constraint can be added to a table that exists.
     pub add_constraint: bool,
     /// A column's default and not null can be changed in place.

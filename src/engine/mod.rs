@@ -145,6 +145,22 @@ impl<'a> Engine<'a> {
         Ok(Self { session, journal, options, cancel, notice })
     }
 
+    /// An engine that knows already what was done, from the one before it on this session.
+    pub fn resumed(
+        session: &'a mut dyn Session,
+        journal: Journal,
+        options: &'a EngineOptions,
+        cancel: &'a CancellationToken,
+        notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Self {
+        Self { session, journal, options, cancel, notice }
+    }
+
+    /// What was done, for the next engine.
+    pub fn into_journal(self) -> Journal {
+        self.journal
+    }
+
     /// What was done, as far as this engine knows.
     pub fn journal(&self) -> &Journal {
         &self.journal

@@ -4,6 +4,7 @@ use super::{Engine, EngineError};
 use crate::journal::Status;
 use crate::plan::{Action, Expect, Phase, Plan, Step};
 use crate::planner::table_fingerprint;
+use crate::sql::mentions;
 
 impl Engine<'_> {
     /// Refuses a plan that was made for tables that look different now.
@@ -30,7 +31,9 @@ impl Engine<'_> {
         if plan.phase(phase).any(begun) {
             return Ok(());
         }
-        let earlier = plan.steps.iter().filter(|step| step.phase < phase && lasting(step, phase));
+        let earlier = plan.steps.iter().filter(|step| {
+            step.phase < phase && lasting(step, phase) && !removed_later(plan, step)
+        });
         for step in earlier.collect::<Vec<_>>() {
             if self.journal.status(&step.id) == Status::Done && !self.landed(step).await? {
                 return Err(EngineError::Drift {
@@ -57,4 +60,28 @@ fn lasting(step: &Step, phase: Phase) -> bool {
         Action::InstallSync(_) => phase < Phase::Purge,
         _ => false,
     }
+}
+
+/// Whether a later step of the same plan takes away, or renames, what a step made.
+fn removed_later(plan: &Plan, step: &Step) -> bool {
+    let name = match &step.action {
+        Action::AddColumn(one) => &one.column.name,
+        Action::BuildIndex(one) => &one.name,
+        Action::AttachConstraint(one) => &one.name,
+        _ => return false,
+    };
+    let changes = |later: &&Step| {
+        matches!(
+            later.action,
+            Action::Verbatim(_)
+                | Action::DropConstraint(_)
+                | Action::DropIndex(_)
+                | Action::Retire(_)
+                | Action::DropColumn(_)
+                | Action::AliasColumn(_)
+                | Action::AttachIndex(_)
+        ) && later.lowered.sql.iter().any(|sql| mentions(sql.as_str(), name.as_str()))
+    };
+    let after = plan.steps.iter().skip_while(|one| one.id != step.id).skip(1);
+    after.into_iter().any(|later| changes(&later))
 }

@@ -32,7 +32,7 @@ pub fn judge(
     policy: &GatePolicy,
     now: DateTime<Utc>,
 ) -> Verdict {
-    let mut bench = Bench { reasons: Vec::new(), versions: Vec::new() };
+    let mut bench = Bench::default();
     let requirement = &question.plan.requirement;
     if !question.backfilled {
         bench.refuse(
@@ -49,13 +49,14 @@ pub fn judge(
         );
     }
     if !requirement.targets.is_empty() {
-        bench.freshness(evidence, now);
+        bench.freshness(evidence, policy, now);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
     }
     bench.verdict(question.plan, evidence)
 }
 
+#[derive(Default)]
 struct Bench {
     reasons: Vec<Reason>,
     versions: Vec<VersionLine>,
@@ -70,7 +71,7 @@ impl Bench {
         self.reasons.push(Reason { code, severity: Severity::Unknown, message, remedy });
     }
 
-    fn freshness(&mut self, evidence: &Evidence, now: DateTime<Utc>) {
+    fn freshness(&mut self, evidence: &Evidence, policy: &GatePolicy, now: DateTime<Utc>) {
         let age = (now - evidence.at).abs().to_std().unwrap_or(Duration::MAX);
         if age > FRESH {
             self.unknown(
@@ -82,7 +83,7 @@ impl Bench {
         for gap in &evidence.gaps {
             self.unknown("U_GAP", gap.clone(), "mend that source, then ask again".into());
         }
-        for dependent in &evidence.dependents {
+        for dependent in evidence.dependents.iter().filter(|one| !passed(one, policy, now)) {
             self.refuse(
                 "E_DEPENDENT",
                 format!("{dependent}, and would break"),
@@ -236,7 +237,7 @@ impl Bench {
                             format!(
                                 "{named} is {} ({source}) and {how}: `{}`",
                                 word(*state),
-                                target.column
+                                target.shown()
                             ),
                             after,
                         );
@@ -248,7 +249,7 @@ impl Bench {
                             format!(
                                 "{named} {} `{}` for all we know: {why}",
                                 target.ends.words(),
-                                target.column
+                                target.shown()
                             ),
                             "publish a manifest that says it".into(),
                         );
@@ -260,7 +261,8 @@ impl Bench {
                         "U_DYNAMIC_SQL",
                         format!(
                             "{named} has a query at {} that could not be read and may name `{}`",
-                            one.at, target.column
+                            one.at,
+                            target.shown()
                         ),
                         "look at it, and write a `waiver` beside it if it is no danger".into(),
                     );
@@ -298,10 +300,30 @@ fn is_known(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
 }
 
 fn waived(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
-    policy
-        .waivers
-        .iter()
-        .any(|one| one.role == role && one.expires.is_none_or(|last| now.date_naive() <= last))
+    policy.waivers.iter().any(|one| one.name == role && one.holds(now))
+}
+
+/// Whether somebody looked at a function that names a target, and let it through.
+fn passed(dependent: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
+    let Some(function) = dependent.strip_prefix("function ") else { return false };
+    let is = |name: &str| {
+        name == "*" || function.strip_prefix(name).is_some_and(|rest| rest.starts_with(" names "))
+    };
+    policy.functions.iter().any(|one| is(&one.name) && one.holds(now))
+}
+
+/// Lets all phases run at once where no version is known to be at work: a database for
+/// development or tests, or a maintenance window.
+pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
+    let mut bench = Bench::default();
+    for seen in &evidence.seen {
+        bench.refuse(
+            "E_AT_WORK",
+            format!("{} {} may be at work on this database", seen.service, seen.version),
+            "use expand, backfill and contract here, or stop it and run `zdmig deploy end`".into(),
+        );
+    }
+    bench.verdict(plan, evidence)
 }
 
 #[cfg(test)]
@@ -369,8 +391,9 @@ mod tests {
                 roles: vec!["app".into()],
                 ..Consumer::default()
             }],
+            functions: Vec::new(),
             waivers: vec![Waiver {
-                role: "dba".into(),
+                name: "dba".into(),
                 reason: "break glass".into(),
                 expires: None,
             }],

@@ -8,7 +8,7 @@ mod usage;
 mod verdict;
 
 pub use evidence::{Evidence, Seen, State, collect};
-pub use judge::{Question, judge};
+pub use judge::{Question, judge, nobody_at_work};
 pub use policy::{Consumer, GatePolicy, Waiver};
 pub use usage::{Item, Usage, UsageError};
 pub use verdict::{Permit, Reason, Severity, Verdict, VersionLine};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 /// What an environment's gate demands.
@@ -12,6 +12,8 @@ pub struct GatePolicy {
     pub consumers: Vec<Consumer>,
     /// Roles that are let through by name.
     pub waivers: Vec<Waiver>,
+    /// Functions that name a target in their text and are let through by name.
+    pub functions: Vec<Waiver>,
     /// How long a sign of life is good for.
     pub heartbeat_ttl: Duration,
     /// How long after its last sign of life an instance may still be at work.
@@ -31,13 +33,20 @@ pub struct Consumer {
     pub unnamed_sessions: bool,
 }
 
-/// A role that is let through by name.
+/// A role or a function that is let through by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Waiver {
-    /// The role.
-    pub role: String,
+    /// The role, or the function with its arguments; `*` for all functions.
+    pub name: String,
     /// Why.
     pub reason: String,
     /// Until when, that day included.
     pub expires: Option<NaiveDate>,
+}
+
+impl Waiver {
+    /// Whether it has not run out.
+    pub(super) fn holds(&self, now: DateTime<Utc>) -> bool {
+        self.expires.is_none_or(|last| now.date_naive() <= last)
+    }
 }

@@ -24,6 +24,12 @@ pub struct Usage {
     /// What it uses, by table.
     #[serde(default)]
     pub items: Vec<Item>,
+    /// Constraints that every row it writes obeys.
+    #[serde(default)]
+    pub obeys: Vec<String>,
+    /// Functions, types and sequences that its queries name; absent when it does not say.
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
     /// Queries that could not be read.
     #[serde(default)]
     pub unresolved: Vec<Unresolved>,
@@ -110,9 +116,18 @@ impl Usage {
     /// Whether this version depends on a target, as far as its manifest says.
     pub(super) fn hit(&self, target: &Target) -> Hit {
         let column = target.column.column.as_str();
+        match &target.ends {
+            Use::Names => return self.hit_name(&target.column.table),
+            Use::Breaks(rule)
+                if self.obeys.iter().any(|one| one.eq_ignore_ascii_case(rule.as_str())) =>
+            {
+                return Hit::None;
+            }
+            _ => {}
+        }
         let mut unsaid = Hit::None;
         for item in self.items.iter().filter(|item| item.is_of(&target.column.table)) {
-            match item.hit(column, target.ends) {
+            match item.hit(column, &target.ends) {
                 Hit::None => {}
                 hit @ Hit::Uses(_) => return hit,
                 hit @ Hit::Unsaid(_) => unsaid = hit,
@@ -121,12 +136,23 @@ impl Usage {
         unsaid
     }
 
+    fn hit_name(&self, object: &TableName) -> Hit {
+        let of = |name: &String| Item { table: name.clone(), ..Item::default() }.is_of(object);
+        match &self.names {
+            Some(names) if names.iter().any(of) => Hit::Uses("names it".into()),
+            Some(_) => Hit::None,
+            None => Hit::Unsaid("its manifest has no `names`".into()),
+        }
+    }
+
     /// Queries that could not be read and in which the target may stand.
     pub(super) fn suspects<'a>(
         &'a self,
         target: &'a Target,
     ) -> impl Iterator<Item = &'a Unresolved> {
-        let column = target.column.column.as_str().to_lowercase();
+        let named =
+            if target.is_whole() { &target.column.table.name } else { &target.column.column };
+        let column = named.as_str().to_lowercase();
         self.unresolved.iter().filter(move |one| {
             let text = one.sql.to_lowercase();
             one.waiver.is_none()
@@ -147,9 +173,15 @@ impl Item {
             }
     }
 
-    fn hit(&self, column: &str, ends: Use) -> Hit {
+    fn hit(&self, column: &str, ends: &Use) -> Hit {
         let names = |list: &[String]| list.iter().any(|one| one.eq_ignore_ascii_case(column));
         match ends {
+            Use::Names => Hit::None,
+            Use::Any if column == "*" => Hit::Uses("uses it".into()),
+            Use::Breaks(rule) if names(&self.write) || self.positional => Hit::Uses(format!(
+                "writes it, and its manifest does not say that it obeys `{rule}`"
+            )),
+            Use::Breaks(_) => Hit::None,
             Use::Any => {
                 let upserts = self.upsert.as_deref().is_some_and(names);
                 match () {

@@ -72,6 +72,14 @@ impl Migration {
         })
     }
 
+    /// Accepts a hazard for the whole project, unless the file itself says why.
+    pub fn allow(&mut self, hazard: &str, because: &str) {
+        if self.allows(hazard).is_none() {
+            let (hazard, because) = (hazard.to_owned(), because.to_owned());
+            self.directives.push(Directive::Allow { hazard, because });
+        }
+    }
+
     /// The reason the author gave for accepting a hazard, if they did.
     pub fn allows(&self, code: &str) -> Option<&str> {
         self.directives.iter().find_map(|directive| match directive {

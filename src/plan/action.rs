@@ -2,6 +2,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{
+    AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault,
+};
 use crate::catalog::{Column, Default, Grant, Index};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
@@ -33,8 +36,26 @@ pub enum Action {
     SetNotNull(NotNullCheck),
     /// Drop the check, and the triggers that filled the column.
     DropNotNullCheck(NotNullCheck),
-    /// Copy a check or foreign key onto the new column, old rows unchecked.
+    /// Change or drop a column's default.
+    SetDefault(SetDefault),
+    /// Add a check or foreign key, old rows unchecked.
     AttachConstraint(Carried),
+    /// Turn a unique index into a unique constraint or a primary key.
+    AttachIndex(AttachIndex),
+    /// Drop a constraint.
+    DropConstraint(DropConstraint),
+    /// Rename a table, and let its old name go on as a view where that is asked for.
+    RenameTable(RenameTable),
+    /// Drop the view under a table's old name.
+    DropAlias(RenameTable),
+    /// Rename a column in place, and let the table's name go on as a view with both names.
+    AliasColumn(AliasColumn),
+    /// Drop that view, and give the table its name back.
+    DropColumnAlias(AliasColumn),
+    /// Take tables away from applications, reversibly.
+    RetireTables(RetireTables),
+    /// Drop tables for good.
+    DropTables(RetireTables),
     /// Check the old rows.
     ValidateConstraint(Carried),
     /// Take a column away from applications, reversibly.
@@ -50,8 +71,10 @@ pub enum Action {
 pub struct Verbatim {
     /// Where it stands.
     pub span: Span,
-    /// The statement.
-    pub sql: Sql,
+    /// The statements, each as written.
+    pub sql: Vec<Sql>,
+    /// Settings that the file makes before it, for this transaction alone.
+    pub settings: Vec<Sql>,
     /// A word for the step's name: the table it makes, or the number of the statement.
     pub label: String,
     /// The table it creates, if it does.
@@ -197,6 +220,8 @@ pub struct IndexBuild {
     pub renamed: Option<(Ident, Ident)>,
     /// Whether it forbids duplicates.
     pub unique: bool,
+    /// Whether it can be built and dropped beside writers: one over partitions cannot.
+    pub online: bool,
 }
 
 /// The check by which a column becomes NOT NULL without a scan under a strong lock.
@@ -213,19 +238,21 @@ pub struct NotNullCheck {
     pub goes_at_once: bool,
 }
 
-/// A constraint of the old column, made again for the new one.
+/// A check or foreign key: a new one, or that of an old column made again for the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// The table.
     pub table: TableName,
     /// The name while both exist.
     pub name: Ident,
-    /// The clause of the original.
+    /// The clause.
     pub definition: String,
-    /// The column it is for, in place of the original's.
-    pub renamed: (Ident, Ident),
+    /// The column it is for, in place of the one in the clause.
+    pub renamed: Option<(Ident, Ident)>,
     /// Tables it points to.
     pub references: Vec<TableName>,
+    /// Whether rows that exist are checked at once, because the server knows no other way.
+    pub at_once: bool,
 }
 
 /// The reversible half of contract.
@@ -318,7 +345,17 @@ impl Action {
             Self::ValidateNotNull(check) => format!("validate-{}", check.column),
             Self::DropNotNullCheck(check) => format!("uncheck-{}", check.column),
             Self::SetNotNull(check) => format!("not-null-{}", check.column),
+            Self::SetDefault(one) if one.default.is_some() => format!("default-{}", one.column),
+            Self::SetDefault(one) => format!("drop-default-{}", one.column),
             Self::AttachConstraint(one) => format!("attach-{}", one.name),
+            Self::AttachIndex(one) => format!("attach-{}", one.name),
+            Self::DropConstraint(one) => format!("drop-{}.{}", one.table, one.name),
+            Self::RenameTable(one) => format!("rename-{}", one.from),
+            Self::DropAlias(one) => format!("drop-alias-{}", one.from),
+            Self::AliasColumn(one) => format!("alias-{}", one.column),
+            Self::DropColumnAlias(one) => format!("drop-alias-{}", one.column),
+            Self::RetireTables(one) => format!("retire-{}", one.names()),
+            Self::DropTables(one) => format!("drop-{}", one.names()),
             Self::ValidateConstraint(one) => format!("validate-{}", one.name),
             Self::Retire(retire) => format!("retire-{}", retire.column),
             Self::DropColumn(drop) => format!("drop-{}", drop.column),
@@ -377,6 +414,7 @@ impl IndexBuild {
             insert_at: None,
             renamed: None,
             unique: index.unique,
+            online: true,
         }
     }
 }

@@ -6,6 +6,7 @@ mod fingerprint;
 mod format;
 mod hazard;
 mod lock;
+mod object;
 mod requirement;
 mod step;
 
@@ -21,6 +22,7 @@ pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
+pub use object::{AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault};
 pub use requirement::{Requirement, Target, Use};
 pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
 

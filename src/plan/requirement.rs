@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::sql::ColumnRef;
+use crate::sql::{ColumnRef, Ident, TableName};
 
 /// What contract takes away: what the gate must ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,7 +9,8 @@ pub struct Requirement {
     pub targets: Vec<Target>,
 }
 
-/// Something that contract takes away.
+/// Something that contract takes away or forbids. Of a whole table, and of what is no table,
+/// the column is `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The column.
@@ -21,7 +22,7 @@ pub struct Target {
 }
 
 /// A way in which code can depend on a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Use {
     /// Reading it, writing it or naming it at all: the column goes.
@@ -30,15 +31,43 @@ pub enum Use {
     Upserts,
     /// Writing NULL into it or leaving it out of an insert: it becomes NOT NULL.
     NullWrites,
+    /// Writing rows that break a constraint: it is added.
+    Breaks(Ident),
+    /// Naming a function, a type, a sequence: it goes.
+    Names,
+}
+
+impl Target {
+    /// A whole table, or what stands where a table can.
+    pub fn relation(table: &TableName) -> Self {
+        Self { column: ColumnRef::new(table, &Ident::new("*")), ends: Use::Any, replaced_by: None }
+    }
+
+    /// A function, a type or a sequence.
+    pub fn named(object: &TableName) -> Self {
+        Self { ends: Use::Names, ..Self::relation(object) }
+    }
+
+    /// Whether it is not about one column.
+    pub fn is_whole(&self) -> bool {
+        self.column.column.as_str() == "*"
+    }
+
+    /// For a person.
+    pub fn shown(&self) -> String {
+        if self.is_whole() { self.column.table.to_string() } else { self.column.to_string() }
+    }
 }
 
 impl Use {
     /// For a person.
-    pub fn words(self) -> &'static str {
+    pub fn words(&self) -> String {
         match self {
-            Self::Any => "reads or writes",
-            Self::Upserts => "may upsert by",
-            Self::NullWrites => "may write NULL into",
+            Self::Any => "reads or writes".into(),
+            Self::Upserts => "may upsert by".into(),
+            Self::NullWrites => "may write NULL into".into(),
+            Self::Breaks(rule) => format!("may write what breaks `{rule}` into"),
+            Self::Names => "names".into(),
         }
     }
 }

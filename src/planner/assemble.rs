@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decompose::{self, Parts, Scene};
 use super::intent::{Intent, IntentKind};
+use super::order::Order;
 use super::{PlanError, unsupported};
 use crate::catalog::{Catalog, Table};
 use crate::dialect::Dialect;
@@ -11,7 +12,7 @@ use crate::migration::Migration;
 use crate::plan::{
     Action, Estimate, FORMAT, Fingerprint, Hazard, Phase, Plan, Requirement, Step, StepId, Target,
 };
-use crate::sql::{ColumnRef, TableName};
+use crate::sql::{ColumnRef, Span, TableName};
 
 /// Rows a second that a step gets through, for the estimates. Measured on two cores with
 /// narrow rows; a person reads them as an order of magnitude.
@@ -30,14 +31,34 @@ pub(super) fn assemble(
     let mut world = catalog.clone();
     let mut draft = Draft::default();
     let filled = intents.iter().filter_map(filled_column).collect();
+    let added = intents.iter().filter_map(added_column).collect();
+    let mut order = Order::default();
     for intent in intents {
-        let scene = Scene { migration, catalog: &world, can, intent, filled: &filled };
-        let parts = decompose::decompose(&scene)?;
+        let scene = Scene {
+            migration,
+            catalog: &world,
+            can,
+            intent,
+            filled: &filled,
+            added: &added,
+            dialect,
+        };
+        let mut parts = decompose::decompose(&scene)?;
+        order.place(intent, &mut parts);
         draft.take(parts, &scene, dialect)?;
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
             world = world.after(change).map_err(unknown)?;
         }
+    }
+    if migration.statements.is_empty() {
+        draft.hazards.push(Hazard {
+            code: "empty-file".into(),
+            span: Span::default(),
+            message: "the file has no statement yet".into(),
+            remedy: "write the SQL into it, or remove it".into(),
+            allowed: migration.allows("empty-file").map(ToOwned::to_owned),
+        });
     }
     let mut expects = BTreeMap::new();
     let tables = draft.tables.iter().filter_map(|name| catalog.tables.get(name));
@@ -75,6 +96,14 @@ fn filled_column(intent: &Intent) -> Option<ColumnRef> {
     }
 }
 
+/// The column that an intention adds.
+fn added_column(intent: &Intent) -> Option<ColumnRef> {
+    match &intent.kind {
+        IntentKind::AddColumn { table, column, .. } => Some(ColumnRef::new(table, &column.name)),
+        _ => None,
+    }
+}
+
 #[derive(Default)]
 struct Draft {
     steps: Vec<Step>,
@@ -95,13 +124,8 @@ impl Draft {
         for (phase, action) in parts.steps {
             let lowered =
                 dialect.lower(&action, scene.catalog).map_err(|error| unsupported(span, error))?;
-            let slug = action.slug();
-            let id = StepId::new(&scene.migration.id, phase, &slug);
             let estimate = estimate(&action, scene.catalog);
-            // Two statements that come to the same step are one step.
-            if self.steps.iter().any(|step| step.id == id) {
-                continue;
-            }
+            let Some(id) = self.identity(scene, phase, &action) else { continue };
             self.steps.push(Step { id, phase, action, lowered, estimate });
         }
         for (code, message, remedy) in parts.hazards {
@@ -117,6 +141,23 @@ impl Draft {
         self.tables.extend(parts.touches.iter().map(|column| column.table.clone()));
         self.touches.extend(parts.touches);
         Ok(())
+    }
+}
+
+impl Draft {
+    /// A step's id; `None` where an earlier statement came to the same step, and once is
+    /// enough.
+    fn identity(&self, scene: &Scene<'_>, phase: Phase, action: &Action) -> Option<StepId> {
+        let slug = action.slug();
+        let id = StepId::new(&scene.migration.id, phase, &slug);
+        let Some(same) = self.steps.iter().find(|step| step.id == id) else { return Some(id) };
+        let once = matches!(action, Action::DropNotNull(_) | Action::Verify(_));
+        if once && same.action == *action {
+            return None;
+        }
+        let numbered =
+            |number: u32| StepId::new(&scene.migration.id, phase, &format!("{slug}-{number}"));
+        (2..=u32::MAX).map(numbered).find(|id| self.steps.iter().all(|step| step.id != *id))
     }
 }
 

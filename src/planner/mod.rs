@@ -3,6 +3,7 @@
 mod assemble;
 mod decompose;
 mod intent;
+mod order;
 
 use thiserror::Error;
 
@@ -82,13 +83,6 @@ pub fn plan(
     in_flight: &[&Plan],
     dialect: &dyn Dialect,
 ) -> Result<(Plan, Catalog), PlanError> {
-    if migration.statements.is_empty() {
-        return Err(PlanError::Refused {
-            span: Span::default(),
-            what: "the file has no statement yet".into(),
-            remedy: "write the SQL into it, or remove it".into(),
-        });
-    }
     let intents = intent::read(migration, catalog, dialect)?;
     let (plan, after) = assemble::assemble(migration, &intents, catalog, dialect)?;
     for other in in_flight.iter().filter(|other| other.migration != migration.id) {

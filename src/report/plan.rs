@@ -131,7 +131,7 @@ fn render_requirement(plan: &Plan, pen: Pen) -> String {
         out.push_str(&format!(
             "  that no version which can still run {} {}",
             target.ends.words(),
-            target.column
+            target.shown()
         ));
         if let Some(new) = &target.replaced_by {
             out.push_str(&format!(" (replaced by {new})"));

@@ -25,3 +25,23 @@ impl fmt::Display for Sql {
         f.write_str(&self.0)
     }
 }
+
+/// Whether a name stands in a text as a word of its own.
+pub fn mentions(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(&name)
+        .any(|(at, _)| !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_a_word_only() {
+        assert!(mentions("lower(username)", "username"));
+        assert!(mentions("\"User Name\" || 'x'", "User Name"));
+        assert!(!mentions("usernames", "username"));
+    }
+}

@@ -253,7 +253,7 @@ fn check_reads_without_a_database() {
     };
     std::fs::write(folder.path().join("1_a.sql"), "ALTER TABLE t RENAM a TO b;").expect("written");
     run(&["check", "1_a.sql"]).exits(10).says(&["syntax", "1_a.sql:1"]);
-    std::fs::write(folder.path().join("2_b.sql"), "DROP SCHEMA x CASCADE;").expect("written");
+    std::fs::write(folder.path().join("2_b.sql"), "DO $$ BEGIN END $$;").expect("written");
     let ran = run(&["check", "2_b.sql", "--format", "json"]).exits(10);
     let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(report["files"][0]["findings"][0]["code"], "opaque");

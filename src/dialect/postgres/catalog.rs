@@ -7,8 +7,8 @@ use sqlx::{PgConnection, Row};
 use super::session::wrap;
 use super::{quote, rewrite};
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, Grant, Index, Server, Table,
-    TableKind,
+    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index,
+    Server, Table, TableKind, Trigger,
 };
 use crate::dialect::SessionError;
 use crate::sql::{Ident, TableName};
@@ -42,6 +42,8 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
     let number = u32::try_from(number).unwrap_or_default();
     let search_path: Vec<String> = get(&about, 2)?;
     let mut tables = read_tables(conn).await?;
+    read_grants(conn, &mut tables).await?;
+    read_triggers(conn, &mut tables).await?;
     read_columns(conn, &mut tables).await?;
     read_indexes(conn, &mut tables).await?;
     read_constraints(conn, &mut tables).await?;
@@ -90,9 +92,15 @@ fn idents(row: &PgRow, at: usize) -> Read<Vec<Ident>> {
 async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
     let sql = format!(
         "SELECT c.oid::int8, n.nspname::text, c.relname::text,
-                c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits i
-                    WHERE i.inhparent = c.oid OR i.inhrelid = c.oid),
-                greatest(c.reltuples, 0)::int8, c.relpages::int8 * 8192,
+                CASE WHEN c.relkind IN ('v', 'm', 'f') THEN 'view'
+                     WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
+                     WHEN c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits i
+                        WHERE i.inhparent = c.oid OR i.inhrelid = c.oid) THEN 'partitioned'
+                     ELSE '' END,
+                CASE WHEN c.reltuples < 0 THEN pg_relation_size(c.oid) / 100 ELSE c.reltuples END::int8,
+                CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(pg_relation_size(p.relid)), 0)
+                                                  FROM pg_partition_tree(c.oid) p)::int8
+                     ELSE pg_relation_size(c.oid) END,
                 EXISTS (SELECT FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper
                     AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')),
                 array(SELECT a.attname::text FROM pg_index x
@@ -101,13 +109,18 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                        WHERE x.indrelid = c.oid AND x.indisprimary AND k.at <= x.indnkeyatts
                        ORDER BY k.at)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OURS}"
+          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
     let mut tables = Tables::new();
     for row in rows(conn, sql).await? {
         let table = Table {
             name: TableName { schema: Some(ident(&row, 1)?), name: ident(&row, 2)? },
-            kind: if get(&row, 3)? { TableKind::Partitioned } else { TableKind::Ordinary },
+            kind: match get::<String>(&row, 3)?.as_str() {
+                "view" => TableKind::View,
+                "partitioned" => TableKind::Partitioned,
+                "partition" => TableKind::Partition,
+                _ => TableKind::Ordinary,
+            },
             columns: Vec::new(),
             key: idents(&row, 7)?,
             indexes: Vec::new(),
@@ -116,11 +129,53 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             rows: get::<i64>(&row, 4)?.unsigned_abs(),
             bytes: get::<i64>(&row, 5)?.unsigned_abs(),
             guarded: get(&row, 6)?,
+            grants: Vec::new(),
+            triggers: Vec::new(),
             retired: Vec::new(),
         };
         tables.insert(get(&row, 0)?, table);
     }
     Ok(tables)
+}
+
+async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, g.tgname::text, f.nspname::text, p.proname::text,
+                pg_get_triggerdef(g.oid)
+           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+           JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
+          WHERE NOT g.tgisinternal AND g.tgname NOT LIKE 'zzz\\_zdmig\\_%' AND {OURS}
+          ORDER BY 1, 2"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        table.triggers.push(Trigger {
+            name: ident(&row, 1)?,
+            function: TableName { schema: Some(ident(&row, 2)?), name: ident(&row, 3)? },
+            definition: get(&row, 4)?,
+        });
+    }
+    Ok(())
+}
+
+async fn read_grants(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, r.rolname::text, g.privilege_type, g.is_grantable
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           CROSS JOIN LATERAL aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+          WHERE c.relkind IN ('r', 'p') AND g.grantee <> c.relowner AND {OURS}
+          ORDER BY 1, 2, 3"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        table.grants.push(Grant {
+            role: get::<Option<String>>(&row, 1)?.map(Ident::new),
+            privilege: get(&row, 2)?,
+            grantable: get(&row, 3)?,
+        });
+    }
+    Ok(())
 }
 
 async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
@@ -150,7 +205,7 @@ async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> 
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_type t ON t.oid = a.atttypid
            LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-          WHERE c.relkind IN ('r', 'p') AND {OURS}
+          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {OURS}
           ORDER BY c.oid, a.attnum"
     );
     for row in rows(conn, sql).await? {
@@ -279,9 +334,19 @@ const DEPENDENTS: &str = "
                              || r.ev_class::regclass::text
                         FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class WHERE r.oid = d.objid)
                 ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END AS what,
-           CASE WHEN d.refobjsubid > 0 THEN a.attname::text END
+           CASE WHEN d.refobjsubid > 0 THEN a.attname::text END,
+           CASE d.classid WHEN 'pg_rewrite'::regclass THEN 'view'
+                WHEN 'pg_statistic_ext'::regclass THEN 'statistics' ELSE 'other' END,
+           CASE d.classid
+                WHEN 'pg_rewrite'::regclass THEN (SELECT v.relname::text FROM pg_rewrite r
+                    JOIN pg_class v ON v.oid = r.ev_class WHERE r.oid = d.objid)
+                WHEN 'pg_policy'::regclass THEN (SELECT polname::text FROM pg_policy WHERE oid = d.objid)
+                WHEN 'pg_trigger'::regclass THEN (SELECT tgname::text FROM pg_trigger WHERE oid = d.objid)
+                WHEN 'pg_proc'::regclass THEN (SELECT proname::text FROM pg_proc WHERE oid = d.objid)
+                WHEN 'pg_statistic_ext'::regclass
+                    THEN (SELECT stxname::text FROM pg_statistic_ext WHERE oid = d.objid) END
       FROM pg_depend d
-      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p')
+      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v', 'm')
       JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
      WHERE d.refclassid = 'pg_class'::regclass
@@ -299,7 +364,7 @@ const DEPENDENTS: &str = "
        AND OURS
     UNION
     SELECT c.oid::int8, 'trigger ' || quote_ident(g.tgname) || ' (its function names the column)',
-           a.attname::text
+           a.attname::text, 'body', p.proname::text
       FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_proc p ON p.oid = g.tgfoid
@@ -314,11 +379,18 @@ async fn read_dependents(conn: &mut PgConnection, tables: &mut Tables) -> Read<(
         let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
         let what: String = get(&row, 1)?;
         let column = get::<Option<String>>(&row, 2)?.map(Ident::new);
+        let kind = match get::<String>(&row, 3)?.as_str() {
+            "view" => DependentKind::View,
+            "body" => DependentKind::Body,
+            "statistics" => DependentKind::Statistics,
+            _ => DependentKind::Other,
+        };
         match table.dependents.iter_mut().find(|one| one.what == what) {
             Some(known) => known.columns.extend(column),
             None => {
                 let columns: BTreeSet<_> = column.into_iter().collect();
-                table.dependents.push(Dependent { what, columns });
+                let name = Ident::new(get::<Option<String>>(&row, 4)?.unwrap_or_default());
+                table.dependents.push(Dependent { what, kind, name, columns });
             }
         }
     }

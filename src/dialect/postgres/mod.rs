@@ -14,6 +14,7 @@ mod scratch;
 mod session;
 mod split;
 mod sync;
+mod types;
 
 use std::path::Path;
 
@@ -23,8 +24,8 @@ use super::{
     Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
     SyntaxError, Unsupported,
 };
-use crate::catalog::{Catalog, Server};
-use crate::change::ChangeKind;
+use crate::catalog::{Catalog, Column, Server, Table};
+use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
 use crate::sql::Span;
 
@@ -45,10 +46,15 @@ impl Dialect for Postgres {
         interpret::interpret(source, statement)
     }
 
+    fn retypes_in_place(&self, table: &Table, column: &Column, change: &NewType) -> bool {
+        types::in_place(table, column, change)
+    }
+
     fn capabilities(&self, _server: &Server) -> Capabilities {
         Capabilities {
             row_rewriting_triggers: true,
             online_index: true,
+            table_alias: true,
             add_constraint: true,
             alter_column: true,
             drop_keyed_column: true,

@@ -12,7 +12,7 @@ use crate::dialect::{
     Beat, Client, Connected, DatabaseUrl, Deployed, Fact, Manifest, Observer, RoleAccess,
     SessionError, Value, Witness,
 };
-use crate::plan::Target;
+use crate::plan::{Target, Use};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -111,7 +111,8 @@ impl PostgresObserver {
                    FROM pg_roles r JOIN pg_roles m ON pg_has_role(r.oid, m.oid, 'MEMBER'),
                         pg_class c, pg_attribute a
                   WHERE r.rolcanlogin AND c.oid = to_regclass($1)
-                    AND a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped
+                    AND a.attrelid = c.oid AND NOT a.attisdropped
+                    AND (a.attname = $2 OR $2 = '*' AND a.attnum > 0)
                   GROUP BY r.rolname",
             )
             .bind(quote::table(&target.column.table))
@@ -140,13 +141,14 @@ impl PostgresObserver {
     /// that they would break.
     async fn late_bound(&mut self, targets: &[Target]) -> Result<Vec<String>, SessionError> {
         let mut found = Vec::new();
-        for target in targets {
+        let goes = |target: &&Target| matches!(target.ends, Use::Any | Use::Names);
+        for target in targets.iter().filter(goes) {
             let rows = sqlx::query(
                 "SELECT 'function ' || p.oid::regprocedure::text
                    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
                   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'zdmig')
                     AND p.prosrc ~* ('\\m' || regexp_replace($1, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M')
-                    AND p.prosrc ~* ('\\m' || regexp_replace($2, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M')
+                    AND ($2 = '*' OR p.prosrc ~* ('\\m' || regexp_replace($2, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M'))
                   ORDER BY 1",
             )
             .bind(target.column.table.name.as_str())
@@ -155,7 +157,7 @@ impl PostgresObserver {
             .await
             .map_err(wrap)?;
             for row in &rows {
-                found.push(format!("{} names {}", get::<String>(row, 0)?, target.column));
+                found.push(format!("{} names {}", get::<String>(row, 0)?, target.shown()));
             }
         }
         Ok(found)

@@ -13,8 +13,8 @@ use super::quote;
 use super::session::wrap;
 use super::split::lex;
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, Index, Server, Table,
-    TableKind,
+    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Index, Server,
+    Table, TableKind,
 };
 use crate::dialect::SessionError;
 use crate::sql::{Ident, TableName};
@@ -84,6 +84,8 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         rows: 0,
         bytes: 0,
         guarded: false,
+        grants: Vec::new(),
+        triggers: Vec::new(),
         retired: Vec::new(),
     };
     let info = format!(
@@ -225,7 +227,10 @@ async fn read_dependents(conn: &mut SqliteConnection, catalog: &mut Catalog) -> 
             let star = words.iter().any(|word| word == "*");
             if star || !columns.is_empty() {
                 let columns = if star { BTreeSet::new() } else { columns };
-                table.dependents.push(Dependent { what: format!("{kind} {name}"), columns });
+                let what = format!("{kind} {name}");
+                let kind = if kind == "view" { DependentKind::View } else { DependentKind::Other };
+                let name = Ident::new(name.as_str());
+                table.dependents.push(Dependent { what, kind, name, columns });
             }
         }
     }

@@ -33,7 +33,10 @@ fn read(text: &str, offset: u32) -> Read<Vec<ChangeKind>> {
             names,
             if_exists: false,
             ..
-        }) => names.iter().map(|name| Ok(ChangeKind::DropIndex(table_name(name)?))).collect(),
+        }) => names
+            .iter()
+            .map(|name| Ok(ChangeKind::DropIndex { index: table_name(name)?, if_exists: false }))
+            .collect(),
         Some(Statement::Update(update)) => Ok(vec![update_rows(&update, text, offset)?]),
         _ => Err(opaque()),
     }
@@ -58,7 +61,8 @@ fn alter_table(alter: &ast::AlterTable) -> Read<Vec<ChangeKind>> {
         .iter()
         .map(|operation| match operation {
             AlterTableOperation::AddColumn { column_def, if_not_exists: false, .. } => {
-                Ok(ChangeKind::AddColumn { table: table.clone(), column: new_column(column_def) })
+                let column = new_column(column_def);
+                Ok(ChangeKind::AddColumn { table: table.clone(), column, if_not_exists: false })
             }
             AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
                 Ok(ChangeKind::RenameColumn {
@@ -68,7 +72,7 @@ fn alter_table(alter: &ast::AlterTable) -> Read<Vec<ChangeKind>> {
             }
             AlterTableOperation::DropColumn { column_names, if_exists: false, .. } => {
                 match column_names.as_slice() {
-                    [one] => Ok(ChangeKind::DropColumn(column(one))),
+                    [one] => Ok(ChangeKind::DropColumn { column: column(one), if_exists: false }),
                     _ => Err("several columns are dropped at once".to_owned()),
                 }
             }
@@ -93,6 +97,7 @@ pub(super) fn new_column(definition: &ast::ColumnDef) -> NewColumn {
         default_constant: true,
         default_stable: false,
         others: Vec::new(),
+        statement: String::new(),
     };
     for option in &definition.options {
         match &option.option {
@@ -299,9 +304,9 @@ mod tests {
             one("ALTER TABLE users RENAME COLUMN username TO email"),
             ChangeKind::RenameColumn { .. }
         ));
-        assert!(matches!(one("ALTER TABLE t DROP COLUMN a"), ChangeKind::DropColumn(_)));
+        assert!(matches!(one("ALTER TABLE t DROP COLUMN a"), ChangeKind::DropColumn { .. }));
         assert!(matches!(one("CREATE INDEX i ON t (a)"), ChangeKind::CreateIndex(_)));
-        assert!(matches!(one("DROP INDEX i"), ChangeKind::DropIndex(_)));
+        assert!(matches!(one("DROP INDEX i"), ChangeKind::DropIndex { .. }));
         assert!(matches!(one("PRAGMA foreign_keys = OFF"), ChangeKind::Opaque(_)));
         let ChangeKind::AddColumn { column, .. } =
             one("ALTER TABLE t ADD COLUMN a TEXT NOT NULL DEFAULT 'x' COLLATE NOCASE")

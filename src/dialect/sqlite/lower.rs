@@ -30,6 +30,19 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AttachConstraint(one) | Action::ValidateConstraint(one) => {
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }
+        Action::AttachIndex(one) => Err(in_place(&one.table.to_string(), "ADD CONSTRAINT")),
+        Action::DropConstraint(one) => Err(in_place(&one.table.to_string(), "DROP CONSTRAINT")),
+        Action::SetDefault(one) => Err(in_place(&one.column.to_string(), "change a default")),
+        Action::RenameTable(one) | Action::DropAlias(one) => {
+            Err(in_place(&one.from.to_string(), "put a view for a renamed table"))
+        }
+        Action::AliasColumn(one) | Action::DropColumnAlias(one) => {
+            Err(in_place(&one.column.to_string(), "put a view for a renamed column"))
+        }
+        Action::RetireTables(one) | Action::DropTables(one) => {
+            let name = one.tables.first().map(|(table, _)| table.to_string()).unwrap_or_default();
+            Err(in_place(&name, "drop a table"))
+        }
     }
 }
 
@@ -115,7 +128,8 @@ fn verbatim(one: &Verbatim) -> Lowered {
         None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
         None => (asks(String::new(), Expect::Journal), Undo::Impossible),
     };
-    let mut lowered = step(vec![one.sql.to_string()], Held::Instant, landed, undo);
+    let mut lowered =
+        step(one.sql.iter().map(ToString::to_string).collect(), Held::Instant, landed, undo);
     lowered.note = as_written(one);
     lowered
 }
@@ -323,6 +337,7 @@ mod tests {
             insert_at: None,
             renamed: Some((Ident::new("username"), Ident::new("e mail"))),
             unique: true,
+            online: true,
         };
         assert_eq!(
             index_definition(&index).expect("it can be carried"),

@@ -20,8 +20,8 @@ use super::{
     Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
     SyntaxError, Unsupported,
 };
-use crate::catalog::{Catalog, Server};
-use crate::change::ChangeKind;
+use crate::catalog::{Catalog, Column, Server, Table};
+use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
 use crate::sql::Span;
 
@@ -42,10 +42,15 @@ impl Dialect for Sqlite {
         interpret::interpret(source, statement)
     }
 
+    fn retypes_in_place(&self, _table: &Table, _column: &Column, _change: &NewType) -> bool {
+        false
+    }
+
     fn capabilities(&self, _server: &Server) -> Capabilities {
         Capabilities {
             row_rewriting_triggers: false,
             online_index: false,
+            table_alias: false,
             add_constraint: false,
             alter_column: false,
             drop_keyed_column: false,

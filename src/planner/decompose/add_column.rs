@@ -2,15 +2,16 @@
 //! exist are filled behind, because the server would write the table anew under its
 //! strongest lock.
 
-use super::set_not_null::{by_check, fill_null};
+use super::set_not_null::{behind_gate, by_check, fill_null};
 use super::{Parts, Scene, verbatim};
 use crate::catalog::{Column, Default, Table};
 use crate::change::NewColumn;
 use crate::plan::{
-    Action, AddColumn, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verify, VerifyRule,
+    Action, AddColumn, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim, Verify,
+    VerifyRule,
 };
 use crate::planner::PlanError;
-use crate::planner::intent::RowFill;
+use crate::planner::intent::{RowFill, Words};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) fn decompose(
@@ -21,15 +22,35 @@ pub(super) fn decompose(
 ) -> Result<Parts, PlanError> {
     let table = scene.table(table)?;
     scene.nothing_retired(table)?;
-    if !column.others.is_empty() {
-        return Ok(verbatim::opaque(
-            scene,
-            &format!("`{}` in a new column is not taken apart", column.others.join("`, `")),
-        ));
-    }
     let mut parts = Parts::default();
     parts.touches.push(ColumnRef::new(&table.name, &column.name));
+    parts.made.push(Words::name(&[&table.name.name, &column.name]));
     star_readers(scene, &mut parts, table, column);
+    if !column.others.is_empty() {
+        if column.statement.is_empty() {
+            let clauses = column.others.join("`, `");
+            return Ok(verbatim::opaque(
+                scene,
+                &format!("`{clauses}` in a new column is not taken apart"),
+            ));
+        }
+        let sql = vec![Sql::new(column.statement.as_str())];
+        let one = Verbatim { sql, ..verbatim::statement(scene, false) };
+        parts.step(Phase::Expand, Action::Verbatim(one));
+        if !table.is_empty() {
+            parts.hazard(
+                "table-rewrite",
+                format!(
+                    "`{}.{}` is computed for every row: the table is written anew, and nobody \
+                     reads or writes it meanwhile",
+                    table.name, column.name
+                ),
+                "add a plain column, fill it with UPDATE, and let the application or a trigger \
+                 go on with it",
+            );
+        }
+        return Ok(parts);
+    }
     match (fill, &column.default) {
         (Some(fill), _) => filled(scene, &mut parts, table, column, fill)?,
         (None, Some(_))
@@ -38,6 +59,9 @@ pub(super) fn decompose(
             add(&mut parts, table, defined(column), true);
         }
         (None, Some(default)) => computed(scene, &mut parts, table, column, default)?,
+        (None, None) if column.not_null && scene.can.alter_column && table.is_empty() => {
+            required(scene, &mut parts, table, column);
+        }
         (None, None) if column.not_null => {
             return Err(scene.refused(
                 format!(
@@ -98,6 +122,15 @@ pub(super) fn defined(column: &NewColumn) -> Column {
     }
 }
 
+/// NOT NULL without a default, on a table without rows: code that runs leaves it out, so
+/// that it is nullable until none does.
+fn required(scene: &Scene<'_>, parts: &mut Parts, table: &Table, column: &NewColumn) {
+    add(parts, table, Column { nullable: true, ..defined(column) }, true);
+    let target = ColumnRef::new(&table.name, &column.name);
+    parts.targets.push(Target { column: target.clone(), ends: Use::NullWrites, replaced_by: None });
+    behind_gate(scene, parts, &target);
+}
+
 /// A default that each row computes for itself: new rows get it at once, old ones are
 /// filled behind.
 fn computed(
@@ -117,6 +150,10 @@ fn computed(
             "use a literal default, or add the column without one and let the application \
              set it",
         ));
+    }
+    if table.is_empty() {
+        add(parts, table, defined(column), true);
+        return Ok(());
     }
     scene.plain_table(table)?;
     add(parts, table, Column { nullable: true, ..defined(column) }, false);

@@ -1,11 +1,14 @@
 //! CREATE INDEX, beside writers where the server can. An index on a column that this file
 //! fills is built once it is filled: an indexed column costs every update of the fill.
 
-use super::{Parts, Scene, verbatim};
+use super::verbatim::statement;
+use super::{Parts, Scene};
+use crate::catalog::Table;
 use crate::change::NewIndex;
-use crate::plan::{Action, IndexBuild, Phase, Verify, VerifyRule};
+use crate::plan::{Action, IndexBuild, Phase, Verbatim, Verify, VerifyRule};
 use crate::planner::PlanError;
-use crate::sql::{ColumnRef, TableName};
+use crate::planner::intent::Words;
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, PlanError> {
     let table = scene.table(&index.table)?;
@@ -31,6 +34,8 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             "drop it first with DROP INDEX CONCURRENTLY",
         ));
     }
+    parts.made.push(Words::name(&[name]));
+    parts.reshapes.push(Words::name(&[name]));
     let mut fills = false;
     for column in index.keys.iter().chain(&index.mentions) {
         if let Some(known) = scene.catalog.column(table, column) {
@@ -42,10 +47,11 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
         }
     }
     if table.kind == crate::catalog::TableKind::Partitioned {
-        return Ok(verbatim::opaque(
-            scene,
-            "an index on a partitioned table cannot be built beside writers in one statement",
-        ));
+        let one =
+            Verbatim { sql: vec![Sql::new(index.definition.as_str())], ..statement(scene, false) };
+        parts.step(Phase::Expand, Action::Verbatim(one));
+        parts.held(table, "reads all rows");
+        return Ok(parts);
     }
     let mut phase = if fills { Phase::Backfill } else { Phase::Expand };
     if index.unique {
@@ -76,17 +82,32 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             "run it at a quiet hour if that is long",
         );
     }
+    if phase != Phase::Expand {
+        comes_late(&mut parts, table, index, name, phase);
+    }
     let online = scene.can.online_index && !index.concurrently;
     parts.step(
         phase,
         Action::BuildIndex(IndexBuild {
             table: table.name.clone(),
             name: name.clone(),
-            definition: scene.statement(),
+            definition: Sql::new(index.definition.as_str()),
             insert_at: online.then_some(index.insert_at),
             renamed: None,
             unique: index.unique,
+            online: true,
         }),
     );
     Ok(parts)
+}
+
+/// What must not overtake an index that is built later.
+fn comes_late(parts: &mut Parts, table: &Table, index: &NewIndex, name: &Ident, phase: Phase) {
+    parts.late.push((phase, Words::name(&[name])));
+    if index.unique && !index.partial && !index.keys.is_empty() {
+        // A foreign key can point to these columns only from then on.
+        let mut key = vec![&table.name.name];
+        key.extend(&index.keys);
+        parts.late.push((phase, Words::name(&key)));
+    }
 }

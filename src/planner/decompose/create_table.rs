@@ -1,7 +1,8 @@
 //! CREATE TABLE: nobody uses it yet, so it is run as written, in expand.
 
-use super::{Parts, Scene};
+use super::{Parts, Scene, verbatim};
 use crate::plan::{Action, Phase, Verbatim};
+use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, TableName};
 
 pub(super) fn decompose(scene: &Scene<'_>, table: &TableName, references: &[TableName]) -> Parts {
@@ -9,15 +10,14 @@ pub(super) fn decompose(scene: &Scene<'_>, table: &TableName, references: &[Tabl
     parts.step(
         Phase::Expand,
         Action::Verbatim(Verbatim {
-            span: scene.intent.span,
-            sql: scene.statement(),
             label: table.to_string(),
             creates: Some(table.clone()),
-            within_new: false,
             references: references.to_vec(),
+            ..verbatim::statement(scene, false)
         }),
     );
     // Two plans that make the same table must not both be in flight.
     parts.touches.push(ColumnRef::new(table, &Ident::new("*")));
+    parts.made.push(Words::name(&[&table.name]));
     parts
 }

@@ -2,18 +2,30 @@
 //! reversibly; purge drops it, and nothing with it that was not listed.
 
 use super::{Parts, Scene};
-use crate::catalog::{ConstraintKind, Table};
+use crate::catalog::{ConstraintKind, DependentKind, Table};
 use crate::plan::{Action, DropColumn, Phase, Retire, RetireWay, Sync, TakenOver, Target, Use};
 use crate::planner::PlanError;
+use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident};
 
 pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, PlanError> {
     let table = scene.table(&column.table)?;
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
-    droppable(scene, table, &column.column)?;
+    parts.reshapes_column(column, Phase::Purge);
+    droppable(scene, table, &column.column, &mut parts)?;
+    // A view of the whole row would hold on to the column until it is gone.
+    parts.late.push((Phase::Purge, Words::name(&[&column.table.name, &Ident::new("*")])));
     let known = scene.catalog.column(table, &column.column);
-    if known.is_some_and(|one| !one.nullable && one.default.is_none()) {
+    parts.uses.extend(known.into_iter().flat_map(Scene::held_by));
+    let keyed = table.key.contains(&column.column);
+    if known.is_some_and(|one| !one.nullable && one.default.is_none()) && keyed {
+        parts.hazard(
+            "required-until-purge",
+            format!("`{column}` is part of the primary key and has no default, so new code cannot leave it out before purge"),
+            "give it a default, or another primary key, in a migration before this one",
+        );
+    } else if known.is_some_and(|one| !one.nullable && one.default.is_none()) {
         if !scene.can.alter_column {
             return Err(scene.refused(
                 format!(
@@ -32,26 +44,59 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
     lost_indexes(table, column, &mut parts);
+    if keyed {
+        let primary = Ident::new("primary");
+        parts.late.push((Phase::Purge, Words::name(&[&table.name.name, &primary])));
+    }
     take_away(scene, table, column, None, Vec::new(), &mut parts);
     Ok(parts)
 }
 
 /// Refuses a column that something else needs.
-pub(super) fn droppable(scene: &Scene<'_>, table: &Table, column: &Ident) -> Result<(), PlanError> {
+pub(super) fn droppable(
+    scene: &Scene<'_>,
+    table: &Table,
+    column: &Ident,
+    parts: &mut Parts,
+) -> Result<(), PlanError> {
     scene.plain_table(table)?;
     let named = format!("`{}.{column}`", table.name);
-    if let Some(dependent) = table.dependents_of(column).next() {
-        return Err(scene.refused(
-            format!("{named} is used by {}", dependent.what),
-            format!("change or drop the {} first, in a migration of its own", dependent.what),
-        ));
+    for dependent in table.dependents_of(column) {
+        let what = &dependent.what;
+        match dependent.kind {
+            DependentKind::View | DependentKind::Other => {
+                return Err(scene.refused(
+                    format!("{named} is used by {what}"),
+                    format!("change or drop the {what} first, in this file or before it"),
+                ));
+            }
+            DependentKind::Body => parts.hazard(
+                "body-names-column",
+                format!("{what}: if that is {named}, every write fails once the column is gone"),
+                "replace the function in the same file, or allow it where the word means \
+                 something else",
+            ),
+            DependentKind::Statistics => parts.hazard(
+                "loses-index",
+                format!("the {what} are lost with {named}"),
+                "create them anew without the column, if they are needed",
+            ),
+        }
     }
     for constraint in table.constraints_of(column) {
         let (what, remedy) = match constraint.kind {
-            ConstraintKind::Primary => (
+            ConstraintKind::Primary if !scene.can.drop_keyed_column => (
                 format!("{named} is part of the primary key"),
-                "add the new key first, and write the phases yourself in sections",
+                "rebuild the table in a maintenance window",
             ),
+            ConstraintKind::Primary => {
+                parts.hazard(
+                    "loses-index",
+                    format!("the primary key `{}` is lost with {named}", constraint.name),
+                    "add the new primary key in the same file, after this",
+                );
+                continue;
+            }
             ConstraintKind::Incoming => (
                 format!("{named} is what a foreign key of `{}` points to", constraint.definition),
                 "move that foreign key first, and write the phases yourself in sections",
@@ -135,9 +180,23 @@ pub(super) fn take_away(
                 .map(|one| one.name.clone()),
         )
         .filter(|name| !name.as_str().is_empty())
-        .collect();
+        .collect::<std::collections::BTreeSet<Ident>>();
+    // Their names are free once they are gone.
+    for name in loses.iter().filter(|name| !taken_over(&renames, name)) {
+        parts.late.push((Phase::Purge, Words::name(&[name])));
+    }
     parts.step(
         Phase::Purge,
         Action::DropColumn(DropColumn { column: column.clone(), way, sync, loses, renames }),
     );
+}
+
+/// Whether something made for the new column gets this name.
+fn taken_over(renames: &[TakenOver], name: &Ident) -> bool {
+    renames.iter().any(|one| match one {
+        TakenOver::Index { to, .. }
+        | TakenOver::UniqueConstraint { to, .. }
+        | TakenOver::Constraint { to, .. } => to == name,
+        TakenOver::Default { .. } => false,
+    })
 }

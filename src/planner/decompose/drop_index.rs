@@ -1,8 +1,10 @@
 //! DROP INDEX: contract, because queries of running code may need it to be fast.
 
 use super::{Parts, Scene};
+use crate::catalog::TableKind;
 use crate::plan::{Action, IndexBuild, Phase, Target, Use};
 use crate::planner::PlanError;
+use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, TableName};
 
 pub(super) fn decompose(
@@ -33,6 +35,14 @@ pub(super) fn decompose(
             });
         }
     }
-    parts.step(Phase::Contract, Action::DropIndex(IndexBuild::existing(&table.name, found)));
+    let name = Words::name(&[index]);
+    parts.reshapes.push(name.clone());
+    parts.late.push((Phase::Contract, name));
+    for column in &found.columns {
+        parts.frees.push((Phase::Contract, Words::name(&[&table.name.name, column])));
+    }
+    let online = table.kind != TableKind::Partitioned;
+    let index = IndexBuild { online, ..IndexBuild::existing(&table.name, found) };
+    parts.step(Phase::Contract, Action::DropIndex(index));
     Ok(parts)
 }

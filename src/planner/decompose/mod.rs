@@ -2,23 +2,33 @@
 //! their phases, or says why it cannot be done here.
 
 mod add_column;
+mod add_constraint;
+mod change_type;
+mod column_default;
 mod create_index;
 mod create_table;
 mod drop_column;
+mod drop_constraint;
 mod drop_index;
+mod drop_not_null;
+mod drop_table;
+mod plain;
+mod rename_column;
+mod rename_table;
 mod replace_column;
 mod set_not_null;
+mod update;
 mod verbatim;
 
 use std::collections::BTreeSet;
 
 use super::PlanError;
-use super::intent::{self, Intent, IntentKind};
+use super::intent::{Intent, IntentKind, Words};
 use crate::catalog::{Catalog, Column, Table, TableKind};
-use crate::dialect::Capabilities;
+use crate::dialect::{Capabilities, Dialect};
 use crate::migration::Migration;
 use crate::plan::{Action, Expr, Fingerprint, Phase, Target};
-use crate::sql::{ColumnRef, Ident, Sql, TableName};
+use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
 
 /// Everything a decomposition may look at.
 pub(super) struct Scene<'a> {
@@ -32,6 +42,10 @@ pub(super) struct Scene<'a> {
     pub(super) intent: &'a Intent,
     /// Columns that this file fills in its backfill.
     pub(super) filled: &'a BTreeSet<ColumnRef>,
+    /// Columns that this file adds, so that no running code knows them.
+    pub(super) added: &'a BTreeSet<ColumnRef>,
+    /// The product's words, where a statement must be put together.
+    pub(super) dialect: &'a dyn Dialect,
 }
 
 /// What an intention comes to.
@@ -45,6 +59,22 @@ pub(super) struct Parts {
     pub(super) hazards: Vec<(&'static str, String, String)>,
     /// Columns that are made, filled or removed.
     pub(super) touches: Vec<ColumnRef>,
+    /// Names of what it makes.
+    pub(super) made: Vec<Words>,
+    /// Names of what it holds on to until its last phase: the types of a column that goes.
+    pub(super) uses: Vec<Words>,
+    /// Names of what it takes away, renames or gives another shape, so that what rests on
+    /// the old one must be done before.
+    pub(super) reshapes: Vec<Words>,
+    /// Names that mean what the file means by them only once this phase has run.
+    pub(super) late: Vec<(Phase, Words)>,
+    /// Names that can be given another shape once this phase has run, because nothing holds
+    /// on to them any more.
+    pub(super) frees: Vec<(Phase, Words)>,
+    /// Tables whose rows it changes, and when.
+    pub(super) rows: Vec<(Phase, TableName)>,
+    /// Whether it must see rows as the statements before it left them.
+    pub(super) minds_rows: bool,
 }
 
 impl Parts {
@@ -54,6 +84,24 @@ impl Parts {
 
     fn hazard(&mut self, code: &'static str, message: String, remedy: &str) {
         self.hazards.push((code, message, remedy.to_owned()));
+    }
+
+    /// The hazard of a strong lock that is held while the server works.
+    fn held(&mut self, table: &Table, works: &str) {
+        if !table.is_empty() {
+            self.hazard(
+                "long-lock",
+                format!("the server {works} of `{}` while nobody can write to it", table.name),
+                "allow it for a maintenance window, or where the table is small",
+            );
+        }
+    }
+
+    /// A column that goes or changes its shape, in the phase that ends it.
+    fn reshapes_column(&mut self, column: &ColumnRef, done: Phase) {
+        let name = Words::name(&[&column.table.name, &column.column]);
+        self.reshapes.push(name.clone());
+        self.late.push((done, name));
     }
 }
 
@@ -65,6 +113,16 @@ impl Scene<'_> {
 
     fn refused(&self, what: impl Into<String>, remedy: impl Into<String>) -> PlanError {
         PlanError::Refused { span: self.intent.span, what: what.into(), remedy: remedy.into() }
+    }
+
+    /// What a column holds on to: its type, and what its default calls.
+    fn held_by(column: &Column) -> Vec<Words> {
+        let mut held = vec![Words::of(&column.type_name)];
+        let default = column.default.iter().flat_map(|default| {
+            default.sql.split(|c: char| !(c.is_alphanumeric() || "_.$".contains(c)))
+        });
+        held.extend(default.map(|word| Words::of(word.rsplit('.').next().unwrap_or(word))));
+        held
     }
 
     /// The statement as written.
@@ -107,7 +165,7 @@ impl Scene<'_> {
 
     /// Refuses tables whose shape a column change does not fit.
     fn plain_table(&self, table: &Table) -> Result<(), PlanError> {
-        if table.kind == TableKind::Partitioned {
+        if matches!(table.kind, TableKind::Partitioned | TableKind::Partition) {
             return Err(self.refused(
                 format!("table `{}` is partitioned or inherits; its columns cannot be replaced or filled yet", table.name),
                 "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
@@ -121,7 +179,7 @@ impl Scene<'_> {
     fn computable(&self, table: &Table, value: &Expr) -> Result<(), PlanError> {
         let named = |column: &&Column| match value {
             Expr::Column(name) => *name == column.name,
-            Expr::Verbatim(sql) => intent::mentions(sql.as_str(), column.name.as_str()),
+            Expr::Verbatim(sql) => mentions(sql.as_str(), column.name.as_str()),
         };
         let generated =
             |column: &&Column| column.peculiar.iter().any(|why| why.contains("generated column"));
@@ -155,7 +213,8 @@ pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
         IntentKind::CreateTable { table, references } => {
             Ok(create_table::decompose(scene, table, references))
         }
-        IntentKind::WithinNew => Ok(verbatim::within_new(scene)),
+        IntentKind::Nothing => Ok(Parts::default()),
+        IntentKind::WithinNew(table) => Ok(verbatim::within_new(scene, table)),
         IntentKind::AddColumn { table, column, fill } => {
             add_column::decompose(scene, table, column, fill.as_ref())
         }
@@ -164,6 +223,19 @@ pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
         IntentKind::SetNotNull { column, fill } => {
             set_not_null::decompose(scene, column, fill.as_ref())
         }
+        IntentKind::DropNotNull(column) => drop_not_null::decompose(scene, column),
+        IntentKind::SetDefault { column, default } => column_default::set(scene, column, default),
+        IntentKind::DropDefault(column) => column_default::drop(scene, column),
+        IntentKind::ChangeType(change) => change_type::decompose(scene, change),
+        IntentKind::AddConstraint(constraint) => add_constraint::decompose(scene, constraint),
+        IntentKind::DropConstraint { table, name } => {
+            drop_constraint::decompose(scene, table, name)
+        }
+        IntentKind::RenameTable { table, to } => rename_table::decompose(scene, table, to),
+        IntentKind::DropTables(tables) => drop_table::decompose(scene, tables),
+        IntentKind::Update(fill) => update::decompose(scene, fill),
+        IntentKind::Plain(plain) => Ok(plain::decompose(scene, plain)),
+        IntentKind::Together(statements) => Ok(verbatim::together(scene, statements)),
         IntentKind::CreateIndex(index) => create_index::decompose(scene, index),
         IntentKind::DropIndex { table, index } => drop_index::decompose(scene, table, index),
         IntentKind::Expand => Ok(verbatim::expand(scene)),

@@ -3,14 +3,14 @@
 
 use super::drop_column::{droppable, lost_indexes, take_away};
 use super::set_not_null::by_check;
-use super::{Parts, Scene, add_column, verbatim};
+use super::{Parts, Scene, add_column, rename_column, verbatim};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table};
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
     SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
 };
 use crate::planner::PlanError;
-use crate::planner::intent::Replace;
+use crate::planner::intent::{Replace, Words};
 use crate::sql::{ColumnRef, Sql};
 
 pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, PlanError> {
@@ -26,17 +26,25 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
             &format!("`{clauses}` in a new column is not taken apart"),
         ));
     }
-    fits(scene, table, old, replace)?;
+    if rename_column::needed(scene, table, old, replace) {
+        return Ok(rename_column::decompose(scene, table, replace));
+    }
+    let mut parts = Parts::default();
+    fits(scene, table, old, replace, &mut parts)?;
     let new = new_column(old, replace);
     let (from, to) =
         (ColumnRef::new(&table.name, &old.name), ColumnRef::new(&table.name, &new.name));
-    let mut parts = Parts { touches: vec![from.clone(), to.clone()], ..Parts::default() };
+    names(&mut parts, table, old, &from, &to);
     hazards(scene, &mut parts, table, old, replace);
 
     // While both columns exist.
     let mut during = new.clone();
     if deferred_default(&new, replace).is_some() {
         during.default = None;
+    }
+    if replace.reverse.is_none() && !old.nullable && old.default.is_none() {
+        // Nothing can give it a value in rows that new code inserts.
+        parts.step(Phase::Expand, Action::DropNotNull(from.clone()));
     }
     let sync = Sync {
         table: table.name.clone(),
@@ -94,18 +102,39 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     Ok(parts)
 }
 
+/// What it touches, for the order and for other plans.
+fn names(parts: &mut Parts, table: &Table, old: &Column, from: &ColumnRef, to: &ColumnRef) {
+    parts.touches = vec![from.clone(), to.clone()];
+    parts.reshapes_column(from, Phase::Purge);
+    parts.made.push(Words::name(&[&to.table.name, &to.column]));
+    parts.uses.extend(Scene::held_by(old));
+    let indexes = table.indexes.iter().filter(|one| one.columns.contains(&old.name));
+    let names =
+        indexes.map(|one| &one.name).chain(table.constraints_of(&old.name).map(|one| &one.name));
+    parts.uses.extend(names.map(|name| Words::name(&[&table.name.name, name])));
+}
+
 /// Refuses what cannot be carried over, before anything is done.
 fn fits(
     scene: &Scene<'_>,
     table: &Table,
     old: &Column,
     replace: &Replace,
+    parts: &mut Parts,
 ) -> Result<(), PlanError> {
-    droppable(scene, table, &old.name)?;
+    droppable(scene, table, &old.name, parts)?;
     for value in std::iter::once(&replace.forward).chain(&replace.reverse) {
         scene.computable(table, value)?;
     }
     let named = format!("`{}.{}`", table.name, old.name);
+    let primary = |one: &Constraint| one.kind == ConstraintKind::Primary;
+    if replace.definition.is_none() && table.constraints_of(&old.name).any(primary) {
+        return Err(scene.refused(
+            format!("{named} is part of the primary key, which a copy cannot be"),
+            "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
+             `-- zdmig:contract`",
+        ));
+    }
     if scene.catalog.column(table, &replace.new).is_some() {
         return Err(scene.refused(
             format!("table `{}` has a column `{}` already", table.name, replace.new),
@@ -118,24 +147,6 @@ fn fits(
             "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
              `-- zdmig:contract`",
         ));
-    }
-    if replace.reverse.is_none() && !replace.no_sync {
-        // Without a way back nothing keeps old readers whole; the hazard says the same for
-        // those who allow it.
-        if scene.migration.allows("one-way-sync").is_none() {
-            return Err(scene.refused(
-                format!(
-                    "nothing says how {named} follows from `{}`, so old code would not see what \
-                     new code writes",
-                    replace.new
-                ),
-                format!(
-                    "write `-- zdmig:reverse {}.{} = expression`, or `-- zdmig:no-sync {}.{} \
-                     because \"…\"`",
-                    table.name.name, old.name, table.name.name, old.name
-                ),
-            ));
-        }
     }
     let required = !old.nullable && old.default.is_none();
     if required && !scene.can.row_rewriting_triggers {
@@ -151,7 +162,7 @@ fn fits(
             ),
         ));
     }
-    if required && replace.reverse.is_none() {
+    if required && replace.reverse.is_none() && !scene.can.alter_column {
         return Err(scene.refused(
             format!("{named} is NOT NULL, and without a way back new code cannot leave it out"),
             format!("write `-- zdmig:reverse {}.{} = expression`", table.name.name, old.name),
@@ -232,8 +243,16 @@ fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, old: &Column, re
     if replace.reverse.is_none() && !replace.no_sync {
         parts.hazard(
             "one-way-sync",
-            format!("old code does not see what new code writes into `{}`", replace.new),
-            "write `-- zdmig:reverse`",
+            format!(
+                "nothing says how `{}.{}` follows from `{}`, so old code would not see what new \
+                 code writes",
+                table.name, old.name, replace.new
+            ),
+            &format!(
+                "write `-- zdmig:reverse {}.{} = expression`, or `-- zdmig:no-sync {}.{} because \
+                 \"…\"`",
+                table.name.name, old.name, table.name.name, old.name
+            ),
         );
     }
     if old.nullable && old.default.as_ref().is_some_and(|default| !default.constant) {
@@ -340,6 +359,7 @@ fn carry_indexes(
             insert_at: None,
             renamed,
             unique: index.unique,
+            online: true,
         };
         let rebuilt = IndexBuild { name: index.name.clone(), ..build.clone() };
         parts.step(Phase::Backfill, Action::BuildIndex(build));
@@ -365,9 +385,12 @@ fn carry_constraints(
             table: table.name.clone(),
             name: working.clone(),
             definition: constraint.definition.clone(),
-            renamed: (old.name.clone(), new.name.clone()),
+            renamed: Some((old.name.clone(), new.name.clone())),
+            at_once: false,
             references: constraint.references.iter().cloned().collect(),
         };
+        let others = constraint.references.iter();
+        parts.uses.extend(others.map(|table| Words::name(&[&table.name])));
         parts.step(Phase::Backfill, Action::AttachConstraint(one.clone()));
         parts.step(Phase::Backfill, Action::ValidateConstraint(one));
         renames.push(TakenOver::Constraint { from: working, to: constraint.name.clone() });

@@ -2,13 +2,15 @@
 //! the check is added unvalidated, validated beside readers and writers, and dropped once
 //! the column is NOT NULL.
 
+use super::verbatim::statement;
 use super::{Parts, Scene};
+use crate::catalog::TableKind;
 use crate::plan::{
     Action, Assignment, Expr, FillRows, NotNullCheck, Pending, Phase, Sync, SyncKind, Target, Use,
     Verify, VerifyRule,
 };
 use crate::planner::PlanError;
-use crate::planner::intent::RowFill;
+use crate::planner::intent::{RowFill, Words};
 use crate::sql::ColumnRef;
 
 pub(super) fn decompose(
@@ -19,6 +21,7 @@ pub(super) fn decompose(
     let table = scene.table(&column.table)?;
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
+    parts.reshapes.push(Words::name(&[&column.table.name, &column.column]));
     let known = scene.catalog.column(table, &column.column);
     if known.is_some_and(|one| !one.nullable) {
         return Ok(parts);
@@ -30,17 +33,21 @@ pub(super) fn decompose(
              write under `-- zdmig:expand`",
         ));
     }
-    scene.plain_table(table)?;
     parts.targets.push(Target { column: column.clone(), ends: Use::NullWrites, replaced_by: None });
+    if table.kind != TableKind::Ordinary {
+        if fill.is_some() {
+            scene.plain_table(table)?;
+        }
+        parts.step(Phase::Contract, Action::Verbatim(statement(scene, false)));
+        parts.held(table, "reads all rows");
+        return Ok(parts);
+    }
+    scene.plain_table(table)?;
     let Some((fill, known)) = fill.zip(known) else {
         // Nobody said what NULLs become: there must be none, and the gate must find no code
         // that writes one.
         parts.step(Phase::Backfill, Action::Verify(not_null(column, None)));
-        let check = check(scene, column, None, Phase::Contract);
-        parts.step(Phase::Contract, Action::AddNotNullCheck(check.clone()));
-        parts.step(Phase::Contract, Action::ValidateNotNull(check.clone()));
-        parts.step(Phase::Contract, Action::SetNotNull(check.clone()));
-        parts.step(Phase::Purge, Action::DropNotNullCheck(check));
+        behind_gate(scene, &mut parts, column);
         return Ok(parts);
     };
     scene.computable(table, &fill.value)?;
@@ -70,6 +77,15 @@ pub(super) fn fill_null(
     };
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
     sync
+}
+
+/// Checks once no code writes NULL any more, and makes it NOT NULL.
+pub(super) fn behind_gate(scene: &Scene<'_>, parts: &mut Parts, column: &ColumnRef) {
+    let check = check(scene, column, None, Phase::Contract);
+    parts.step(Phase::Contract, Action::AddNotNullCheck(check.clone()));
+    parts.step(Phase::Contract, Action::ValidateNotNull(check.clone()));
+    parts.step(Phase::Contract, Action::SetNotNull(check.clone()));
+    parts.step(Phase::Purge, Action::DropNotNullCheck(check));
 }
 
 /// Proves and checks in backfill, makes it NOT NULL in `last`.

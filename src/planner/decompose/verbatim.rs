@@ -2,40 +2,72 @@
 //! file makes, and what nobody understands.
 
 use super::{Parts, Scene};
-use crate::change::Fill;
+use crate::catalog::Table;
+use crate::change::{ChangeKind, Fill};
 use crate::plan::{Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim};
 use crate::planner::PlanError;
-use crate::sql::{ColumnRef, Ident, Sql};
+use crate::planner::intent::Words;
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
-fn statement(scene: &Scene<'_>, within_new: bool) -> Action {
-    Action::Verbatim(Verbatim {
+/// The statement as it stands in the file.
+pub(super) fn statement(scene: &Scene<'_>, within_new: bool) -> Verbatim {
+    Verbatim {
         span: scene.intent.span,
-        sql: scene.statement(),
+        sql: vec![scene.statement()],
+        settings: scene.intent.settings.clone(),
         label: format!("statement-{}", scene.intent.number),
         creates: None,
         within_new,
         references: Vec::new(),
-    })
+    }
 }
 
 /// A statement about a table that this file makes.
-pub(super) fn within_new(scene: &Scene<'_>) -> Parts {
-    let mut parts = Parts::default();
-    parts.step(Phase::Expand, statement(scene, true));
+pub(super) fn within_new(scene: &Scene<'_>, table: &TableName) -> Parts {
+    let mut parts = Parts { minds_rows: true, ..Parts::default() };
+    parts.step(Phase::Expand, Action::Verbatim(statement(scene, true)));
+    // What an earlier statement does with the table in a later phase comes first.
+    parts.reshapes.push(Words::name(&[&table.name]));
+    parts
+}
+
+/// Statements that share a temporary table: one transaction, once the rows are there.
+pub(super) fn together(scene: &Scene<'_>, statements: &[Sql]) -> Parts {
+    let mut parts = Parts { minds_rows: true, ..Parts::default() };
+    let one = Verbatim { sql: statements.to_vec(), ..statement(scene, false) };
+    parts.step(Phase::Backfill, Action::Verbatim(one));
+    parts.hazard(
+        "whole-statement",
+        "these statements share a temporary table, so they run in one transaction and hold every \
+         lock until its end"
+            .to_owned(),
+        "use a table of its own in the place of the temporary one, or allow it where the tables \
+         are small",
+    );
+    // What they write is not known one by one.
+    let named = |table: &&Table| scene.intent.words.hold(&Words::name(&[&table.name.name]));
+    for table in scene.catalog.tables.values().filter(named) {
+        parts.rows.push((Phase::Backfill, table.name.clone()));
+    }
+    for change in &scene.intent.changes {
+        if let ChangeKind::CreateTable { table, .. } = change {
+            parts.late.push((Phase::Backfill, Words::name(&[&table.name])));
+        }
+    }
     parts
 }
 
 /// Under `-- zdmig:expand`.
 pub(super) fn expand(scene: &Scene<'_>) -> Parts {
     let mut parts = Parts::default();
-    parts.step(Phase::Expand, statement(scene, false));
+    parts.step(Phase::Expand, Action::Verbatim(statement(scene, false)));
     parts
 }
 
 /// Under `-- zdmig:contract`.
 pub(super) fn contract(scene: &Scene<'_>, uses: &[ColumnRef]) -> Parts {
     let mut parts = Parts::default();
-    parts.step(Phase::Contract, statement(scene, false));
+    parts.step(Phase::Contract, Action::Verbatim(statement(scene, false)));
     for column in uses {
         parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
         parts.touches.push(column.clone());
@@ -93,7 +125,7 @@ pub(super) fn backfill(
 
 /// A statement that nobody understands: run as written in expand, if the author says so.
 pub(super) fn opaque(scene: &Scene<'_>, why: &str) -> Parts {
-    let mut parts = expand(scene);
+    let mut parts = Parts { minds_rows: true, ..expand(scene) };
     parts.hazard(
         "opaque",
         format!("zdmig cannot tell what this does to running code: {why}"),

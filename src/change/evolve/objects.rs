@@ -1,0 +1,113 @@
+use crate::catalog::{Catalog, ConstraintKind, Dependent, DependentKind, Table, TableKind};
+use crate::change::{Effect, Object, ObjectKind, Plain};
+use crate::sql::{Ident, mentions};
+
+impl Catalog {
+    /// What a statement that is run as written leaves, as far as it matters to those after it.
+    pub(super) fn run_plain(&mut self, plain: &Plain) {
+        match plain.effect {
+            Effect::Adds | Effect::Replaces | Effect::Moves(_) | Effect::Temporary => {
+                for object in &plain.objects {
+                    self.appears(object, plain);
+                }
+            }
+            Effect::Removes => {
+                for object in &plain.objects {
+                    self.vanishes(object);
+                }
+            }
+            Effect::Settles => {
+                if let [from, to] = plain.objects.as_slice() {
+                    self.renames(from, to);
+                }
+            }
+            Effect::Destroys => {
+                for object in &plain.objects {
+                    if let Ok(table) = self.table_mut(&object.name) {
+                        (table.rows, table.bytes) = (0, 0);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn appears(&mut self, object: &Object, plain: &Plain) {
+        match object.kind {
+            ObjectKind::Relation if plain.on.is_none() && self.find(&object.name).is_none() => {
+                let view = TableKind::View;
+                let name = self.placed(&object.name);
+                self.tables.insert(name.clone(), Table { kind: view, ..Table::bare(name) });
+            }
+            // A new body may not name what the old one did.
+            ObjectKind::Routine => {
+                let named = |column: &Ident| mentions(&plain.sql, column.as_str());
+                for table in self.tables.values_mut() {
+                    for one in &mut table.dependents {
+                        if one.kind == DependentKind::Body && one.name == object.name.name {
+                            one.columns.retain(named);
+                        }
+                    }
+                    let gone =
+                        |one: &Dependent| one.kind == DependentKind::Body && one.columns.is_empty();
+                    table.dependents.retain(|one| !gone(one));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An index or a constraint under another name.
+    fn renames(&mut self, from: &Object, to: &Object) {
+        let (from_name, to_name) = (&from.name.name, &to.name.name);
+        let on = from.on.as_ref().and_then(|table| self.find(table));
+        let on = on.map(|table| table.name.clone());
+        for table in self.tables.values_mut() {
+            if on.as_ref().is_some_and(|name| *name != table.name) {
+                continue;
+            }
+            for index in &mut table.indexes {
+                if index.name == *from_name {
+                    index.name = to_name.clone();
+                }
+                if on.is_some() && index.constraint.as_ref() == Some(from_name) {
+                    index.constraint = Some(to_name.clone());
+                }
+            }
+            for constraint in &mut table.constraints {
+                let own = constraint.kind != ConstraintKind::Incoming;
+                if on.is_some() && own && constraint.name == *from_name {
+                    constraint.name = to_name.clone();
+                }
+            }
+        }
+    }
+
+    fn vanishes(&mut self, object: &Object) {
+        let name = &object.name.name;
+        if object.kind == ObjectKind::Relation
+            && let Some(found) = self.find(&object.name).map(|table| table.name.clone())
+        {
+            self.tables.remove(&found);
+        }
+        let on = object.on.as_ref().and_then(|table| self.find(table));
+        let on = on.map(|table| table.name.clone());
+        for table in self.tables.values_mut() {
+            let here = on.as_ref().is_none_or(|name| *name == table.name);
+            table.dependents.retain(|one| {
+                let same = match (object.kind, one.kind) {
+                    (ObjectKind::Relation, DependentKind::View) => one.name == *name,
+                    (ObjectKind::Routine, DependentKind::Body) => one.name == *name,
+                    (ObjectKind::Silent, DependentKind::Body) => {
+                        here && one.what.starts_with(&format!("trigger {name} "))
+                    }
+                    (ObjectKind::Silent, DependentKind::Other | DependentKind::Statistics) => {
+                        here && one.name == *name
+                    }
+                    _ => false,
+                };
+                !same
+            });
+        }
+    }
+}

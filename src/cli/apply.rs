@@ -1,0 +1,101 @@
+use super::context::{Context, lock};
+use super::failure::{Exit, Failure};
+use super::phase::{Tally, WaitArgs};
+use super::{gate, project};
+use crate::dialect::Session;
+use crate::engine::{Engine, EngineOptions, Event};
+use crate::gate::{Evidence, Permit, Verdict};
+use crate::journal::{Journal, Progress};
+use crate::migration::SourceFile;
+use crate::plan::{Phase, Plan};
+use crate::report::Format;
+
+/// Run all phases at once, on a database that no application uses
+///
+/// For development, tests and maintenance windows. Hazards are about running code, so they
+/// hold nothing back here. Refused where a version is known to be at work.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Up to this migration, or a beginning of its name; all that are pending without one
+    id: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut files = project::files(context)?;
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    project::fitting(&files, &journal)?;
+    project::in_order(&files, &journal)?;
+    if let Some(short) = &args.id {
+        let last = project::one(short, files.iter().map(|file| &file.id))?;
+        files.retain(|file| file.id <= last);
+    }
+    files.retain(|file| journal.progress(&file.id) != Progress::After(Phase::Purge));
+    if files.is_empty() {
+        if context.reporter.format() == Format::Json {
+            let nothing = serde_json::json!({ "zdmig_phase": 1, "phase": "apply", "steps": 0 });
+            context.reporter.json(&nothing);
+        } else {
+            context.reporter.product("nothing to apply\n");
+        }
+        return Ok(Exit::Done);
+    }
+    let server = session.catalog().await?.server;
+    let can = context.dialect()?.capabilities(&server);
+    let options = context.engine_options(can.single_writer);
+    lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
+    let evidence = gate::evidence(context).await?;
+    let mut journal = session.journal().await?;
+    for file in &files {
+        journal = one(file, journal, &mut *session, &options, &evidence, context)
+            .await
+            .map_err(|failure| failure.resumed_by("zdmig apply"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Takes one migration through all that is left of it.
+async fn one(
+    file: &SourceFile,
+    journal: Journal,
+    session: &mut dyn Session,
+    options: &EngineOptions,
+    evidence: &Evidence,
+    context: &mut Context<'_>,
+) -> Result<Journal, Failure> {
+    let plan = match journal.plan(&file.id) {
+        Some(plan) => plan.clone(),
+        None => {
+            let dialect = context.dialect()?;
+            let migration = project::parse(file, context)?;
+            let catalog = session.catalog().await?;
+            project::plan_one(&migration, &catalog, &journal, dialect)?.0
+        }
+    };
+    let (contract, purge) = (permit(&plan, evidence)?, permit(&plan, evidence)?);
+    let mut tally = Tally::default();
+    let reporter = &mut *context.reporter;
+    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
+    let mut engine = Engine::resumed(session, journal, options, context.cancel, &mut hear);
+    engine.expand(&plan).await?;
+    engine.backfill(&plan).await?;
+    engine.contract(&plan, contract).await?;
+    engine.purge(&plan, purge).await?;
+    let journal = engine.into_journal();
+    tally.report(&plan, "applied", &journal, context);
+    Ok(journal)
+}
+
+fn permit(plan: &Plan, evidence: &Evidence) -> Result<Permit, Failure> {
+    match crate::gate::nobody_at_work(plan, evidence) {
+        Verdict::Pass { permit, .. } => Ok(permit),
+        verdict => {
+            let reason = verdict.reasons().first();
+            let (message, remedy) =
+                reason.map(|one| (one.message.clone(), one.remedy.clone())).unwrap_or_default();
+            Err(Failure::new(Exit::GateRefuse, message).hint(remedy))
+        }
+    }
+}

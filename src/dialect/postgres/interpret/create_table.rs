@@ -1,0 +1,130 @@
+use squawk_syntax::SyntaxNode;
+use squawk_syntax::ast::{self, AstNode};
+
+use super::{Read, Reader, fold, is, one_name, quote, table_name};
+use crate::change::{ChangeKind, NewColumn, Plain};
+use crate::sql::Ident;
+
+impl Reader<'_> {
+    /// CREATE TABLE.
+    pub(super) fn create_table(&self, create: &ast::CreateTable) -> Read<Vec<ChangeKind>> {
+        let table = table_name(create.table_name().ok_or("it names no table")?.syntax())?;
+        let if_not_exists = create.if_not_exists().is_some();
+        if let Some(persistence) = create.persistence()
+            && !is(persistence.syntax(), "unlogged")
+        {
+            let sql = self.text.trim().to_owned();
+            return Ok(vec![ChangeKind::Plain(Plain::temporary(sql, table))]);
+        }
+        // Its columns come from elsewhere, so they are not known until it is there.
+        let borrowed = create.of_type().is_some()
+            || create.partition_of().is_some()
+            || create.inherits().is_some();
+        let Some(list) = create.table_arg_list().filter(|_| !borrowed) else {
+            return Ok(vec![ChangeKind::CreateTable {
+                table,
+                columns: Vec::new(),
+                key: Vec::new(),
+                references: Vec::new(),
+                if_not_exists,
+            }]);
+        };
+        let mut columns = Vec::new();
+        for argument in list.args() {
+            match argument {
+                ast::TableArg::Column(column) => {
+                    let collate = column.clauses().find_map(|clause| match clause {
+                        ast::ColumnClause::Collate(collate) => Some(collate),
+                        _ => None,
+                    });
+                    let constraints = column.clauses().filter_map(|clause| match clause {
+                        ast::ColumnClause::Collate(_) => None,
+                        other => Some(other.syntax().clone()),
+                    });
+                    columns.push(self.column(
+                        column.name().as_ref().map(AstNode::syntax),
+                        column.ty().as_ref(),
+                        collate.as_ref(),
+                        constraints,
+                    )?);
+                }
+                ast::TableArg::LikeClause(_) | ast::TableArg::TableConstraint(_) => {}
+            }
+        }
+        let references = list
+            .syntax()
+            .descendants()
+            .filter_map(|node| {
+                ast::ReferencesConstraint::cast(node.clone()).and_then(|one| one.table()).or_else(
+                    || ast::ForeignKeyConstraint::cast(node).and_then(|one| one.table_name_ref()),
+                )
+            })
+            .map(|name| table_name(name.syntax()))
+            .collect::<Read<Vec<_>>>()?;
+        let references = references.into_iter().filter(|one| *one != table).collect();
+        let key = self.primary_key(&list, &columns);
+        Ok(vec![ChangeKind::CreateTable { table, columns, key, references, if_not_exists }])
+    }
+
+    /// The columns of PRIMARY KEY, of a column or of the table.
+    fn primary_key(&self, list: &ast::TableArgList, columns: &[NewColumn]) -> Vec<Ident> {
+        let of_table = list
+            .syntax()
+            .descendants()
+            .filter(|node| ast::PrimaryKeyConstraint::cast(node.clone()).is_some());
+        for node in of_table {
+            let text = self.slice(&node);
+            if let Some((_, names)) = text.split_once('(')
+                && let Some((names, _)) = names.split_once(')')
+            {
+                return names.split(',').map(|name| Ident::new(fold(name.trim()))).collect();
+            }
+        }
+        let is_key = |clause: &String| clause.to_uppercase().contains("PRIMARY KEY");
+        let own = columns.iter().filter(|column| column.others.iter().any(is_key));
+        own.map(|column| column.name.clone()).collect()
+    }
+
+    /// A column's definition.
+    pub(super) fn column(
+        &self,
+        name: Option<&SyntaxNode>,
+        ty: Option<&ast::Type>,
+        collate: Option<&ast::Collate>,
+        constraints: impl Iterator<Item = SyntaxNode>,
+    ) -> Read<NewColumn> {
+        let type_name = ty.map(|ty| self.slice(ty.syntax()).to_owned()).unwrap_or_default();
+        let mut column = NewColumn {
+            name: one_name(name.ok_or("a column has no name")?)?,
+            type_name,
+            collation: collate.map(|one| self.collation(one)),
+            not_null: false,
+            default: None,
+            default_constant: true,
+            default_stable: true,
+            others: Vec::new(),
+            statement: String::new(),
+        };
+        let lower = column.type_name.to_lowercase();
+        if matches!(lower.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8")
+        {
+            column.others.push(format!("the type {lower}, which owns a sequence"));
+        }
+        for node in constraints {
+            if ast::NotNullConstraint::cast(node.clone()).is_some() {
+                column.not_null = true;
+            } else if ast::NullConstraint::cast(node.clone()).is_some() {
+                column.not_null = false;
+            } else if let Some(default) = ast::DefaultConstraint::cast(node.clone()) {
+                let expression = default.expr().ok_or("a default has no expression")?;
+                let sql = self.slice(expression.syntax()).to_owned();
+                column.default_constant = quote::is_constant(&sql);
+                column.default_stable = quote::is_stable(&sql);
+                column.default = Some(sql);
+            } else {
+                column.others.push(self.slice(&node).to_owned());
+            }
+        }
+        Ok(column)
+    }
+}

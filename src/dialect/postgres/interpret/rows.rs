@@ -1,0 +1,69 @@
+use squawk_syntax::ast::{self, AstNode};
+
+use super::{Read, Reader, one_name, table_name};
+use crate::change::{ChangeKind, Effect, Fill, Object, ObjectKind, Plain};
+
+impl Reader<'_> {
+    /// DELETE.
+    pub(super) fn delete(&self, delete: &ast::Delete) -> Read<ChangeKind> {
+        let relation = delete.relation_name().ok_or("it names no table")?;
+        let reference = relation.relation_name_ref().ok_or("it names no table")?;
+        let table = table_name(reference.syntax())?;
+        let object = Object { kind: ObjectKind::Relation, name: table.clone(), on: None };
+        Ok(ChangeKind::Plain(Plain {
+            effect: Effect::Moves("rows that it deletes cannot be brought back".into()),
+            sql: self.text.trim().to_owned(),
+            objects: vec![object],
+            on: Some(table),
+            if_exists: false,
+            cascade: false,
+        }))
+    }
+
+    /// UPDATE.
+    pub(super) fn update(&self, update: &ast::Update) -> Read<ChangeKind> {
+        let relation = update.relation_name().ok_or("it names no table")?;
+        let reference = relation.relation_name_ref().ok_or("it names no table")?;
+        let mut set = Vec::new();
+        let mut plain = Vec::new();
+        let list = update.set_clause().and_then(|set| set.set_column_list());
+        for one in list.ok_or("it sets nothing")?.set_columns() {
+            let ast::SetColumn::SetSingleColumn(single) = one else {
+                return Err("UPDATE … SET (a, b) = … is not taken apart".into());
+            };
+            let target = single.column_target().ok_or("it sets nothing")?;
+            let name = target.name().ok_or("it sets nothing")?;
+            let value = single.set_expr().ok_or("it sets to nothing")?;
+            let Some(expression) = value.expr() else {
+                return Err("UPDATE … SET a = DEFAULT is not taken apart".into());
+            };
+            set.push((one_name(name.syntax())?, self.span(expression.syntax())));
+            plain.push(match &expression {
+                ast::Expr::NameRef(name) => one_name(name.syntax()).ok(),
+                _ => None,
+            });
+        }
+        let condition = match update.where_clause_or_current_of() {
+            None => None,
+            Some(ast::WhereClauseOrCurrentOf::WhereClause(clause)) => {
+                clause.expr().map(|expression| self.span(expression.syntax()))
+            }
+            Some(ast::WhereClauseOrCurrentOf::WhereCurrentOf(_)) => {
+                return Err("WHERE CURRENT OF is not taken apart".into());
+            }
+        };
+        let whole = [
+            (update.from_clause().is_some(), "it joins other tables with FROM"),
+            (update.returning_clause().is_some(), "it has RETURNING"),
+            (update.with_clause().is_some(), "it has WITH"),
+            (update.alias().is_some(), "its table has an alias"),
+        ];
+        Ok(ChangeKind::Fill(Fill {
+            table: table_name(reference.syntax())?,
+            set,
+            plain,
+            condition,
+            whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
+        }))
+    }
+}

@@ -1,0 +1,134 @@
+use squawk_syntax::SyntaxNode;
+
+use super::fold;
+use crate::sql::{Ident, TableName};
+
+/// The words of a clause, folded; signs are words too.
+pub(super) struct Words(Vec<String>);
+
+impl Words {
+    /// The words below a node, comments and blanks apart.
+    pub(super) fn of(node: &SyntaxNode) -> Self {
+        let tokens = node.descendants_with_tokens().filter_map(|one| one.into_token());
+        Self(tokens.filter(|one| !one.kind().is_trivia()).map(|one| fold(one.text())).collect())
+    }
+
+    /// The first word.
+    pub(super) fn first(&self) -> Option<String> {
+        self.0.first().cloned()
+    }
+
+    /// Where a run of words begins.
+    pub(super) fn find(&self, words: &[&str]) -> Option<usize> {
+        self.0.windows(words.len()).position(|found| found == words)
+    }
+
+    /// The word after a run of words.
+    pub(super) fn after(&self, words: &[&str]) -> Option<Ident> {
+        let at = self.find(words)? + words.len();
+        self.0.get(at).map(|word| Ident::new(word.as_str()))
+    }
+
+    /// Whether the text ends with these words.
+    pub(super) fn ends(&self, words: &[&str]) -> bool {
+        self.0.len() >= words.len() && self.0[self.0.len() - words.len()..] == *words
+    }
+
+    /// The names in the first parentheses.
+    pub(super) fn first_list(&self) -> Vec<Ident> {
+        let inside = self.0.iter().skip_while(|word| *word != "(").skip(1);
+        inside
+            .take_while(|word| *word != ")")
+            .filter(|word| *word != ",")
+            .map(|word| Ident::new(word.as_str()))
+            .collect()
+    }
+}
+
+/// Goes along the words of a statement.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    words: &'a [String],
+}
+
+impl<'a> Walk<'a> {
+    /// From the first word on.
+    pub(super) fn along(words: &'a Words) -> Self {
+        Self { words: &words.0 }
+    }
+
+    /// Whether these words come next.
+    pub(super) fn sees(&self, words: &[&str]) -> bool {
+        self.words.len() >= words.len() && self.words[..words.len()] == *words
+    }
+
+    /// Steps over these words, if they come next.
+    pub(super) fn takes(&mut self, words: &[&str]) -> bool {
+        let seen = self.sees(words);
+        if seen {
+            self.words = &self.words[words.len()..];
+        }
+        seen
+    }
+
+    /// Steps over one word.
+    pub(super) fn next(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(first)
+    }
+
+    /// Steps over a name with or without a schema.
+    pub(super) fn name(&mut self) -> Option<TableName> {
+        let mut parts = vec![Ident::new(self.next()?)];
+        while self.takes(&["."]) {
+            parts.push(Ident::new(self.next()?));
+        }
+        let name = parts.pop()?;
+        Some(TableName { schema: parts.pop(), name })
+    }
+
+    /// Steps over all names of a list; what stands in parentheses after one is left out.
+    pub(super) fn names(&mut self) -> Vec<TableName> {
+        let mut found = Vec::new();
+        loop {
+            found.extend(self.name());
+            self.parentheses();
+            if !self.takes(&[","]) {
+                return found;
+            }
+        }
+    }
+
+    /// Steps over what stands in parentheses here, if anything does.
+    pub(super) fn parentheses(&mut self) {
+        if !self.sees(&["("]) {
+            return;
+        }
+        let mut depth = 0;
+        while let Some(word) = self.next() {
+            match word {
+                "(" => depth += 1,
+                ")" => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Whether a run of words stands anywhere in the rest.
+    pub(super) fn holds(&self, words: &[&str]) -> bool {
+        self.words.windows(words.len()).any(|found| found == words)
+    }
+
+    /// Goes to where a run of words ends; stays where there is none.
+    pub(super) fn past(&mut self, words: &[&str]) -> bool {
+        let found = self.words.windows(words.len()).position(|found| found == words);
+        if let Some(at) = found {
+            self.words = &self.words[at + words.len()..];
+        }
+        found.is_some()
+    }
+}

@@ -1,0 +1,73 @@
+//! What is done to columns.
+
+use super::{alter, asks, column_is, locks, quote, run, step};
+use crate::plan::{AddColumn, Expect, Lowered, SetDefault};
+use crate::sql::ColumnRef;
+
+pub(super) fn add(add: &AddColumn) -> Lowered {
+    let table = &add.table;
+    let name = quote::ident(&add.column.name);
+    let mut clause = format!("{name} {}", add.column.type_name);
+    if let Some(collation) = &add.column.collation {
+        clause.push_str(&format!(" COLLATE {collation}"));
+    }
+    let default = add.column.default.as_ref().map(|default| default.sql.as_str());
+    if let Some(default) = default.filter(|_| add.default_for_existing) {
+        clause.push_str(&format!(" DEFAULT {default}"));
+    }
+    if !add.column.nullable {
+        clause.push_str(" NOT NULL");
+    }
+    let mut sql = vec![format!("{} ADD COLUMN {clause}", alter(table))];
+    if let Some(default) = default.filter(|_| !add.default_for_existing) {
+        sql.push(format!("{} ALTER COLUMN {name} SET DEFAULT {default}", alter(table)));
+    }
+    if let Some(comment) = &add.column.comment {
+        let comment = quote::literal(comment);
+        sql.push(format!("COMMENT ON COLUMN {}.{name} IS {comment}", quote::table(table)));
+    }
+    for grant in add.grants() {
+        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".into(), quote::ident);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        sql.push(format!(
+            "GRANT {} ({name}) ON {} TO {role}{option}",
+            grant.privilege,
+            quote::table(table)
+        ));
+    }
+    let column = ColumnRef::new(table, &add.column.name);
+    step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&column, "", Expect::Rows),
+        run(format!("{} DROP COLUMN IF EXISTS {name}", alter(table))),
+    )
+}
+
+pub(super) fn drop_not_null(column: &ColumnRef) -> Lowered {
+    let of = format!("{} ALTER COLUMN {}", alter(&column.table), quote::ident(&column.column));
+    let mut lowered = step(
+        vec![format!("{of} DROP NOT NULL")],
+        vec![locks::exclusive(&column.table)],
+        column_is(column, " AND NOT attnotnull", Expect::Rows),
+        run(format!("{of} SET NOT NULL")),
+    );
+    lowered.note = Some("its undo reads the table under ACCESS EXCLUSIVE, and fails once new code has left the column out".into());
+    lowered
+}
+
+/// SET DEFAULT and DROP DEFAULT.
+pub(super) fn set_default(one: &SetDefault) -> Lowered {
+    let of =
+        format!("{} ALTER COLUMN {}", alter(&one.column.table), quote::ident(&one.column.column));
+    let words = |default: Option<&crate::sql::Sql>| match default {
+        Some(default) => format!("{of} SET DEFAULT {default}"),
+        None => format!("{of} DROP DEFAULT"),
+    };
+    step(
+        vec![words(one.default.as_ref())],
+        vec![locks::exclusive(&one.column.table)],
+        asks(String::new(), Expect::Journal),
+        run(words(one.before.as_ref())),
+    )
+}

@@ -1,0 +1,124 @@
+//! Constraints: added unchecked, checked beside everybody, dropped.
+
+use super::{alter, column_is, constraint_is, locks, quote, rewrite, run, step, sync};
+use crate::catalog::Catalog;
+use crate::plan::{
+    AttachIndex, Carried, Check, DropConstraint, Expect, Lowered, NotNullCheck, Undo,
+};
+use crate::sql::{Ident, Sql, TableName};
+
+pub(super) fn add_not_null_check(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let (column, name) = (quote::ident(&check.column.column), quote::ident(&check.check));
+    step(
+        vec![format!(
+            "{} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID",
+            alter(table)
+        )],
+        vec![locks::exclusive(table)],
+        constraint_is(table, &check.check, ""),
+        run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(table))),
+    )
+}
+
+pub(super) fn validate(table: &TableName, name: &Ident, references: &[TableName]) -> Lowered {
+    let mut locks = vec![locks::share_update(table)];
+    locks.extend(references.iter().map(locks::row_share));
+    step(
+        vec![format!("{} VALIDATE CONSTRAINT {}", alter(table), quote::ident(name))],
+        locks,
+        constraint_is(table, name, " AND convalidated"),
+        Undo::Nothing,
+    )
+}
+
+pub(super) fn set_not_null(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let column = quote::ident(&check.column.column);
+    let mut sql = vec![format!("{} ALTER COLUMN {column} SET NOT NULL", alter(table))];
+    if check.goes_at_once {
+        sql.push(format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(&check.check)));
+    }
+    let mut lowered = step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&check.column, " AND attnotnull", Expect::Rows),
+        run(format!("{} ALTER COLUMN {column} DROP NOT NULL", alter(table))),
+    );
+    lowered.note = Some("no scan: the valid check proves it".into());
+    lowered
+}
+
+pub(super) fn drop_not_null_check(check: &NotNullCheck) -> Lowered {
+    let table = &check.column.table;
+    let name = quote::ident(&check.check);
+    let mut sql = vec![format!("{} DROP CONSTRAINT {name}", alter(table))];
+    if let Some(one) = &check.sync {
+        sql.extend(sync::remove(one).iter().map(ToString::to_string));
+    }
+    let there = constraint_is(table, &check.check, "");
+    let gone = Check { expect: Expect::NoRows, ..there };
+    step(sql, vec![locks::exclusive(table)], gone, Undo::Impossible)
+}
+
+pub(super) fn attach(one: &Carried) -> Lowered {
+    let clause = match &one.renamed {
+        Some((from, to)) => rewrite::constraint(&one.definition, from, to),
+        None => one.definition.clone(),
+    };
+    let end = clause.to_uppercase().rfind("NOT VALID").unwrap_or(clause.len());
+    let clause = clause[..end].trim_end();
+    let valid = if one.at_once { "" } else { " NOT VALID" };
+    let name = quote::ident(&one.name);
+    let mut locks: Vec<_> = if one.references.is_empty() {
+        vec![locks::exclusive(&one.table)]
+    } else {
+        vec![locks::share_row(&one.table)]
+    };
+    locks.extend(one.references.iter().map(locks::share_row));
+    step(
+        vec![format!("{} ADD CONSTRAINT {name} {clause}{valid}", alter(&one.table))],
+        locks,
+        constraint_is(&one.table, &one.name, ""),
+        run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table))),
+    )
+}
+
+/// A unique index becomes a constraint, which takes no scan.
+pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
+    let name = quote::ident(&one.name);
+    let kind = if one.primary { "PRIMARY KEY" } else { "UNIQUE" };
+    let space = if one.attributes.is_empty() { "" } else { " " };
+    let mut undo =
+        vec![Sql::new(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table)))];
+    // The constraint takes the index with it when it goes.
+    let before = catalog.find(&one.table).and_then(|table| {
+        table.indexes.iter().find(|index| index.name == one.index && index.constraint.is_none())
+    });
+    undo.extend(before.map(|index| Sql::new(index.definition.as_str())));
+    step(
+        vec![format!(
+            "{} ADD CONSTRAINT {name} {kind} USING INDEX {}{space}{}",
+            alter(&one.table),
+            quote::ident(&one.index),
+            one.attributes
+        )],
+        vec![locks::exclusive(&one.table)],
+        constraint_is(&one.table, &one.name, ""),
+        Undo::Run(undo),
+    )
+}
+
+/// DROP CONSTRAINT; of a foreign key it stops the readers of the other table too.
+pub(super) fn drop(one: &DropConstraint) -> Lowered {
+    let name = quote::ident(&one.name);
+    let mut locks = vec![locks::exclusive(&one.table)];
+    locks.extend(one.references.iter().map(locks::exclusive));
+    let there = constraint_is(&one.table, &one.name, "");
+    step(
+        vec![format!("{} DROP CONSTRAINT {name}", alter(&one.table))],
+        locks,
+        Check { expect: Expect::NoRows, ..there },
+        run(format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition)),
+    )
+}

@@ -1,0 +1,141 @@
+mod column;
+mod constraint;
+mod index;
+mod retire;
+mod table;
+mod verbatim;
+
+use super::{fill, locks, quote, rewrite, sync};
+use crate::catalog::Catalog;
+use crate::dialect::Unsupported;
+use crate::plan::{Action, Check, Expect, Lock, Lowered, Sync, Transaction, Undo};
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
+
+/// Puts an action into words.
+pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    match action {
+        Action::Verbatim(one) => verbatim::lower(one, catalog),
+        Action::AddColumn(one) => Ok(column::add(one)),
+        Action::DropNotNull(column) => Ok(column::drop_not_null(column)),
+        Action::InstallSync(one) => Ok(install_sync(one, catalog)),
+        Action::RemoveSync(one) => Ok(remove_sync(one, catalog)),
+        Action::Backfill(rows) => Ok(fill::backfill(rows)),
+        Action::Verify(verify) => Ok(fill::verify(verify)),
+        Action::BuildIndex(index) => index::build(index),
+        Action::DropIndex(index) => index::drop(index),
+        Action::AddNotNullCheck(check) => Ok(constraint::add_not_null_check(check)),
+        Action::ValidateNotNull(check) => {
+            Ok(constraint::validate(&check.column.table, &check.check, &[]))
+        }
+        Action::SetNotNull(check) => Ok(constraint::set_not_null(check)),
+        Action::DropNotNullCheck(check) => Ok(constraint::drop_not_null_check(check)),
+        Action::AttachConstraint(one) => Ok(constraint::attach(one)),
+        Action::ValidateConstraint(one) => {
+            Ok(constraint::validate(&one.table, &one.name, &one.references))
+        }
+        Action::Retire(retire) => Ok(retire::retire(retire, catalog)),
+        Action::SetDefault(one) => Ok(column::set_default(one)),
+        Action::AttachIndex(one) => Ok(constraint::attach_index(one, catalog)),
+        Action::DropConstraint(one) => Ok(constraint::drop(one)),
+        Action::RenameTable(one) => Ok(table::rename(one, catalog)),
+        Action::DropAlias(one) => Ok(table::drop_alias(one, catalog)),
+        Action::AliasColumn(one) => Ok(table::alias_column(one, catalog)),
+        Action::DropColumnAlias(one) => Ok(table::drop_column_alias(one, catalog)),
+        Action::RetireTables(one) => Ok(table::retire(one)),
+        Action::DropTables(one) => Ok(table::drop(one, catalog)),
+        Action::DropColumn(drop) => Ok(retire::drop_column(drop)),
+    }
+}
+
+/// A step that commits together with its journal entry.
+pub(super) fn step(sql: Vec<String>, locks: Vec<Lock>, landed: Check, undo: Undo) -> Lowered {
+    Lowered {
+        sql: sql.into_iter().map(Sql::new).collect(),
+        transaction: Transaction::WithJournal,
+        locks,
+        landed,
+        undo,
+        clear: None,
+        note: None,
+    }
+}
+
+pub(super) fn asks(sql: String, expect: Expect) -> Check {
+    Check { sql: Sql::new(sql), expect }
+}
+
+fn run(sql: String) -> Undo {
+    Undo::Run(vec![Sql::new(sql)])
+}
+
+fn alter(table: &TableName) -> String {
+    format!("ALTER TABLE {}", quote::table(table))
+}
+
+/// `to_regclass` of a table: NULL instead of an error when it is not there.
+fn regclass(table: &TableName) -> String {
+    format!("to_regclass({})", quote::literal(&quote::table(table)))
+}
+
+fn column_is(column: &ColumnRef, condition: &str, expect: Expect) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM pg_attribute WHERE attrelid = {} AND attname = {} AND NOT attisdropped{condition}",
+            regclass(&column.table),
+            quote::literal(column.column.as_str())
+        ),
+        expect,
+    )
+}
+
+fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
+    asks(
+        format!(
+            "SELECT 1 FROM pg_constraint WHERE conrelid = {} AND conname = {}{condition}",
+            regclass(table),
+            quote::literal(name.as_str())
+        ),
+        Expect::Rows,
+    )
+}
+
+fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
+    let mut sql = vec![sync::create_function(one, None, catalog)];
+    let mut undo = sync::remove(one);
+    let mut lock = locks::share_row(&one.table);
+    if let Some((column, default)) = sync::computed_default(one) {
+        let of = format!("{} ALTER COLUMN {}", alter(&one.table), quote::ident(&column.name));
+        sql.push(Sql::new(format!("{of} DROP DEFAULT")));
+        undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));
+        lock = locks::exclusive(&one.table);
+    }
+    sql.push(sync::create_trigger(one));
+    let landed = asks(
+        format!(
+            "SELECT 1 FROM pg_trigger WHERE tgrelid = {} AND tgname = {} AND tgenabled <> 'D'",
+            regclass(&one.table),
+            quote::literal(sync::trigger(one).as_str())
+        ),
+        Expect::Rows,
+    );
+    Lowered {
+        sql,
+        transaction: Transaction::WithJournal,
+        locks: vec![lock],
+        landed,
+        undo: Undo::Run(undo),
+        clear: None,
+        note: None,
+    }
+}
+
+fn remove_sync(one: &Sync, catalog: &Catalog) -> Lowered {
+    let installed = install_sync(one, catalog);
+    Lowered {
+        sql: sync::remove(one),
+        locks: vec![locks::exclusive(&one.table)],
+        landed: Check { expect: Expect::NoRows, ..installed.landed.clone() },
+        undo: Undo::Run(installed.sql.clone()),
+        ..installed
+    }
+}

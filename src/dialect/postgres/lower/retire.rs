@@ -1,0 +1,123 @@
+//! A column that goes: taken away first, dropped later.
+
+use super::{alter, asks, column_is, locks, quote, run, step, sync};
+use crate::catalog::Catalog;
+use crate::plan::{DropColumn, Expect, Lowered, Retire, RetireWay, TakenOver, Undo};
+use crate::sql::{ColumnRef, Ident, Sql};
+
+fn retired_name(column: &ColumnRef, way: &RetireWay) -> Ident {
+    match way {
+        RetireWay::Privileges => column.column.clone(),
+        RetireWay::Rename(name) => name.clone(),
+    }
+}
+
+pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
+    let table = &one.column.table;
+    let arguments = format!(
+        "({}, {})",
+        quote::literal(&quote::table(table)),
+        quote::literal(one.column.column.as_str())
+    );
+    match &one.way {
+        RetireWay::Privileges => {
+            let mut lowered = step(
+                vec![format!("SELECT zdmig.retire_column{arguments}")],
+                Vec::new(),
+                asks(
+                    format!(
+                        "SELECT 1 FROM zdmig.retired WHERE relation = {} AND column_name = {}",
+                        quote::literal(&quote::table(table)),
+                        quote::literal(one.column.column.as_str())
+                    ),
+                    Expect::Rows,
+                ),
+                run(format!("SELECT zdmig.restore_column{arguments}")),
+            );
+            let current = if one.sync.is_some() { "; the triggers keep it current" } else { "" };
+            lowered.note = Some(format!(
+                "revokes every privilege on the column and keeps all others; takes no lock on the \
+                 table{current}; until purge no column can be added to the table"
+            ));
+            lowered
+        }
+        RetireWay::Rename(tombstone) => {
+            let (old, new) = (quote::ident(&one.column.column), quote::ident(tombstone));
+            let mut sql = vec![format!("{} RENAME COLUMN {old} TO {new}", alter(table))];
+            let mut undo = vec![Sql::new(format!("{} RENAME COLUMN {new} TO {old}", alter(table)))];
+            if let Some(one) = &one.sync {
+                let function = sync::create_function(one, Some(tombstone), catalog);
+                sql.push(function.to_string());
+                undo.push(sync::create_function(one, None, catalog));
+            }
+            let mut lowered = step(
+                sql,
+                vec![locks::exclusive(table)],
+                column_is(&ColumnRef::new(table, tombstone), "", Expect::Rows),
+                Undo::Run(undo),
+            );
+            lowered.note = Some(
+                "by a rename, because every role that logs in is a superuser and no privilege \
+                 would stop it"
+                    .into(),
+            );
+            lowered
+        }
+    }
+}
+
+pub(super) fn drop_column(drop: &DropColumn) -> Lowered {
+    let table = &drop.column.table;
+    let gone = retired_name(&drop.column, &drop.way);
+    let mut sql = vec![format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quote::table(table))];
+    if let Some(one) = &drop.sync {
+        sql.push(sync::remove(one)[0].to_string());
+    }
+    if drop.way == RetireWay::Privileges {
+        sql.push(format!(
+            "SELECT zdmig.restore_column({}, {})",
+            quote::literal(&quote::table(table)),
+            quote::literal(drop.column.column.as_str())
+        ));
+    }
+    sql.push(format!("{} DROP COLUMN {}", alter(table), quote::ident(&gone)));
+    for one in &drop.renames {
+        sql.push(match one {
+            TakenOver::Index { from, to, .. } => {
+                format!("ALTER INDEX {} RENAME TO {}", quote::beside(table, from), quote::ident(to))
+            }
+            TakenOver::UniqueConstraint { from, to } => format!(
+                "{} ADD CONSTRAINT {} UNIQUE USING INDEX {}",
+                alter(table),
+                quote::ident(to),
+                quote::ident(from)
+            ),
+            TakenOver::Constraint { from, to } => format!(
+                "{} RENAME CONSTRAINT {} TO {}",
+                alter(table),
+                quote::ident(from),
+                quote::ident(to)
+            ),
+            TakenOver::Default { column, default } => format!(
+                "{} ALTER COLUMN {} SET DEFAULT {}",
+                alter(table),
+                quote::ident(column),
+                default.sql
+            ),
+        });
+    }
+    if let Some(one) = &drop.sync {
+        sql.push(sync::remove(one)[1].to_string());
+    }
+    let mut lowered = step(
+        sql,
+        vec![locks::exclusive(table)],
+        column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows),
+        Undo::Impossible,
+    );
+    if !drop.loses.is_empty() {
+        let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
+        lowered.note = Some(format!("takes these with it: {}", names.join(", ")));
+    }
+    lowered
+}

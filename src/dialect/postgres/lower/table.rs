@@ -1,0 +1,170 @@
+//! Tables that are renamed or go.
+
+use super::{alter, asks, locks, quote, regclass, step};
+use crate::catalog::{Catalog, Grant};
+use crate::plan::{AliasColumn, Expect, Lowered, RenameTable, RetireTables, Undo};
+use crate::sql::{Ident, Sql, TableName};
+
+/// A name in the schema of a table.
+fn beside(table: &TableName, name: &Ident) -> TableName {
+    TableName { schema: table.schema.clone(), name: name.clone() }
+}
+
+/// A view that stands for a table, with the table's privileges.
+fn view(alias: &TableName, query: &str, grants: &[Grant], catalog: &Catalog) -> Vec<String> {
+    let alias = quote::table(alias);
+    // Before version 15 a view always reads with its owner's rights.
+    let invoker =
+        if catalog.server.at_least(15, 0) { " WITH (security_invoker = true)" } else { "" };
+    let mut sql = vec![format!("CREATE VIEW {alias}{invoker} AS {query}")];
+    for grant in grants {
+        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".into(), quote::ident);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        sql.push(format!("GRANT {} ON {alias} TO {role}{option}", grant.privilege));
+    }
+    sql
+}
+
+/// The view under a table's old name.
+fn old_name(one: &RenameTable, catalog: &Catalog) -> Vec<String> {
+    let query = format!("SELECT * FROM {}", quote::table(&beside(&one.from, &one.to)));
+    view(&one.from, &query, &one.grants, catalog)
+}
+
+/// The view in which a column has both of its names.
+fn both_names(one: &AliasColumn, catalog: &Catalog) -> Vec<String> {
+    let query = format!(
+        "SELECT *, {} AS {} FROM {}",
+        quote::ident(&one.to),
+        quote::ident(&one.column.column),
+        quote::table(&beside(&one.column.table, &one.base))
+    );
+    view(&one.column.table, &query, &one.grants, catalog)
+}
+
+/// RENAME COLUMN in place, behind a view that shows the column under both names.
+pub(super) fn alias_column(one: &AliasColumn, catalog: &Catalog) -> Lowered {
+    let table = &one.column.table;
+    let base = beside(table, &one.base);
+    let (from, to) = (quote::ident(&one.column.column), quote::ident(&one.to));
+    let mut sql = vec![
+        format!("{} RENAME COLUMN {from} TO {to}", alter(table)),
+        format!("{} RENAME TO {}", alter(table), quote::ident(&one.base)),
+    ];
+    sql.extend(both_names(one, catalog));
+    let undo = [
+        format!("DROP VIEW IF EXISTS {}", quote::table(table)),
+        format!("{} RENAME TO {}", alter(&base), quote::ident(&table.name)),
+        format!("{} RENAME COLUMN {to} TO {from}", alter(table)),
+    ];
+    step(
+        sql,
+        vec![locks::exclusive(table)],
+        asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(&base)), Expect::Rows),
+        Undo::Run(undo.into_iter().map(Sql::new).collect()),
+    )
+}
+
+/// The view goes, and the table has its name back.
+pub(super) fn drop_column_alias(one: &AliasColumn, catalog: &Catalog) -> Lowered {
+    let table = &one.column.table;
+    let base = beside(table, &one.base);
+    let mut undo = vec![format!("{} RENAME TO {}", alter(table), quote::ident(&one.base))];
+    undo.extend(both_names(one, catalog));
+    step(
+        vec![
+            format!("DROP VIEW IF EXISTS {}", quote::table(table)),
+            format!("{} RENAME TO {}", alter(&base), quote::ident(&table.name)),
+        ],
+        vec![locks::exclusive(table), locks::exclusive(&base)],
+        asks(format!("SELECT 1 WHERE {} IS NULL", regclass(&base)), Expect::Rows),
+        Undo::Run(undo.into_iter().map(Sql::new).collect()),
+    )
+}
+
+/// RENAME, and the view that stands for the old name.
+pub(super) fn rename(one: &RenameTable, catalog: &Catalog) -> Lowered {
+    let to = beside(&one.from, &one.to);
+    let mut sql = vec![format!("{} RENAME TO {}", alter(&one.from), quote::ident(&one.to))];
+    let back = format!("{} RENAME TO {}", alter(&to), quote::ident(&one.from.name));
+    let mut undo = vec![Sql::new(back)];
+    if one.alias {
+        sql.extend(old_name(one, catalog));
+        undo.insert(0, Sql::new(format!("DROP VIEW IF EXISTS {}", quote::table(&one.from))));
+    }
+    step(
+        sql,
+        vec![locks::exclusive(&one.from)],
+        asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(&to)), Expect::Rows),
+        Undo::Run(undo),
+    )
+}
+
+/// The old name goes.
+pub(super) fn drop_alias(one: &RenameTable, catalog: &Catalog) -> Lowered {
+    step(
+        vec![format!("DROP VIEW IF EXISTS {}", quote::table(&one.from))],
+        vec![locks::exclusive(&one.from)],
+        asks(format!("SELECT 1 WHERE {} IS NULL", regclass(&one.from)), Expect::Rows),
+        Undo::Run(old_name(one, catalog).into_iter().map(Sql::new).collect()),
+    )
+}
+
+/// Tables that are renamed away.
+pub(super) fn retire(one: &RetireTables) -> Lowered {
+    let rename =
+        |from: &TableName, to: &Ident| format!("{} RENAME TO {}", alter(from), quote::ident(to));
+    let there = one
+        .tables
+        .iter()
+        .map(|(table, retired)| format!("{} IS NOT NULL", regclass(&beside(table, retired))));
+    let there = there.collect::<Vec<_>>().join(" AND ");
+    let back = one
+        .tables
+        .iter()
+        .rev()
+        .map(|(table, retired)| Sql::new(rename(&beside(table, retired), &table.name)));
+    let mut lowered = step(
+        one.tables.iter().map(|(table, retired)| rename(table, retired)).collect(),
+        one.tables.iter().map(|(table, _)| locks::exclusive(table)).collect(),
+        asks(format!("SELECT 1 WHERE {there}"), Expect::Rows),
+        Undo::Run(back.collect()),
+    );
+    lowered.note = Some("renamed away with all its rows; a restore names it back".into());
+    lowered
+}
+
+/// The real drop.
+pub(super) fn drop(one: &RetireTables, catalog: &Catalog) -> Lowered {
+    let names: Vec<_> =
+        one.tables.iter().map(|(table, retired)| quote::table(&beside(table, retired))).collect();
+    let gone = one
+        .tables
+        .iter()
+        .map(|(table, retired)| format!("{} IS NULL", regclass(&beside(table, retired))));
+    let gone = gone.collect::<Vec<_>>().join(" AND ");
+    let mut locks: Vec<_> = one
+        .tables
+        .iter()
+        .map(|(table, retired)| locks::exclusive(&beside(table, retired)))
+        .collect();
+    // A foreign key that goes stops the readers of the table that it pointed to.
+    for table in one.tables.iter().filter_map(|(table, _)| catalog.find(table)) {
+        let others = table.constraints.iter().filter_map(|one| one.references.as_ref());
+        for other in others {
+            let named = catalog.find(other).map_or(other, |found| &found.name);
+            let lock = locks::exclusive(named);
+            if one.tables.iter().all(|(gone, _)| gone != named) && !locks.contains(&lock) {
+                locks.push(lock);
+            }
+        }
+    }
+    let mut lowered = step(
+        vec![format!("DROP TABLE {}", names.join(", "))],
+        locks,
+        asks(format!("SELECT 1 WHERE {gone}"), Expect::Rows),
+        Undo::Impossible,
+    );
+    lowered.note = Some("for good, with all rows".into());
+    lowered
+}

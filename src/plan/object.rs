@@ -1,0 +1,83 @@
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Grant;
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
+
+/// Another default for a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetDefault {
+    /// The column.
+    pub column: ColumnRef,
+    /// The default; `None` drops it.
+    pub default: Option<Sql>,
+    /// The default before.
+    pub before: Option<Sql>,
+}
+
+/// A unique index that becomes a constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachIndex {
+    /// The table.
+    pub table: TableName,
+    /// The constraint's name.
+    pub name: Ident,
+    /// The index, which takes over that name.
+    pub index: Ident,
+    /// Whether it becomes the primary key.
+    pub primary: bool,
+    /// DEFERRABLE and the like, as written.
+    pub attributes: String,
+}
+
+/// A constraint that goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropConstraint {
+    /// The table.
+    pub table: TableName,
+    /// The constraint.
+    pub name: Ident,
+    /// Its clause, as the server prints it; empty where it is not known.
+    pub definition: String,
+    /// The table that a foreign key points to, which is locked too.
+    pub references: Option<TableName>,
+}
+
+/// A table's old and new name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenameTable {
+    /// The old name.
+    pub from: TableName,
+    /// The new name, in the same schema.
+    pub to: Ident,
+    /// Whether the old name goes on as a view.
+    pub alias: bool,
+    /// Privileges on the table, for the view.
+    pub grants: Vec<Grant>,
+}
+
+/// A column with two names for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasColumn {
+    /// The column, by its old name.
+    pub column: ColumnRef,
+    /// Its new name.
+    pub to: Ident,
+    /// The table's name while a view stands for it.
+    pub base: Ident,
+    /// Privileges on the table, for the view.
+    pub grants: Vec<Grant>,
+}
+
+/// Tables that go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetireTables {
+    /// Each by the name the author knows, and the one it bears while it is retired.
+    pub tables: Vec<(TableName, Ident)>,
+}
+
+impl RetireTables {
+    /// Their names, for a step's own.
+    pub(super) fn names(&self) -> String {
+        self.tables.iter().map(|(table, _)| table.to_string()).collect::<Vec<_>>().join("+")
+    }
+}

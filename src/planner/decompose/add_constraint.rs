@@ -1,0 +1,186 @@
+//! ADD CONSTRAINT: added without a look at the rows that exist, which are checked later
+//! beside everybody; a unique one and a primary key by way of an index built beside writers.
+
+use super::set_not_null::by_check;
+use super::{Parts, Scene};
+use crate::catalog::{ConstraintKind, TableKind};
+use crate::change::NewConstraint;
+use crate::plan::{
+    Action, AttachIndex, Carried, IndexBuild, Phase, Target, Use, Verify, VerifyRule,
+};
+use crate::planner::PlanError;
+use crate::planner::intent::Words;
+use crate::sql::{ColumnRef, Ident, Sql};
+
+pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts, PlanError> {
+    let table = scene.table(&new.table)?;
+    if !scene.can.add_constraint {
+        return Err(scene.refused(
+            format!("this database cannot add a constraint to `{}`, which exists", table.name),
+            "rebuild the table in a maintenance window",
+        ));
+    }
+    let name = scene.catalog.constraint_name(new, table);
+    let mut parts = Parts { minds_rows: true, ..Parts::default() };
+    parts.made.push(Words::name(&[&name]));
+    parts.reshapes.push(Words::name(&[&name]));
+    let known = |name: &&Ident| scene.catalog.column(table, name).is_some();
+    let columns: Vec<Ident> = new.columns.iter().filter(known).cloned().collect();
+    parts.touches = columns.iter().map(|column| ColumnRef::new(&table.name, column)).collect();
+    match new.kind {
+        ConstraintKind::Exclusion => Ok(whole(scene, new, &name, parts)),
+        _ if table.kind != TableKind::Ordinary => Ok(whole(scene, new, &name, parts)),
+        ConstraintKind::Primary | ConstraintKind::Unique => {
+            keyed(scene, new, &name, &columns, parts)
+        }
+        _ => {
+            checked(scene, new, &name, &columns, &mut parts);
+            Ok(parts)
+        }
+    }
+}
+
+/// One that the server can only add as a whole, rows that exist and all.
+fn whole(scene: &Scene<'_>, new: &NewConstraint, name: &Ident, mut parts: Parts) -> Parts {
+    let carried = Carried { at_once: !new.not_valid, ..carried(new, name) };
+    parts.step(Phase::Expand, Action::AttachConstraint(carried));
+    if let Some(table) = scene.catalog.find(&new.table) {
+        parts.held(table, "reads all rows");
+    }
+    parts
+}
+
+fn carried(new: &NewConstraint, name: &Ident) -> Carried {
+    Carried {
+        table: new.table.clone(),
+        name: name.clone(),
+        definition: new.definition.clone(),
+        renamed: None,
+        references: new.references.iter().cloned().collect(),
+        at_once: false,
+    }
+}
+
+/// A check or a foreign key.
+fn checked(
+    scene: &Scene<'_>,
+    new: &NewConstraint,
+    name: &Ident,
+    columns: &[Ident],
+    parts: &mut Parts,
+) {
+    let table = &new.table;
+    // Code that runs does not write a column that it does not know.
+    let unknown_to_code = !columns.is_empty()
+        && columns.iter().all(|column| scene.added.contains(&ColumnRef::new(table, column)));
+    let allowed = scene.migration.allows("tightens").is_some();
+    let filled = columns.iter().any(|column| scene.filled.contains(&ColumnRef::new(table, column)));
+    let (attach, validate) = match () {
+        () if unknown_to_code && filled => (Phase::Backfill, Phase::Backfill),
+        () if unknown_to_code || allowed => (Phase::Expand, Phase::Backfill),
+        () => (Phase::Contract, Phase::Contract),
+    };
+    if attach == Phase::Contract {
+        for column in columns {
+            parts.targets.push(Target {
+                column: ColumnRef::new(table, column),
+                ends: Use::Breaks(name.clone()),
+                replaced_by: None,
+            });
+        }
+        parts.late.push((attach, Words::name(&[name])));
+        parts.hazard(
+            "tightens",
+            format!("`{name}` waits for the gate: code that breaks it would get errors"),
+            "list it under `obeys` in the manifests of the versions that obey it, or allow it, \
+             which adds it in expand",
+        );
+    }
+    let carried = carried(new, name);
+    parts.step(attach, Action::AttachConstraint(carried.clone()));
+    if !new.not_valid {
+        parts.step(validate, Action::ValidateConstraint(carried));
+    }
+}
+
+/// A unique constraint or a primary key.
+fn keyed(
+    scene: &Scene<'_>,
+    new: &NewConstraint,
+    name: &Ident,
+    columns: &[Ident],
+    mut parts: Parts,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(&new.table)?;
+    let primary = new.kind == ConstraintKind::Primary;
+    let phase = Phase::Backfill;
+    let index = match &new.using_index {
+        Some(index) => index.clone(),
+        None => {
+            parts.hazard(
+                "unique-tightens",
+                format!(
+                    "code that writes duplicates into `{}` fails once `{name}` is built",
+                    table.name
+                ),
+                "deploy code that writes no duplicates before the backfill phase runs",
+            );
+            parts.step(
+                phase,
+                Action::Verify(Verify {
+                    table: table.name.clone(),
+                    rule: VerifyRule::Distinct(columns.to_vec()),
+                    repair: None,
+                }),
+            );
+            parts.step(
+                phase,
+                Action::BuildIndex(IndexBuild {
+                    table: table.name.clone(),
+                    name: name.clone(),
+                    definition: Sql::new(new.definition.as_str()),
+                    insert_at: None,
+                    renamed: None,
+                    unique: true,
+                    online: true,
+                }),
+            );
+            name.clone()
+        }
+    };
+    if primary {
+        for column in columns {
+            let nullable = scene.catalog.column(table, column).is_some_and(|one| one.nullable);
+            if nullable {
+                let column = ColumnRef::new(&table.name, column);
+                by_check(scene, &mut parts, &column, None, phase, None);
+            }
+        }
+    }
+    parts.step(
+        phase,
+        Action::AttachIndex(AttachIndex {
+            table: table.name.clone(),
+            name: name.clone(),
+            index,
+            primary,
+            attributes: attributes(&new.definition),
+        }),
+    );
+    parts.late.push((phase, Words::name(&[name])));
+    let mut key = vec![&table.name.name];
+    key.extend(columns);
+    // A foreign key can point to these columns only from then on.
+    parts.late.push((phase, Words::name(&key)));
+    Ok(parts)
+}
+
+/// DEFERRABLE and what follows it.
+fn attributes(definition: &str) -> String {
+    let upper = definition.to_uppercase();
+    let at = ["NOT DEFERRABLE", "DEFERRABLE", "INITIALLY"]
+        .iter()
+        .filter_map(|word| upper.find(word))
+        .min();
+    at.map(|at| definition[at..].trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,129 @@
+//! Statements that are run as written: what each does to running code says when.
+
+use super::update::whole;
+use super::{Parts, Scene, verbatim};
+use crate::catalog::Dependent;
+use crate::change::{Effect, Object, ObjectKind, Plain};
+use crate::plan::{Action, Phase, Target, Verbatim};
+use crate::planner::intent::Words;
+use crate::sql::Sql;
+
+pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
+    let mut parts = Parts { minds_rows: true, ..Parts::default() };
+    let phase = phase(plain);
+    for object in &plain.objects {
+        let name = Words::name(&object.words());
+        match plain.effect {
+            Effect::Adds | Effect::Replaces => parts.made.push(name),
+            Effect::Seeds | Effect::Moves(_) | Effect::Checks | Effect::Nothing => {}
+            _ => {
+                parts.reshapes.push(name.clone());
+                parts.late.push((phase, name));
+            }
+        }
+    }
+    if plain.effect == Effect::Removes {
+        parts.frees.extend(freed(scene, plain).into_iter().map(|name| (phase, name)));
+    }
+    let one =
+        Verbatim { sql: vec![Sql::new(plain.sql.as_str())], ..verbatim::statement(scene, false) };
+    parts.step(phase, Action::Verbatim(one));
+    hazards(scene, plain, &mut parts);
+    if plain.effect == Effect::Removes {
+        parts.targets.extend(plain.objects.iter().take(names_before(plain)).filter_map(target));
+    }
+    if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds | Effect::Destroys) {
+        let relations = plain.objects.iter().filter(|one| one.kind == ObjectKind::Relation);
+        for table in relations.filter_map(|one| scene.catalog.find(&one.name)) {
+            parts.rows.push((phase, table.name.clone()));
+        }
+    }
+    parts
+}
+
+fn phase(plain: &Plain) -> Phase {
+    match plain.effect {
+        Effect::Moves(_) | Effect::Checks => Phase::Backfill,
+        Effect::Tightens | Effect::Removes => Phase::Contract,
+        Effect::Destroys => Phase::Purge,
+        Effect::Adds
+        | Effect::Replaces
+        | Effect::Settles
+        | Effect::Seeds
+        | Effect::Rewrites
+        | Effect::Setting
+        | Effect::Boundary
+        | Effect::Temporary
+        | Effect::Nothing => Phase::Expand,
+    }
+}
+
+/// The columns that a view or a trigger held on to: they can be changed once it is gone.
+fn freed(scene: &Scene<'_>, plain: &Plain) -> Vec<Words> {
+    let mut names = Vec::new();
+    let gone = |dependent: &Dependent| {
+        plain.objects.iter().any(|object| object.name.name == dependent.name)
+    };
+    for table in scene.catalog.tables.values() {
+        for dependent in table.dependents.iter().filter(|one| gone(one)) {
+            let columns = dependent.columns.iter();
+            names.extend(columns.map(|column| Words::name(&[&table.name.name, column])));
+            if dependent.columns.is_empty() {
+                names.push(Words::name(&[&table.name.name]));
+            }
+        }
+    }
+    names
+}
+
+/// How many of the objects are there before: a rename lists the new name last.
+fn names_before(plain: &Plain) -> usize {
+    let renames = plain.sql.to_lowercase().contains("rename to");
+    plain.objects.len() - usize::from(renames && plain.objects.len() > 1)
+}
+
+/// What the gate must ask about.
+fn target(object: &Object) -> Option<Target> {
+    match object.kind {
+        ObjectKind::Relation => Some(Target::relation(&object.name)),
+        ObjectKind::Routine | ObjectKind::Type | ObjectKind::Sequence => {
+            Some(Target::named(&object.name))
+        }
+        ObjectKind::Silent | ObjectKind::Other => None,
+    }
+}
+
+fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
+    let named = || {
+        let names: Vec<_> = plain.objects.iter().map(|one| format!("`{}`", one.name)).collect();
+        if names.is_empty() { "this statement".to_owned() } else { names.join(", ") }
+    };
+    let table = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
+    match &plain.effect {
+        Effect::Moves(why) => {
+            let known: Vec<_> =
+                plain.objects.iter().filter_map(|one| scene.catalog.find(&one.name)).collect();
+            if known.is_empty() || !known.iter().all(|table| table.is_empty()) {
+                whole(parts, &named().replace('`', ""), why);
+            }
+        }
+        Effect::Rewrites if !table.is_some_and(|table| table.is_empty()) => parts.hazard(
+            "table-rewrite",
+            "nobody reads or writes the table while the server works on it".to_owned(),
+            "allow it for a maintenance window, or where the table is small",
+        ),
+        Effect::Destroys => parts.hazard(
+            "destroys",
+            format!("{} cannot be brought back", named()),
+            "allow it once nobody needs what is lost",
+        ),
+        _ => {}
+    }
+    if plain.cascade {
+        parts.hazard(
+            "cascade",
+            format!("CASCADE drops whatever rests on {}, named here or not", named()),
+            "name everything that is to go, and leave CASCADE out",
+        );
+    }
+}

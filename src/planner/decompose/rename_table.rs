@@ -1,0 +1,49 @@
+//! RENAME of a table: the old name goes on as a view until nobody uses it.
+
+use super::{Parts, Scene};
+use crate::plan::{Action, Phase, RenameTable, Target};
+use crate::planner::PlanError;
+use crate::planner::intent::Words;
+use crate::sql::{ColumnRef, Ident, TableName};
+
+pub(super) fn decompose(
+    scene: &Scene<'_>,
+    table: &TableName,
+    to: &Ident,
+) -> Result<Parts, PlanError> {
+    let found = scene.table(table)?;
+    let mut parts = Parts::default();
+    let renamed = TableName { schema: table.schema.clone(), name: to.clone() };
+    for name in [table, &renamed] {
+        parts.touches.push(ColumnRef::new(name, &Ident::new("*")));
+    }
+    parts.reshapes.push(Words::name(&[&table.name]));
+    parts.made.push(Words::name(&[to]));
+    parts.late.push((Phase::Contract, Words::name(&[&table.name])));
+    if !scene.can.table_alias {
+        return Err(scene.refused(
+            format!(
+                "this database has no view that could stand for `{table}` when it is written to"
+            ),
+            "create the new table, copy in sections, and drop the old one",
+        ));
+    }
+    let rename = RenameTable {
+        from: table.clone(),
+        to: to.clone(),
+        alias: true,
+        grants: found.grants.clone(),
+    };
+    parts.step(Phase::Expand, Action::RenameTable(rename.clone()));
+    parts.hazard(
+        "alias-view",
+        format!(
+            "until contract `{table}` is a view: TRUNCATE, COPY, MERGE, LOCK and foreign keys \
+             by that name fail, and it shows no system columns"
+        ),
+        "allow it where no running code does that",
+    );
+    parts.targets.push(Target::relation(table));
+    parts.step(Phase::Contract, Action::DropAlias(rename));
+    Ok(parts)
+}

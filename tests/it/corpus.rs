@@ -1,0 +1,186 @@
+//! Migration histories of real projects, as they are: `ZDMIG_CORPUS` names a folder with one
+//! folder of numbered files for each. After `zdmig apply`, and after the phases one by one
+//! with every gate open, the schema is the one that psql makes of the same files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Database, Project};
+
+/// What an author would allow in a project whose files were written for another runner.
+const ALLOWED: [&str; 16] = [
+    "alias-view",
+    "body-names-column",
+    "cascade",
+    "destroys",
+    "drops-constraint",
+    "empty-file",
+    "long-lock",
+    "loses-index",
+    "not-repeatable",
+    "null-default",
+    "one-way-sync",
+    "opaque",
+    "required-until-purge",
+    "table-rewrite",
+    "unique-copy",
+    "whole-statement",
+];
+
+fn projects() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("ZDMIG_CORPUS") else {
+        eprintln!("SKIPPED: ZDMIG_CORPUS is not set, so no real history was run");
+        return Vec::new();
+    };
+    let entries = std::fs::read_dir(&folder).expect("ZDMIG_CORPUS is a folder");
+    let mut projects: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    projects.retain(|path| path.is_dir());
+    projects.sort();
+    assert!(!projects.is_empty(), "ZDMIG_CORPUS holds no project");
+    projects
+}
+
+fn psql(database: &Database, arguments: &[&str]) {
+    let ran = Command::new("psql")
+        .args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", &database.url])
+        .args(arguments)
+        .output()
+        .expect("psql is installed");
+    assert!(ran.status.success(), "psql {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// The schema as the server's own tool prints it, columns in the order of their names.
+fn dump(database: &Database) -> BTreeMap<String, usize> {
+    let ran = Command::new("pg_dump")
+        .args(["--schema-only", "--no-owner", "-N", "zdmig", "-d", &database.url])
+        .output()
+        .expect("pg_dump is installed");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let mut statements = BTreeMap::new();
+    for block in text.split("\n\n") {
+        let lines = block.lines().filter(|line| {
+            !line.starts_with("--")
+                && !line.starts_with("\\restrict")
+                && !line.starts_with("\\unrestrict")
+        });
+        let mut lines: Vec<_> = lines.map(|line| line.trim_end_matches(',').to_owned()).collect();
+        if lines.first().is_some_and(|line| line.starts_with("CREATE TABLE")) {
+            lines[1..].sort();
+        }
+        *statements.entry(lines.join("\n")).or_default() += 1;
+    }
+    statements
+}
+
+/// What psql makes of a history. A file that needs a transaction of its own gets one, as the
+/// runner it was written for gives it.
+async fn reference(project: &Path) -> Database {
+    let database = Database::postgres("reference").await;
+    for file in files(project) {
+        let text = std::fs::read_to_string(&file).expect("a text");
+        let name = file.display().to_string();
+        let locks = text.lines().any(|line| line.starts_with("LOCK TABLE"));
+        let mut arguments = vec!["-f", &name];
+        arguments.extend(locks.then_some("--single-transaction"));
+        psql(&database, &arguments);
+    }
+    database
+}
+
+fn files(project: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project).expect("a project");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "sql"));
+    files.sort();
+    files
+}
+
+fn config(project: &Path) -> String {
+    let mut toml = crate::support::OPEN_GATE.to_owned();
+    toml = format!("migrations = \"{}\"\n{toml}", project.display());
+    for hazard in ALLOWED {
+        toml.push_str(&format!("[[allow]]\nhazard = \"{hazard}\"\nreason = \"a test\"\n"));
+    }
+    toml.push_str("[[waive]]\nfunction = \"*\"\nreason = \"a test\"\n");
+    toml
+}
+
+#[track_caller]
+fn same(found: &Database, expected: &BTreeMap<String, usize>, project: &Path) {
+    let found = dump(found);
+    let differs = |a: &BTreeMap<String, usize>, b: &BTreeMap<String, usize>| {
+        let only = a.iter().filter(|(statement, count)| b.get(*statement) != Some(*count));
+        only.map(|(statement, _)| statement.clone()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(
+        found == *expected,
+        "{}\nonly here:\n{}\nmissing:\n{}",
+        project.display(),
+        differs(&found, expected),
+        differs(expected, &found)
+    );
+}
+
+/// `zdmig apply` over the whole folder.
+async fn applied(path: &Path, expected: &BTreeMap<String, usize>) {
+    let database = Database::postgres("applied").await;
+    let project = Project::new(&database).config(&config(path));
+    let ran = project.run("apply").done();
+    assert_eq!(
+        ran.out.lines().filter(|line| line.contains(": applied")).count(),
+        files(path).len()
+    );
+    same(&database, expected, path);
+    project.run("apply").done().says(&["nothing to apply"]);
+}
+
+/// Every phase of every file, one by one.
+async fn phased(path: &Path, expected: &BTreeMap<String, usize>) {
+    let database = Database::postgres("phased").await;
+    let project = Project::new(&database).config(&config(path));
+    for file in files(path) {
+        let id = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        for verb in ["expand", "backfill", "contract"] {
+            project.run(&format!("{verb} {id}")).done();
+        }
+    }
+    same(&database, expected, path);
+    assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", path.display());
+}
+
+async fn history(name: &str) {
+    for project in projects().iter().filter(|path| path.ends_with(name)) {
+        let expected = dump(&reference(project).await);
+        applied(project, &expected).await;
+        if std::env::var_os("ZDMIG_CORPUS_PHASES").is_some() {
+            phased(project, &expected).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concourse() {
+    history("concourse").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crates_io() {
+    history("crates-io").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hatchet() {
+    history("hatchet").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn langfuse() {
+    history("langfuse").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zksync_era() {
+    history("zksync-era").await;
+}
