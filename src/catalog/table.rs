@@ -11,6 +11,8 @@ pub struct Table {
     pub name: TableName,
     /// What kind of table.
     pub kind: TableKind,
+    /// Its partitions, those of partitions too.
+    pub partitions: Vec<TableName>,
     /// Its columns, in the table's order.
     pub columns: Vec<Column>,
     /// The columns of its primary key, in the key's order.
@@ -190,6 +192,7 @@ impl Table {
         Self {
             name,
             kind: TableKind::Ordinary,
+            partitions: Vec::new(),
             columns: Vec::new(),
             key: Vec::new(),
             indexes: Vec::new(),

@@ -46,7 +46,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let can = context.dialect()?.capabilities(&server);
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
-    let evidence = gate::evidence(context).await?;
+    let evidence = gate::evidence(&context.url()?, context).await?;
     let mut journal = session.journal().await?;
     for file in &files {
         journal = one(file, journal, &mut *session, &options, &evidence, context)

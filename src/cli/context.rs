@@ -15,7 +15,8 @@ pub(super) struct Context<'a> {
     pub(super) cancel: &'a CancellationToken,
 }
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection may take.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Context<'_> {
     /// The database's address, or how to give one.
@@ -38,6 +39,7 @@ impl Context<'_> {
         let options = Options {
             lock_timeout: self.settings.lock_timeout.value,
             connect_timeout: CONNECT_LIMIT,
+            measure: false,
         };
         Ok(self.dialect()?.connect(&self.url()?, &options).await?)
     }

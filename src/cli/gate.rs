@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
-use crate::dialect::Observer;
+use crate::dialect::{DatabaseUrl, Observer};
 use crate::gate::{self, Question, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
@@ -99,9 +99,13 @@ pub(super) async fn judge(
 }
 
 /// What is known of who is at work, whatever they use.
-pub(super) async fn evidence(context: &Context<'_>) -> Result<gate::Evidence, Failure> {
+pub(super) async fn evidence(
+    url: &DatabaseUrl,
+    context: &Context<'_>,
+) -> Result<gate::Evidence, Failure> {
     let policy = &context.settings.gate;
-    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let dialect = crate::dialect::for_url(url)?;
+    let mut observer = dialect.attach(url, "zdmig gate").await?.observer;
     let witness = observer.witness(&policy.env, &[]).await?;
     Ok(gate::collect(&witness, &[], policy))
 }

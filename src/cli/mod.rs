@@ -21,6 +21,7 @@ mod restore;
 mod rollback;
 mod status;
 mod usage;
+mod verify;
 mod wait;
 
 use std::path::PathBuf;

@@ -64,6 +64,7 @@ impl Tally {
             | Event::StepSkipped { .. }
             | Event::LockWaiting { .. }
             | Event::ChunkDone { .. }
+            | Event::Measured { .. }
             | Event::Repairing { .. } => {}
         }
         reporter.event(event);

@@ -14,6 +14,14 @@ pub(super) struct Args {
     /// Save the plan of one migration, to be reviewed and run with `expand --plan`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Run the plan on the database of --scratch, which holds the same schema and is left
+    /// changed, and show what each step locked there beside what the plan says; exit with 13
+    /// where they differ
+    #[arg(long, requires = "scratch")]
+    verify: bool,
+    /// A database to verify the plan on: a copy of the schema that nobody uses
+    #[arg(long, value_name = "URL")]
+    scratch: Option<String>,
     /// Exit with 20 when something is pending
     #[arg(long)]
     exit_code: bool,
@@ -57,6 +65,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         save(&plans, path, context)?;
     }
     print(&plans, context);
+    if let Some(scratch) = args.scratch.as_ref().filter(|_| args.verify) {
+        return super::verify::verify(&plans, scratch, context).await;
+    }
     match denied {
         // In JSON the plan itself says what is denied.
         Some(_) if context.reporter.format() == Format::Json => Ok(Exit::Refused),

@@ -15,7 +15,9 @@ use thiserror::Error;
 
 pub use client::{Client, Value};
 pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
-pub use session::{Answer, Blocker, ChunkDone, ChunkOrder, Options, Session, SessionError, Work};
+pub use session::{
+    Answer, Blocker, ChunkDone, ChunkOrder, Measured, Options, Session, SessionError, Work,
+};
 pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};

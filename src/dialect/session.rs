@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -34,6 +35,23 @@ pub trait Session: Send {
 
     /// Fills the next chunk of a table and moves the watermark, in one transaction.
     async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError>;
+
+    /// What the statements of the last call locked and did, where the session was opened to
+    /// measure it and the product can tell.
+    fn measured(&mut self) -> Option<Measured> {
+        None
+    }
+}
+
+/// What statements really did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The strongest lock on each relation that was there before, in the server's own words.
+    pub locks: BTreeMap<String, String>,
+    /// Tables that were written anew.
+    pub rewritten: Vec<String>,
+    /// Tables that were read from end to end.
+    pub scanned: Vec<String>,
 }
 
 /// How a session behaves.
@@ -43,6 +61,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How long to wait for the server to answer a connection.
     pub connect_timeout: Duration,
+    /// Whether to measure what statements lock and do; on a scratch database only.
+    pub measure: bool,
 }
 
 /// Statements and the entry that says they were run.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::dialect::Blocker;
+use crate::dialect::{Blocker, Measured};
 use crate::plan::Step;
 
 /// What happens while an engine runs. It never prints; who listens may.
@@ -51,6 +51,13 @@ pub enum Event<'a> {
         rows: u64,
         /// How long it took, without the waiting for locks.
         took: Duration,
+    },
+    /// What a step locked and did, where that is measured.
+    Measured {
+        /// The step.
+        step: &'a Step,
+        /// What was measured.
+        measured: &'a Measured,
     },
     /// A step was taken back.
     StepUndone {

@@ -15,6 +15,16 @@ use crate::plan::{Action, FillRows, Phase, Plan, Step, StepId, Transaction, Veri
 const REPAIRS_MAX: u32 = 3;
 
 impl Engine<'_> {
+    /// Takes a plan up as it is, without a look at the tables it was made for: they are on
+    /// another database, of which this one is a copy.
+    ///
+    /// # Errors
+    /// As [`Engine::expand`].
+    pub async fn take_up(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        let planned = EntryKind::Planned { plan: Box::new(plan.clone()) };
+        self.commit(plan, &Self::whole(plan), &[], planned).await
+    }
+
     /// Runs the expand phase, taking the plan up if this is the first time.
     ///
     /// # Errors
@@ -104,6 +114,9 @@ impl Engine<'_> {
                     let took = begun.elapsed();
                     tracing::info!(step = %step.id, rows, ?took, "end");
                     (self.notice)(Event::StepFinished { step, rows, took });
+                    if let Some(measured) = self.session.measured() {
+                        (self.notice)(Event::Measured { step, measured: &measured });
+                    }
                 }
                 Err(error) => return Err(self.failed(plan, step, error).await),
             }

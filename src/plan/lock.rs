@@ -14,7 +14,7 @@ pub struct Lock {
 }
 
 /// Whom a lock blocks while it is held or waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blocks {
     /// Neither readers nor writers, only other schema changes.

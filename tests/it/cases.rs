@@ -48,6 +48,12 @@ async fn case(product: &str, case: &Path) {
     }
     let plan = project.run("plan 1_case");
     golden(case, "plan.txt", &plan.done().out);
+    if product == "postgres" {
+        let scratch = Database::postgres("scratch").await;
+        scratch.script(&schema).await;
+        let ran = project.run(&format!("plan 1_case --verify --scratch {}", scratch.url));
+        assert_eq!(ran.code, Some(0), "{}: predicted ≠ measured\n{}", case.display(), ran.out);
+    }
     let reversible = read(case, "irreversible").is_none();
     if reversible {
         for upto in 1..=3 {

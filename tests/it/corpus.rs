@@ -28,6 +28,7 @@ const ALLOWED: [&str; 16] = [
     "whole-statement",
 ];
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn projects() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("ZDMIG_CORPUS") else {
         eprintln!("SKIPPED: ZDMIG_CORPUS is not set, so no real history was run");

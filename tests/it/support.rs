@@ -89,6 +89,7 @@ impl Database {
         let options = Options {
             lock_timeout: std::time::Duration::from_millis(500),
             connect_timeout: std::time::Duration::from_secs(10),
+            measure: false,
         };
         self.dialect().connect(&self.database_url(), &options).await.expect("a session")
     }

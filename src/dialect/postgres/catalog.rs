@@ -42,6 +42,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
     let number = u32::try_from(number).unwrap_or_default();
     let search_path: Vec<String> = get(&about, 2)?;
     let mut tables = read_tables(conn).await?;
+    read_partitions(conn, &mut tables).await?;
     read_grants(conn, &mut tables).await?;
     read_triggers(conn, &mut tables).await?;
     read_columns(conn, &mut tables).await?;
@@ -121,6 +122,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                 "partition" => TableKind::Partition,
                 _ => TableKind::Ordinary,
             },
+            partitions: Vec::new(),
             columns: Vec::new(),
             key: idents(&row, 7)?,
             indexes: Vec::new(),
@@ -136,6 +138,22 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
         tables.insert(get(&row, 0)?, table);
     }
     Ok(tables)
+}
+
+async fn read_partitions(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
+    let sql = format!(
+        "SELECT c.oid::int8, ln.nspname::text, l.relname::text
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           CROSS JOIN LATERAL pg_partition_tree(c.oid) p
+           JOIN pg_class l ON l.oid = p.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+          WHERE c.relkind = 'p' AND p.relid <> c.oid AND {OURS} ORDER BY 1, 2, 3"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        let name = TableName { schema: Some(ident(&row, 1)?), name: ident(&row, 2)? };
+        table.partitions.push(name);
+    }
+    Ok(())
 }
 
 async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {

@@ -104,10 +104,10 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
 pub(super) fn backfill(fill: &FillRows) -> Lowered {
     let mut lowered = step(
         vec![chunk_update(fill, false, false)],
-        vec![locks::row_exclusive(&fill.table)],
         asks(String::new(), Expect::Journal),
         Undo::Nothing,
     );
+    lowered.locks = vec![locks::chunk(&fill.table)];
     lowered.transaction = Transaction::PerChunk;
     lowered.note = Some(
         "in chunks along the key; each commits with its watermark, and goes on where it was \
@@ -145,10 +145,7 @@ pub(super) fn verify(one: &Verify) -> Lowered {
              FROM {table} WHERE {wrong} HAVING count(*) > 0"
         ),
     };
-    step(
-        Vec::new(),
-        vec![locks::access_share(&one.table)],
-        asks(sql, Expect::NoRows),
-        Undo::Nothing,
-    )
+    let mut lowered = step(Vec::new(), asks(sql, Expect::NoRows), Undo::Nothing);
+    lowered.locks = vec![locks::scan(&one.table)];
+    lowered
 }

@@ -7,6 +7,7 @@ mod fill;
 mod interpret;
 mod locks;
 mod lower;
+mod measure;
 mod observer;
 mod quote;
 mod rewrite;
@@ -15,6 +16,7 @@ mod session;
 mod split;
 mod sync;
 mod types;
+mod words;
 
 use std::path::Path;
 

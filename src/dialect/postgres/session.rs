@@ -10,9 +10,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::fill::{chunk_end, chunk_update};
+use super::measure;
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Options, Session, SessionError, Work,
+    Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Measured, Options, Session, SessionError,
+    Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -34,6 +36,7 @@ pub(super) struct PostgresSession {
     run_lock: Option<PgConnection>,
     token: i64,
     behind_autovacuum: bool,
+    measured: Option<Measured>,
 }
 
 impl PostgresSession {
@@ -62,6 +65,7 @@ impl PostgresSession {
             run_lock: None,
             token: 0,
             behind_autovacuum: false,
+            measured: None,
         })
     }
 
@@ -140,8 +144,15 @@ impl PostgresSession {
     }
 
     async fn work(&mut self, work: &Work<'_>, waits: Duration) -> Result<(), SessionError> {
+        let before = match self.options.measure && !work.sql.is_empty() {
+            true => Some(measure::before(&mut self.conn).await?),
+            false => None,
+        };
         for sql in work.sql {
             self.watched(sql, waits).await?;
+        }
+        if let Some(before) = &before {
+            self.measured = Some(measure::after(&mut self.conn, before).await?);
         }
         let kind = &work.entry.kind;
         let detail = serde_json::to_string(kind).map_err(unreadable)?;
@@ -274,7 +285,14 @@ impl Session for PostgresSession {
 
     async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
         for one in sql {
-            self.watched(one, Duration::ZERO).await?;
+            if self.options.measure {
+                let limit = self.options.connect_timeout;
+                let mut holder = connect(&self.url, "zdmig measure", limit).await?;
+                let done = measure::outside(&mut self.conn, &mut holder, self.pid, one).await?;
+                self.measured = Some(done);
+            } else {
+                self.watched(one, Duration::ZERO).await?;
+            }
         }
         Ok(())
     }
@@ -310,6 +328,10 @@ impl Session for PostgresSession {
                 Err(error)
             }
         }
+    }
+
+    fn measured(&mut self) -> Option<Measured> {
+        self.measured.take()
     }
 }
 

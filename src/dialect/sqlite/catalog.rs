@@ -76,6 +76,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
     let mut table = Table {
         name: TableName::new(None, name),
         kind: TableKind::Ordinary,
+        partitions: Vec::new(),
         columns: Vec::new(),
         key: Vec::new(),
         indexes: Vec::new(),

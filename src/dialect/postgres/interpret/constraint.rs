@@ -1,10 +1,10 @@
 use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::words::Words;
 use super::{Read, Reader, one_name, table_name};
 use crate::catalog::ConstraintKind;
 use crate::change::NewConstraint;
+use crate::dialect::postgres::words::Words;
 use crate::sql::{Ident, TableName};
 
 /// The longest name the server keeps, in bytes.

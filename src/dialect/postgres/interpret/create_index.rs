@@ -1,9 +1,9 @@
 use squawk_syntax::ast::{self, AstNode};
 
 use super::constraint::object_name;
-use super::words::Words;
 use super::{Read, Reader, fold, one_name, quote, table_name};
 use crate::change::{ChangeKind, NewIndex};
+use crate::dialect::postgres::words::Words;
 use crate::sql::Ident;
 
 impl Reader<'_> {

@@ -7,7 +7,6 @@ mod create_index;
 mod create_table;
 mod plain;
 mod rows;
-mod words;
 
 use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SourceFile, SyntaxNode};
@@ -33,7 +32,8 @@ struct Reader<'a> {
     offset: u32,
 }
 
-type Read<T> = Result<T, String>;
+/// What was read, or why it is not understood.
+pub(super) type Read<T> = Result<T, String>;
 
 impl Reader<'_> {
     fn statement(&self, statement: &ast::Stmt) -> Read<Vec<ChangeKind>> {
@@ -100,14 +100,16 @@ fn names(node: &SyntaxNode) -> Vec<Ident> {
         .collect()
 }
 
-fn one_name(node: &SyntaxNode) -> Read<Ident> {
+/// A name without a schema.
+pub(super) fn one_name(node: &SyntaxNode) -> Read<Ident> {
     match <[Ident; 1]>::try_from(names(node)) {
         Ok([name]) => Ok(name),
         Err(_) => Err(format!("`{}` is not a plain name", node.text().to_string().trim())),
     }
 }
 
-fn table_name(node: &SyntaxNode) -> Read<TableName> {
+/// A name with or without a schema.
+pub(super) fn table_name(node: &SyntaxNode) -> Read<TableName> {
     let mut parts = names(node);
     let name = parts.pop();
     match (name, parts.pop(), parts.is_empty()) {

@@ -3,9 +3,9 @@
 
 use squawk_syntax::SyntaxNode;
 
-use super::words::{Walk, Words};
 use super::{Read, Reader};
 use crate::change::{ChangeKind, Effect, Object, ObjectKind, Plain};
+use crate::dialect::postgres::words::{Walk, Words};
 use crate::sql::TableName;
 
 impl Reader<'_> {

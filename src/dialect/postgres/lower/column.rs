@@ -1,6 +1,6 @@
 //! What is done to columns.
 
-use super::{alter, asks, column_is, locks, quote, run, step};
+use super::{alter, asks, column_is, quote, run, step};
 use crate::plan::{AddColumn, Expect, Lowered, SetDefault};
 use crate::sql::ColumnRef;
 
@@ -38,7 +38,6 @@ pub(super) fn add(add: &AddColumn) -> Lowered {
     let column = ColumnRef::new(table, &add.column.name);
     step(
         sql,
-        vec![locks::exclusive(table)],
         column_is(&column, "", Expect::Rows),
         run(format!("{} DROP COLUMN IF EXISTS {name}", alter(table))),
     )
@@ -48,7 +47,6 @@ pub(super) fn drop_not_null(column: &ColumnRef) -> Lowered {
     let of = format!("{} ALTER COLUMN {}", alter(&column.table), quote::ident(&column.column));
     let mut lowered = step(
         vec![format!("{of} DROP NOT NULL")],
-        vec![locks::exclusive(&column.table)],
         column_is(column, " AND NOT attnotnull", Expect::Rows),
         run(format!("{of} SET NOT NULL")),
     );
@@ -66,7 +64,6 @@ pub(super) fn set_default(one: &SetDefault) -> Lowered {
     };
     step(
         vec![words(one.default.as_ref())],
-        vec![locks::exclusive(&one.column.table)],
         asks(String::new(), Expect::Journal),
         run(words(one.before.as_ref())),
     )

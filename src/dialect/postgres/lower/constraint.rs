@@ -1,6 +1,6 @@
 //! Constraints: added unchecked, checked beside everybody, dropped.
 
-use super::{alter, column_is, constraint_is, locks, quote, rewrite, run, step, sync};
+use super::{alter, column_is, constraint_is, quote, rewrite, run, step, sync};
 use crate::catalog::Catalog;
 use crate::plan::{
     AttachIndex, Carried, Check, DropConstraint, Expect, Lowered, NotNullCheck, Undo,
@@ -15,18 +15,14 @@ pub(super) fn add_not_null_check(check: &NotNullCheck) -> Lowered {
             "{} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID",
             alter(table)
         )],
-        vec![locks::exclusive(table)],
         constraint_is(table, &check.check, ""),
         run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(table))),
     )
 }
 
-pub(super) fn validate(table: &TableName, name: &Ident, references: &[TableName]) -> Lowered {
-    let mut locks = vec![locks::share_update(table)];
-    locks.extend(references.iter().map(locks::row_share));
+pub(super) fn validate(table: &TableName, name: &Ident) -> Lowered {
     step(
         vec![format!("{} VALIDATE CONSTRAINT {}", alter(table), quote::ident(name))],
-        locks,
         constraint_is(table, name, " AND convalidated"),
         Undo::Nothing,
     )
@@ -41,7 +37,6 @@ pub(super) fn set_not_null(check: &NotNullCheck) -> Lowered {
     }
     let mut lowered = step(
         sql,
-        vec![locks::exclusive(table)],
         column_is(&check.column, " AND attnotnull", Expect::Rows),
         run(format!("{} ALTER COLUMN {column} DROP NOT NULL", alter(table))),
     );
@@ -58,7 +53,7 @@ pub(super) fn drop_not_null_check(check: &NotNullCheck) -> Lowered {
     }
     let there = constraint_is(table, &check.check, "");
     let gone = Check { expect: Expect::NoRows, ..there };
-    step(sql, vec![locks::exclusive(table)], gone, Undo::Impossible)
+    step(sql, gone, Undo::Impossible)
 }
 
 pub(super) fn attach(one: &Carried) -> Lowered {
@@ -70,15 +65,8 @@ pub(super) fn attach(one: &Carried) -> Lowered {
     let clause = clause[..end].trim_end();
     let valid = if one.at_once { "" } else { " NOT VALID" };
     let name = quote::ident(&one.name);
-    let mut locks: Vec<_> = if one.references.is_empty() {
-        vec![locks::exclusive(&one.table)]
-    } else {
-        vec![locks::share_row(&one.table)]
-    };
-    locks.extend(one.references.iter().map(locks::share_row));
     step(
         vec![format!("{} ADD CONSTRAINT {name} {clause}{valid}", alter(&one.table))],
-        locks,
         constraint_is(&one.table, &one.name, ""),
         run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table))),
     )
@@ -103,7 +91,6 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
             quote::ident(&one.index),
             one.attributes
         )],
-        vec![locks::exclusive(&one.table)],
         constraint_is(&one.table, &one.name, ""),
         Undo::Run(undo),
     )
@@ -112,12 +99,9 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
 /// DROP CONSTRAINT; of a foreign key it stops the readers of the other table too.
 pub(super) fn drop(one: &DropConstraint) -> Lowered {
     let name = quote::ident(&one.name);
-    let mut locks = vec![locks::exclusive(&one.table)];
-    locks.extend(one.references.iter().map(locks::exclusive));
     let there = constraint_is(&one.table, &one.name, "");
     step(
         vec![format!("{} DROP CONSTRAINT {name}", alter(&one.table))],
-        locks,
         Check { expect: Expect::NoRows, ..there },
         run(format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition)),
     )

@@ -1,6 +1,6 @@
 //! Indexes, built and dropped beside writers.
 
-use super::{asks, locks, quote, rewrite, run, step};
+use super::{asks, quote, rewrite, run, step};
 use crate::dialect::Unsupported;
 use crate::plan::{Clear, Expect, IndexBuild, Lowered, Transaction, Undo};
 use crate::sql::Sql;
@@ -43,12 +43,7 @@ pub(super) fn build(index: &IndexBuild) -> Result<Lowered, Unsupported> {
         ),
         Expect::Rows,
     );
-    let mut lowered = step(
-        vec![definition],
-        vec![locks::share_update(&index.table)],
-        landed,
-        Undo::Run(vec![drop]),
-    );
+    let mut lowered = step(vec![definition], landed, Undo::Run(vec![drop]));
     lowered.transaction = Transaction::Forbidden;
     lowered.clear = Some(invalid(&name));
     lowered.note = Some("waits for transactions that are open when it begins".into());
@@ -60,7 +55,6 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     if !index.online {
         return Ok(step(
             vec![format!("DROP INDEX {name}")],
-            vec![locks::exclusive(&index.table)],
             asks(
                 format!("SELECT 1 WHERE to_regclass({}) IS NULL", quote::literal(&name)),
                 Expect::Rows,
@@ -71,7 +65,6 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     let again = index_definition(index)?;
     let mut lowered = step(
         vec![format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")],
-        vec![locks::share_update(&index.table)],
         asks(
             format!("SELECT 1 WHERE to_regclass({}) IS NULL", quote::literal(&name)),
             Expect::Rows,

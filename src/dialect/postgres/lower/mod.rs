@@ -8,11 +8,34 @@ mod verbatim;
 use super::{fill, locks, quote, rewrite, sync};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
-use crate::plan::{Action, Check, Expect, Lock, Lowered, Sync, Transaction, Undo};
+use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 /// Puts an action into words.
 pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
+    let mut lowered = worded(action, catalog)?;
+    if lowered.locks.is_empty() {
+        lowered.locks = locks::of(&lowered.sql, catalog);
+    }
+    if let Action::ValidateConstraint(one) = action {
+        // The catalogue at hand may not know the constraint yet.
+        for table in &one.references {
+            let lock = locks::referenced(table, catalog);
+            if lowered.locks.iter().all(|known| known.object != lock.object) {
+                lowered.locks.push(lock);
+            }
+        }
+    }
+    if matches!(action, Action::SetNotNull(_)) {
+        // The valid check proves it, which the catalogue at hand does not know yet.
+        for lock in &mut lowered.locks {
+            lock.held = Held::Instant;
+        }
+    }
+    Ok(lowered)
+}
+
+fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
     match action {
         Action::Verbatim(one) => verbatim::lower(one, catalog),
         Action::AddColumn(one) => Ok(column::add(one)),
@@ -25,14 +48,12 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::DropIndex(index) => index::drop(index),
         Action::AddNotNullCheck(check) => Ok(constraint::add_not_null_check(check)),
         Action::ValidateNotNull(check) => {
-            Ok(constraint::validate(&check.column.table, &check.check, &[]))
+            Ok(constraint::validate(&check.column.table, &check.check))
         }
         Action::SetNotNull(check) => Ok(constraint::set_not_null(check)),
         Action::DropNotNullCheck(check) => Ok(constraint::drop_not_null_check(check)),
         Action::AttachConstraint(one) => Ok(constraint::attach(one)),
-        Action::ValidateConstraint(one) => {
-            Ok(constraint::validate(&one.table, &one.name, &one.references))
-        }
+        Action::ValidateConstraint(one) => Ok(constraint::validate(&one.table, &one.name)),
         Action::Retire(retire) => Ok(retire::retire(retire, catalog)),
         Action::SetDefault(one) => Ok(column::set_default(one)),
         Action::AttachIndex(one) => Ok(constraint::attach_index(one, catalog)),
@@ -43,16 +64,16 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::DropColumnAlias(one) => Ok(table::drop_column_alias(one, catalog)),
         Action::RetireTables(one) => Ok(table::retire(one)),
         Action::DropTables(one) => Ok(table::drop(one, catalog)),
-        Action::DropColumn(drop) => Ok(retire::drop_column(drop)),
+        Action::DropColumn(drop) => Ok(retire::drop_column(drop, catalog)),
     }
 }
 
 /// A step that commits together with its journal entry.
-pub(super) fn step(sql: Vec<String>, locks: Vec<Lock>, landed: Check, undo: Undo) -> Lowered {
+pub(super) fn step(sql: Vec<String>, landed: Check, undo: Undo) -> Lowered {
     Lowered {
+        locks: Vec::new(),
         sql: sql.into_iter().map(Sql::new).collect(),
         transaction: Transaction::WithJournal,
-        locks,
         landed,
         undo,
         clear: None,
@@ -102,12 +123,10 @@ fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
 fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
     let mut sql = vec![sync::create_function(one, None, catalog)];
     let mut undo = sync::remove(one);
-    let mut lock = locks::share_row(&one.table);
     if let Some((column, default)) = sync::computed_default(one) {
         let of = format!("{} ALTER COLUMN {}", alter(&one.table), quote::ident(&column.name));
         sql.push(Sql::new(format!("{of} DROP DEFAULT")));
         undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));
-        lock = locks::exclusive(&one.table);
     }
     sql.push(sync::create_trigger(one));
     let landed = asks(
@@ -121,7 +140,7 @@ fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
     Lowered {
         sql,
         transaction: Transaction::WithJournal,
-        locks: vec![lock],
+        locks: Vec::new(),
         landed,
         undo: Undo::Run(undo),
         clear: None,
@@ -133,7 +152,7 @@ fn remove_sync(one: &Sync, catalog: &Catalog) -> Lowered {
     let installed = install_sync(one, catalog);
     Lowered {
         sql: sync::remove(one),
-        locks: vec![locks::exclusive(&one.table)],
+        locks: Vec::new(),
         landed: Check { expect: Expect::NoRows, ..installed.landed.clone() },
         undo: Undo::Run(installed.sql.clone()),
         ..installed

@@ -23,7 +23,6 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
         RetireWay::Privileges => {
             let mut lowered = step(
                 vec![format!("SELECT zdmig.retire_column{arguments}")],
-                Vec::new(),
                 asks(
                     format!(
                         "SELECT 1 FROM zdmig.retired WHERE relation = {} AND column_name = {}",
@@ -52,7 +51,6 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
             }
             let mut lowered = step(
                 sql,
-                vec![locks::exclusive(table)],
                 column_is(&ColumnRef::new(table, tombstone), "", Expect::Rows),
                 Undo::Run(undo),
             );
@@ -66,7 +64,7 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
     }
 }
 
-pub(super) fn drop_column(drop: &DropColumn) -> Lowered {
+pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
     let table = &drop.column.table;
     let gone = retired_name(&drop.column, &drop.way);
     let mut sql = vec![format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quote::table(table))];
@@ -109,12 +107,11 @@ pub(super) fn drop_column(drop: &DropColumn) -> Lowered {
     if let Some(one) = &drop.sync {
         sql.push(sync::remove(one)[1].to_string());
     }
-    let mut lowered = step(
-        sql,
-        vec![locks::exclusive(table)],
-        column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows),
-        Undo::Impossible,
-    );
+    let mut lowered =
+        step(sql, column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows), Undo::Impossible);
+    // The catalogue knows the column by its own name, and what it points to.
+    let named = format!("{} DROP COLUMN {}", alter(table), quote::ident(&drop.column.column));
+    lowered.locks = locks::of(&[Sql::new(named)], catalog);
     if !drop.loses.is_empty() {
         let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
         lowered.note = Some(format!("takes these with it: {}", names.join(", ")));

@@ -59,7 +59,6 @@ pub(super) fn alias_column(one: &AliasColumn, catalog: &Catalog) -> Lowered {
     ];
     step(
         sql,
-        vec![locks::exclusive(table)],
         asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(&base)), Expect::Rows),
         Undo::Run(undo.into_iter().map(Sql::new).collect()),
     )
@@ -76,7 +75,6 @@ pub(super) fn drop_column_alias(one: &AliasColumn, catalog: &Catalog) -> Lowered
             format!("DROP VIEW IF EXISTS {}", quote::table(table)),
             format!("{} RENAME TO {}", alter(&base), quote::ident(&table.name)),
         ],
-        vec![locks::exclusive(table), locks::exclusive(&base)],
         asks(format!("SELECT 1 WHERE {} IS NULL", regclass(&base)), Expect::Rows),
         Undo::Run(undo.into_iter().map(Sql::new).collect()),
     )
@@ -94,7 +92,6 @@ pub(super) fn rename(one: &RenameTable, catalog: &Catalog) -> Lowered {
     }
     step(
         sql,
-        vec![locks::exclusive(&one.from)],
         asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(&to)), Expect::Rows),
         Undo::Run(undo),
     )
@@ -104,7 +101,6 @@ pub(super) fn rename(one: &RenameTable, catalog: &Catalog) -> Lowered {
 pub(super) fn drop_alias(one: &RenameTable, catalog: &Catalog) -> Lowered {
     step(
         vec![format!("DROP VIEW IF EXISTS {}", quote::table(&one.from))],
-        vec![locks::exclusive(&one.from)],
         asks(format!("SELECT 1 WHERE {} IS NULL", regclass(&one.from)), Expect::Rows),
         Undo::Run(old_name(one, catalog).into_iter().map(Sql::new).collect()),
     )
@@ -126,7 +122,6 @@ pub(super) fn retire(one: &RetireTables) -> Lowered {
         .map(|(table, retired)| Sql::new(rename(&beside(table, retired), &table.name)));
     let mut lowered = step(
         one.tables.iter().map(|(table, retired)| rename(table, retired)).collect(),
-        one.tables.iter().map(|(table, _)| locks::exclusive(table)).collect(),
         asks(format!("SELECT 1 WHERE {there}"), Expect::Rows),
         Undo::Run(back.collect()),
     );
@@ -143,28 +138,20 @@ pub(super) fn drop(one: &RetireTables, catalog: &Catalog) -> Lowered {
         .iter()
         .map(|(table, retired)| format!("{} IS NULL", regclass(&beside(table, retired))));
     let gone = gone.collect::<Vec<_>>().join(" AND ");
-    let mut locks: Vec<_> = one
-        .tables
-        .iter()
-        .map(|(table, retired)| locks::exclusive(&beside(table, retired)))
-        .collect();
-    // A foreign key that goes stops the readers of the table that it pointed to.
-    for table in one.tables.iter().filter_map(|(table, _)| catalog.find(table)) {
-        let others = table.constraints.iter().filter_map(|one| one.references.as_ref());
-        for other in others {
-            let named = catalog.find(other).map_or(other, |found| &found.name);
-            let lock = locks::exclusive(named);
-            if one.tables.iter().all(|(gone, _)| gone != named) && !locks.contains(&lock) {
-                locks.push(lock);
-            }
-        }
-    }
     let mut lowered = step(
         vec![format!("DROP TABLE {}", names.join(", "))],
-        locks,
         asks(format!("SELECT 1 WHERE {gone}"), Expect::Rows),
         Undo::Impossible,
     );
+    // The catalogue knows the tables by their own names, and what they point to.
+    let named: Vec<_> = one.tables.iter().map(|(table, _)| quote::table(table)).collect();
+    lowered.locks = locks::of(&[Sql::new(format!("DROP TABLE {}", named.join(", ")))], catalog);
+    for (table, retired) in &one.tables {
+        let known = catalog.find(table).map_or(table, |found| &found.name).to_string();
+        for lock in lowered.locks.iter_mut().filter(|lock| lock.object == known) {
+            lock.object = beside(table, retired).to_string();
+        }
+    }
     lowered.note = Some("for good, with all rows".into());
     lowered
 }

@@ -1,6 +1,6 @@
 //! The author's statements.
 
-use super::{asks, locks, quote, regclass, run, step};
+use super::{asks, quote, regclass, run, step};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::plan::{Expect, Lowered, Undo, Verbatim};
@@ -35,13 +35,8 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
         None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
         None => (asks(String::new(), Expect::Journal), Undo::Impossible),
     };
-    let locks = one.references.iter().map(locks::share_row).collect();
-    let mut lowered = step(
-        one.settings.iter().chain(&one.sql).map(ToString::to_string).collect(),
-        locks,
-        landed,
-        undo,
-    );
+    let mut lowered =
+        step(one.settings.iter().chain(&one.sql).map(ToString::to_string).collect(), landed, undo);
     lowered.note = as_written(one);
     Ok(lowered)
 }

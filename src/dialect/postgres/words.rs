@@ -1,7 +1,7 @@
 use squawk_syntax::SyntaxNode;
 
-use super::fold;
-use crate::sql::{Ident, TableName};
+use super::interpret::fold;
+use crate::sql::{ColumnRef, Ident, TableName};
 
 /// The words of a clause, folded; signs are words too.
 pub(super) struct Words(Vec<String>);
@@ -80,12 +80,25 @@ impl<'a> Walk<'a> {
 
     /// Steps over a name with or without a schema.
     pub(super) fn name(&mut self) -> Option<TableName> {
-        let mut parts = vec![Ident::new(self.next()?)];
-        while self.takes(&["."]) {
-            parts.push(Ident::new(self.next()?));
-        }
+        let mut parts = self.path();
         let name = parts.pop()?;
         Some(TableName { schema: parts.pop(), name })
+    }
+
+    /// Steps over a column with its table.
+    pub(super) fn column(&mut self) -> Option<ColumnRef> {
+        let mut parts = self.path();
+        let column = parts.pop()?;
+        let name = parts.pop()?;
+        Some(ColumnRef::new(&TableName { schema: parts.pop(), name }, &column))
+    }
+
+    fn path(&mut self) -> Vec<Ident> {
+        let mut parts: Vec<_> = self.next().map(Ident::new).into_iter().collect();
+        while self.takes(&["."]) {
+            parts.extend(self.next().map(Ident::new));
+        }
+        parts
     }
 
     /// Steps over all names of a list; what stands in parentheses after one is left out.

@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::context::{Context, lock};
+use super::failure::{Exit, Failure};
+use super::gate;
+use crate::dialect::{self, DatabaseUrl, Measured, Options};
+use crate::engine::{Engine, Event};
+use crate::gate::Verdict;
+use crate::plan::{Blocks, Held, Plan, Step};
+use crate::report::{Format, table};
+
+/// What was predicted of one step, and what was measured.
+#[derive(Serialize)]
+struct Line {
+    step: String,
+    predicted: BTreeMap<String, String>,
+    measured: BTreeMap<String, String>,
+    rewritten: Vec<String>,
+    scanned: Vec<String>,
+    same: bool,
+}
+
+/// Runs plans on a scratch database that holds the schema, and shows for each step what it
+/// locked there beside what the plan says.
+pub(super) async fn verify(
+    plans: &[Plan],
+    scratch: &str,
+    context: &mut Context<'_>,
+) -> Result<Exit, Failure> {
+    let url = DatabaseUrl::new(scratch.to_owned())?;
+    let options = Options {
+        lock_timeout: context.settings.lock_timeout.value,
+        connect_timeout: super::context::CONNECT_LIMIT,
+        measure: true,
+    };
+    let dialect = dialect::for_url(&url)?;
+    let mut session = dialect.connect(&url, &options).await?;
+    let can = dialect.capabilities(&session.catalog().await?.server);
+    let options = context.engine_options(can.single_writer);
+    lock(&mut *session, &options.owner, context.cancel, std::time::Duration::ZERO).await?;
+    let evidence = gate::evidence(&url, context).await?;
+    let mut lines = Vec::new();
+    for plan in plans {
+        let permit = || match crate::gate::nobody_at_work(plan, &evidence) {
+            Verdict::Pass { permit, .. } => Ok(permit),
+            _ => Err(Failure::usage("applications are at work on the scratch database")),
+        };
+        let mut hear = |event: Event<'_>| {
+            if let Event::Measured { step, measured } = event {
+                lines.push(compare(step, measured));
+            }
+        };
+        let mut engine =
+            Engine::started(&mut *session, &options, context.cancel, &mut hear).await?;
+        engine.take_up(plan).await?;
+        engine.expand(plan).await?;
+        engine.backfill(plan).await?;
+        engine.contract(plan, permit()?).await?;
+        engine.purge(plan, permit()?).await?;
+    }
+    Ok(tell(&lines, context))
+}
+
+fn compare(step: &Step, measured: &Measured) -> Line {
+    let predicted: BTreeMap<_, _> =
+        step.lowered.locks.iter().map(|lock| (lock.object.clone(), lock.mode.clone())).collect();
+    // A table that is read under a lock that nobody minds is no surprise.
+    let works = |table: &String, held: &[Held]| {
+        step.lowered.locks.iter().any(|lock| {
+            lock.object == *table && (lock.blocks < Blocks::Writes || held.contains(&lock.held))
+        })
+    };
+    let rewrites = measured.rewritten.iter().all(|table| works(table, &[Held::WhileRewriting]));
+    let scans = measured
+        .scanned
+        .iter()
+        .all(|table| works(table, &[Held::WhileScanning, Held::WhileRewriting]));
+    let same = predicted == measured.locks && rewrites && scans;
+    Line {
+        step: step.id.to_string(),
+        predicted,
+        measured: measured.locks.clone(),
+        rewritten: measured.rewritten.clone(),
+        scanned: measured.scanned.clone(),
+        same,
+    }
+}
+
+fn tell(lines: &[Line], context: &mut Context<'_>) -> Exit {
+    let exit = if lines.iter().all(|line| line.same) { Exit::Done } else { Exit::Drift };
+    if context.reporter.format() == Format::Json {
+        context.reporter.json(&serde_json::json!({ "zdmig_verify": 1, "steps": lines }));
+        return exit;
+    }
+    let shown = |locks: &BTreeMap<String, String>| {
+        let words: Vec<_> =
+            locks.iter().map(|(table, mode)| format!("{mode} on {table}")).collect();
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+    };
+    let rows = lines.iter().map(|line| {
+        let mut measured = shown(&line.measured);
+        for (what, tables) in [("writes anew", &line.rewritten), ("reads", &line.scanned)] {
+            if !tables.is_empty() {
+                measured.push_str(&format!("; {what} {}", tables.join(", ")));
+            }
+        }
+        let verdict = if line.same { "same" } else { "DIFFERS" };
+        vec![line.step.clone(), shown(&line.predicted), measured, verdict.to_owned()]
+    });
+    let text = table(&["step", "predicted", "measured", ""], rows.collect());
+    context.reporter.product(&format!("\nmeasured on the scratch database\n{text}"));
+    exit
+}

@@ -1,0 +1,204 @@
+use super::{Ledger, Mode};
+use crate::dialect::postgres::words::Walk;
+use crate::plan::Held;
+use crate::sql::TableName;
+
+impl Ledger<'_> {
+    /// Every statement but ALTER TABLE, by its first words.
+    pub(super) fn other(&mut self, mut walk: Walk<'_>) {
+        match walk.next().unwrap_or_default() {
+            "create" => self.create(walk),
+            "drop" => self.drop(walk),
+            "comment" => self.comment(walk),
+            "alter" => self.alter(walk),
+            "truncate" => {
+                walk.takes(&["table"]);
+                walk.takes(&["only"]);
+                for name in walk.names() {
+                    self.take_all(&name, Mode::AccessExclusive, Held::Instant);
+                }
+            }
+            "lock" => {
+                walk.takes(&["table"]);
+                walk.takes(&["only"]);
+                for name in walk.names() {
+                    self.take_all(&name, Mode::AccessExclusive, Held::Instant);
+                }
+            }
+            "analyze" => {
+                if let Some(name) = walk.name() {
+                    self.take(&name, Mode::ShareUpdateExclusive, Held::WhileScanning);
+                }
+            }
+            "refresh" => {
+                walk.past(&["view"]);
+                let gentle = walk.takes(&["concurrently"]);
+                let mode = if gentle { Mode::Exclusive } else { Mode::AccessExclusive };
+                if let Some(name) = walk.name() {
+                    self.take(&name, mode, Held::WhileRewriting);
+                }
+            }
+            "insert" => {
+                walk.takes(&["into"]);
+                self.write(&mut walk);
+            }
+            "update" => self.write(&mut walk),
+            "delete" => {
+                walk.takes(&["from"]);
+                self.write(&mut walk);
+            }
+            "grant" | "revoke" | "set" | "begin" => {}
+            _ => self.reads(walk, None),
+        }
+    }
+
+    fn write(&mut self, walk: &mut Walk<'_>) {
+        walk.takes(&["only"]);
+        let Some(name) = walk.name() else { return };
+        self.take(&name, Mode::RowExclusive, Held::WhileScanning);
+        self.reads(*walk, Some(&name));
+    }
+
+    /// Every relation that the rest of a statement names.
+    fn reads(&mut self, mut walk: Walk<'_>, but: Option<&TableName>) {
+        let mut found = Vec::new();
+        while let Some(name) = walk.name() {
+            let known = self.catalog.find(&name).map(|table| table.name.clone());
+            let other =
+                but.is_none_or(|but| self.catalog.placed(but) != self.catalog.placed(&name));
+            found.extend(known.filter(|_| other));
+        }
+        for name in found {
+            self.take(&name, Mode::AccessShare, Held::WhileScanning);
+        }
+    }
+
+    fn create(&mut self, mut walk: Walk<'_>) {
+        walk.takes(&["or", "replace"]);
+        let unique = walk.takes(&["unique"]);
+        let _ = walk.takes(&["constraint"]);
+        if unique || walk.sees(&["index"]) {
+            walk.takes(&["index"]);
+            let online = walk.takes(&["concurrently"]);
+            walk.past(&["on"]);
+            walk.takes(&["only"]);
+            let mode = if online { Mode::ShareUpdateExclusive } else { Mode::Share };
+            if let Some(name) = walk.name() {
+                self.take_all(&name, mode, Held::WhileScanning);
+            }
+        } else if walk.takes(&["trigger"]) {
+            walk.past(&["on"]);
+            if let Some(name) = walk.name() {
+                self.take_all(&name, Mode::ShareRowExclusive, Held::Instant);
+            }
+        } else if walk.sees(&["policy"]) || walk.sees(&["rule"]) {
+            let rule = walk.sees(&["rule"]);
+            walk.past(if rule { &["to"] } else { &["on"] });
+            if let Some(name) = walk.name() {
+                self.take(&name, Mode::AccessExclusive, Held::Instant);
+            }
+        } else if walk.takes(&["statistics"]) {
+            walk.past(&["from"]);
+            if let Some(name) = walk.name() {
+                self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
+            }
+        } else if walk.takes(&["publication"]) {
+            if walk.past(&["table"]) {
+                walk.takes(&["only"]);
+                for name in walk.names() {
+                    self.take_all(&name, Mode::ShareUpdateExclusive, Held::Instant);
+                }
+            }
+        } else if walk.sees(&["table"]) || walk.sees(&["unlogged", "table"]) {
+            self.create_table(walk);
+        } else if walk.sees(&["view"]) || walk.sees(&["materialized"]) {
+            walk.past(&["view"]);
+            walk.takes(&["if", "not", "exists"]);
+            let view = walk.name();
+            if let Some(view) = view.filter(|view| self.catalog.find(view).is_some()) {
+                self.take(&view, Mode::AccessExclusive, Held::Instant);
+            }
+            self.reads(walk, None);
+        }
+    }
+
+    /// A new table is seen by nobody; those it points to are locked.
+    fn create_table(&mut self, mut walk: Walk<'_>) {
+        let mut rest = walk;
+        while rest.past(&["references"]) {
+            if let Some(name) = rest.name() {
+                if self.catalog.find(&name).is_some() {
+                    self.take_all(&name, Mode::ShareRowExclusive, Held::Instant);
+                }
+            }
+        }
+        let mut rest = walk;
+        if rest.past(&["partition", "of"])
+            && let Some(parent) = rest.name()
+        {
+            self.take(&parent, Mode::AccessExclusive, Held::Instant);
+        }
+        if walk.past(&["as"]) {
+            self.reads(walk, None);
+        }
+    }
+
+    fn drop(&mut self, mut walk: Walk<'_>) {
+        if walk.takes(&["table"]) {
+            walk.takes(&["if", "exists"]);
+            for name in walk.names() {
+                self.drop_table(&name);
+            }
+        } else if walk.takes(&["index"]) {
+            let online = walk.takes(&["concurrently"]);
+            walk.takes(&["if", "exists"]);
+            for index in walk.names() {
+                let table = self.catalog.index(&index).map(|(table, _)| table.name.clone());
+                let mode = if online { Mode::ShareUpdateExclusive } else { Mode::AccessExclusive };
+                if let Some(table) = table {
+                    self.take_all(&table, mode, Held::Instant);
+                }
+            }
+        } else if ["trigger", "policy", "rule"].iter().any(|kind| walk.sees(&[kind])) {
+            walk.past(&["on"]);
+            if let Some(name) = walk.name() {
+                self.take_all(&name, Mode::AccessExclusive, Held::Instant);
+            }
+        } else if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
+            walk.takes(&["if", "exists"]);
+            for name in walk.names() {
+                self.take(&name, Mode::AccessExclusive, Held::Instant);
+            }
+        }
+    }
+
+    fn comment(&mut self, mut walk: Walk<'_>) {
+        walk.takes(&["on"]);
+        let name = match walk.next().unwrap_or_default() {
+            "table" | "view" => walk.name(),
+            "column" => walk.column().map(|column| column.table),
+            "constraint" | "trigger" | "policy" | "rule" => {
+                walk.past(&["on"]);
+                walk.name()
+            }
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
+        }
+    }
+
+    fn alter(&mut self, mut walk: Walk<'_>) {
+        if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
+            walk.takes(&["if", "exists"]);
+            if let Some(name) = walk.name() {
+                self.take(&name, Mode::AccessExclusive, Held::Instant);
+            }
+        } else if walk.sees(&["trigger"]) || walk.sees(&["policy"]) {
+            walk.past(&["on"]);
+            if let Some(name) = walk.name() {
+                self.take(&name, Mode::AccessExclusive, Held::Instant);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a statement really locked, rewrote and read, asked of the server in the same
+//! transaction: the measure that plans are held against.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::catalog::get;
+use super::session::wrap;
+use crate::dialect::{Measured, SessionError};
+use crate::sql::{Sql, TableName};
+
+type Read<T> = Result<T, SessionError>;
+
+/// How long to look for the lock of a statement that waits.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Relations as they were before a statement.
+pub(super) struct Before(BTreeMap<i64, Relation>);
+
+struct Relation {
+    name: String,
+    filenode: i64,
+    scans: i64,
+}
+
+const RELATIONS: &str = "
+    SELECT c.oid::int8, n.nspname::text, c.relname::text, coalesce(pg_relation_filenode(c.oid), 0)::int8,
+           pg_stat_get_xact_numscans(c.oid)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'zdmig')";
+
+async fn relations(conn: &mut PgConnection) -> Read<BTreeMap<i64, Relation>> {
+    let mut found = BTreeMap::new();
+    for row in sqlx::query(RELATIONS).fetch_all(conn).await.map_err(wrap)? {
+        let name = TableName::new(Some(&get::<String>(&row, 1)?), &get::<String>(&row, 2)?);
+        let relation =
+            Relation { name: name.to_string(), filenode: get(&row, 3)?, scans: get(&row, 4)? };
+        found.insert(get(&row, 0)?, relation);
+    }
+    Ok(found)
+}
+
+/// Remembers what is there.
+pub(super) async fn before(conn: &mut PgConnection) -> Read<Before> {
+    Ok(Before(relations(conn).await?))
+}
+
+/// What the transaction holds now on what was there before, and what it did to it.
+pub(super) async fn after(conn: &mut PgConnection, before: &Before) -> Read<Measured> {
+    let mut measured = Measured { locks: locks(conn, None, before).await?, ..Measured::default() };
+    let now = relations(conn).await?;
+    for (oid, relation) in &before.0 {
+        let Some(now) = now.get(oid) else { continue };
+        if now.filenode != relation.filenode {
+            measured.rewritten.push(relation.name.clone());
+        }
+        if now.scans > relation.scans {
+            measured.scanned.push(relation.name.clone());
+        }
+    }
+    Ok(measured)
+}
+
+/// The strongest lock on each relation that a server process holds.
+async fn locks(
+    conn: &mut PgConnection,
+    pid: Option<i32>,
+    before: &Before,
+) -> Read<BTreeMap<String, String>> {
+    let rows = sqlx::query(
+        "SELECT l.relation::int8, l.mode FROM pg_locks l
+          WHERE l.locktype = 'relation' AND l.granted AND l.pid = coalesce($1, pg_backend_pid())
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .bind(pid)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let mut strongest: BTreeMap<String, usize> = BTreeMap::new();
+    for row in &rows {
+        let Some(relation) = before.0.get(&row.try_get::<i64, _>(0).map_err(wrap)?) else {
+            continue;
+        };
+        let mode: String = get(row, 1)?;
+        let strength = MODES.iter().position(|(name, _)| *name == mode).unwrap_or_default();
+        let known = strongest.entry(relation.name.clone()).or_insert(strength);
+        *known = strength.max(*known);
+    }
+    let word = |strength: usize| MODES[strength].1.to_owned();
+    Ok(strongest.into_iter().map(|(name, strength)| (name, word(strength))).collect())
+}
+
+/// The server's names for its modes, weakest first, and the words of its manual.
+const MODES: [(&str, &str); 8] = [
+    ("AccessShareLock", "ACCESS SHARE"),
+    ("RowShareLock", "ROW SHARE"),
+    ("RowExclusiveLock", "ROW EXCLUSIVE"),
+    ("ShareUpdateExclusiveLock", "SHARE UPDATE EXCLUSIVE"),
+    ("ShareLock", "SHARE"),
+    ("ShareRowExclusiveLock", "SHARE ROW EXCLUSIVE"),
+    ("ExclusiveLock", "EXCLUSIVE"),
+    ("AccessExclusiveLock", "ACCESS EXCLUSIVE"),
+];
+
+/// Runs a statement that has no transaction of ours. A second session stands where a writer
+/// could, so that the statement waits with its lock in hand and can be looked at.
+pub(super) async fn outside(
+    conn: &mut PgConnection,
+    holder: &mut PgConnection,
+    pid: i32,
+    sql: &Sql,
+) -> Read<Measured> {
+    let before = before(holder).await?;
+    let mut hold = String::from("BEGIN");
+    for name in tables(holder).await? {
+        hold.push_str(&format!("; LOCK TABLE {name} IN ROW EXCLUSIVE MODE"));
+    }
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *holder).await.map_err(wrap)?;
+    let run = sqlx::raw_sql(AssertSqlSafe(sql.as_str().to_owned())).execute(conn);
+    let look = async {
+        let begun = Instant::now();
+        let mut seen = BTreeMap::new();
+        while begun.elapsed() < LOOK {
+            let now = locks(holder, Some(pid), &before).await?;
+            if now.values().any(|mode| mode != MODES[0].1) {
+                seen = now;
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sqlx::query("ROLLBACK").execute(&mut *holder).await.map_err(wrap)?;
+        Ok::<_, SessionError>(seen)
+    };
+    let (ran, locks) = tokio::join!(run, look);
+    ran.map_err(wrap)?;
+    Ok(Measured { locks: locks?, ..Measured::default() })
+}
+
+async fn tables(conn: &mut PgConnection) -> Read<Vec<String>> {
+    let rows = sqlx::query(
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+            AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'zdmig')
+          ORDER BY 1",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
