@@ -44,6 +44,7 @@ impl Bench {
         let options = Options {
             lock_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(10),
+            measure: false,
         };
         self.dialect.connect(&self.url, &options).await.unwrap()
     }

@@ -1,5 +1,6 @@
 //! Floor 1: what a database holds, as a value. Read by a dialect, never from SQL text.
 
+mod object;
 mod server;
 mod table;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use object::Object;
 pub use server::Server;
 pub use table::{
     Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index, Table,
@@ -26,6 +28,8 @@ pub struct Catalog {
     pub search_path: Vec<Ident>,
     /// Every table, by its full name.
     pub tables: BTreeMap<TableName, Table>,
+    /// Everything beside the tables, as far as the product has it.
+    pub objects: Vec<Object>,
     /// Whether names that differ only in case are the same name.
     pub case_insensitive: bool,
 }

@@ -31,6 +31,8 @@ pub struct Table {
     pub guarded: bool,
     /// Privileges on the table as a whole, the owner's apart.
     pub grants: Vec<Grant>,
+    /// Its comment.
+    pub comment: Option<String>,
     /// Its triggers, ours apart.
     pub triggers: Vec<Trigger>,
     /// Columns that an earlier contract has retired and not yet purged.
@@ -202,6 +204,7 @@ impl Table {
             bytes: 0,
             guarded: false,
             grants: Vec::new(),
+            comment: None,
             triggers: Vec::new(),
             retired: Vec::new(),
         }

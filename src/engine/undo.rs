@@ -67,7 +67,7 @@ impl Engine<'_> {
         let forbidden = step.lowered.transaction == Transaction::Forbidden;
         let sql = match &step.lowered.undo {
             Undo::Run(sql) => sql.as_slice(),
-            Undo::Nothing | Undo::Impossible => &[],
+            Undo::Nothing | Undo::Stays(_) | Undo::Impossible => &[],
         };
         // A step that shares its transaction with the journal and failed left nothing.
         let nothing_there = status == Status::Failed && !forbidden;

@@ -142,6 +142,8 @@ pub enum Undo {
     Run(Vec<Sql>),
     /// There is nothing to take back.
     Nothing,
+    /// Nothing is run, and this stays, which harms nobody.
+    Stays(String),
     /// It cannot be taken back.
     Impossible,
 }

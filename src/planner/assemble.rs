@@ -10,7 +10,8 @@ use crate::catalog::{Catalog, Table};
 use crate::dialect::Dialect;
 use crate::migration::Migration;
 use crate::plan::{
-    Action, Estimate, FORMAT, Fingerprint, Hazard, Phase, Plan, Requirement, Step, StepId, Target,
+    Action, Estimate, FORMAT, Fingerprint, Hazard, Lowered, Phase, Plan, Requirement, Step, StepId,
+    Target, Undo,
 };
 use crate::sql::{ColumnRef, Span, TableName};
 
@@ -44,8 +45,9 @@ pub(super) fn assemble(
             dialect,
         };
         let mut parts = decompose::decompose(&scene)?;
+        let lowered = lowered(&mut parts, &scene)?;
         order.place(intent, &mut parts);
-        draft.take(parts, &scene, dialect)?;
+        draft.take(parts, lowered, &scene);
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
             world = world.after(change).map_err(unknown)?;
@@ -77,6 +79,30 @@ pub(super) fn assemble(
         touches: draft.touches.into_iter().collect(),
     };
     Ok((plan.sealed(), world))
+}
+
+/// Puts the steps into words. What cannot be taken back has no place in contract, which can
+/// be restored: it waits for purge.
+fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanError> {
+    let mut found = Vec::new();
+    let own = !matches!(scene.intent.kind, IntentKind::Contract { .. });
+    for (phase, action) in &mut parts.steps {
+        let lowered = scene
+            .dialect
+            .lower(action, scene.catalog)
+            .map_err(|error| unsupported(scene.intent.span, error))?;
+        if *phase == Phase::Contract && lowered.undo == Undo::Impossible && own {
+            *phase = Phase::Purge;
+        }
+        found.push(lowered);
+    }
+    let last = parts.steps.iter().map(|(phase, _)| *phase).max();
+    if last == Some(Phase::Purge) {
+        for (phase, _) in parts.late.iter_mut().chain(&mut parts.frees) {
+            *phase = if *phase == Phase::Contract { Phase::Purge } else { *phase };
+        }
+    }
+    Ok(found)
 }
 
 /// What tables look like, sizes apart: a plan is stale when this has changed.
@@ -114,16 +140,9 @@ struct Draft {
 }
 
 impl Draft {
-    fn take(
-        &mut self,
-        parts: Parts,
-        scene: &Scene<'_>,
-        dialect: &dyn Dialect,
-    ) -> Result<(), PlanError> {
+    fn take(&mut self, parts: Parts, lowered: Vec<Lowered>, scene: &Scene<'_>) {
         let span = scene.intent.span;
-        for (phase, action) in parts.steps {
-            let lowered =
-                dialect.lower(&action, scene.catalog).map_err(|error| unsupported(span, error))?;
+        for ((phase, action), lowered) in parts.steps.into_iter().zip(lowered) {
             let estimate = estimate(&action, scene.catalog);
             let Some(id) = self.identity(scene, phase, &action) else { continue };
             self.steps.push(Step { id, phase, action, lowered, estimate });
@@ -140,7 +159,6 @@ impl Draft {
         self.targets.extend(parts.targets);
         self.tables.extend(parts.touches.iter().map(|column| column.table.clone()));
         self.touches.extend(parts.touches);
-        Ok(())
     }
 }
 

@@ -108,6 +108,7 @@ fn render_step(number: usize, step: &Step, pen: Pen) -> String {
             }
         }
         Undo::Nothing => {}
+        Undo::Stays(why) => out.push_str(&line(pen, "undo", &format!("none: {why}"))),
         Undo::Impossible => out.push_str(&line(pen, "undo", "none")),
     }
     out

@@ -4,7 +4,8 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::session::wrap;
+use super::connect::wrap;
+use super::objects;
 use super::{quote, rewrite};
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index,
@@ -57,6 +58,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
             number: (number / 10_000, number % 10_000),
         },
         search_path: search_path.into_iter().map(Ident::new).collect(),
+        objects: objects::read(conn).await?,
         tables: tables.into_values().map(|table| (table.name.clone(), table)).collect(),
         case_insensitive: false,
     })
@@ -108,7 +110,8 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                         CROSS JOIN LATERAL unnest(x.indkey) WITH ORDINALITY AS k(num, at)
                         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
                        WHERE x.indrelid = c.oid AND x.indisprimary AND k.at <= x.indnkeyatts
-                       ORDER BY k.at)
+                       ORDER BY k.at),
+                obj_description(c.oid, 'pg_class')
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
@@ -132,6 +135,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             bytes: get::<i64>(&row, 5)?.unsigned_abs(),
             guarded: get(&row, 6)?,
             grants: Vec::new(),
+            comment: get(&row, 8)?,
             triggers: Vec::new(),
             retired: Vec::new(),
         };

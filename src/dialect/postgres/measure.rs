@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::catalog::get;
-use super::session::wrap;
+use super::connect::wrap;
 use crate::dialect::{Measured, SessionError};
 use crate::sql::{Sql, TableName};
 

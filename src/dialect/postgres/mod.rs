@@ -3,11 +3,13 @@
 
 mod bookkeeping;
 mod catalog;
+mod connect;
 mod fill;
 mod interpret;
 mod locks;
 mod lower;
 mod measure;
+mod objects;
 mod observer;
 mod quote;
 mod rewrite;
@@ -16,6 +18,8 @@ mod session;
 mod split;
 mod sync;
 mod types;
+mod undo;
+mod undo_table;
 mod words;
 
 use std::path::Path;

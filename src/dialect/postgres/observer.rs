@@ -6,8 +6,9 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row, TypeInfo, ValueRef};
 
 use super::catalog::get;
+use super::connect::{connect, wrap};
 use super::quote;
-use super::session::{connect, exists, make_bookkeeping, wrap};
+use super::session::{exists, make_bookkeeping};
 use crate::dialect::{
     Beat, Client, Connected, DatabaseUrl, Deployed, Fact, Manifest, Observer, RoleAccess,
     SessionError, Value, Witness,

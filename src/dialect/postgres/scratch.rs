@@ -3,8 +3,8 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::catalog::get;
+use super::connect::{connect, wrap};
 use super::quote;
-use super::session::{connect, wrap};
 use crate::dialect::{DatabaseUrl, Scratch, SessionError};
 use crate::sql::Ident;
 

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
+use super::connect::{connect, wrap};
 use super::fill::{chunk_end, chunk_update};
 use super::measure;
 use crate::catalog::Catalog;
@@ -144,9 +144,10 @@ impl PostgresSession {
     }
 
     async fn work(&mut self, work: &Work<'_>, waits: Duration) -> Result<(), SessionError> {
-        let before = match self.options.measure && !work.sql.is_empty() {
-            true => Some(measure::before(&mut self.conn).await?),
-            false => None,
+        let before = if self.options.measure && !work.sql.is_empty() {
+            Some(measure::before(&mut self.conn).await?)
+        } else {
+            None
         };
         for sql in work.sql {
             self.watched(sql, waits).await?;
@@ -335,25 +336,6 @@ impl Session for PostgresSession {
     }
 }
 
-/// Connects, and turns every way in which that can fail into words without secrets.
-pub(super) async fn connect(
-    url: &DatabaseUrl,
-    name: &str,
-    limit: Duration,
-) -> Result<PgConnection, SessionError> {
-    let unreachable = |message: String| SessionError::Unreachable { url: url.to_string(), message };
-    let options = PgConnectOptions::from_str(url.with_secrets())
-        .map_err(|_| unreachable("the address cannot be read as a PostgreSQL URL".into()))?
-        .application_name(name)
-        .disable_statement_logging();
-    match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
-        Ok(Ok(conn)) => Ok(conn),
-        Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
-        Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
-    }
-}
-
 /// Whether a table is there.
 pub(super) async fn exists(conn: &mut PgConnection, table: &str) -> Result<bool, SessionError> {
     let row = sqlx::query("SELECT to_regclass($1) IS NOT NULL")
@@ -477,26 +459,4 @@ async fn blockers(watcher: &mut PgConnection, pid: i32) -> Result<Vec<Blocker>, 
 
 fn unreadable(error: serde_json::Error) -> SessionError {
     SessionError::Bookkeeping { message: error.to_string() }
-}
-
-/// Puts a driver's error into our words.
-pub(super) fn wrap(error: sqlx::Error) -> SessionError {
-    match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().map(|code| code.into_owned());
-            let message = error.message().to_owned();
-            match code.as_deref() {
-                // A deadlock ends like a lock that was not to be had: try again.
-                Some("55P03" | "40P01") => {
-                    SessionError::LockTimeout { waited: Duration::ZERO, blockers: Vec::new() }
-                }
-                Some("42501" | "25006") => SessionError::Denied { message },
-                Some("57P01" | "57P02" | "57P03" | "25P03") => SessionError::Lost { message },
-                _ => SessionError::Failed { message, code, statement: None },
-            }
-        }
-        sqlx::Error::Io(error) => SessionError::Lost { message: error.to_string() },
-        sqlx::Error::Protocol(message) => SessionError::Lost { message },
-        other => SessionError::Failed { message: other.to_string(), code: None, statement: None },
-    }
 }

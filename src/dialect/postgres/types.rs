@@ -21,6 +21,11 @@ pub(super) fn in_place(table: &Table, column: &Column, change: &NewType) -> bool
         && widens(&Type::of(&column.type_name), &Type::of(&change.type_name))
 }
 
+/// A type's name in the server's words, without what stands in its parentheses.
+pub(super) fn canonical(text: &str) -> String {
+    Type::of(text).name
+}
+
 /// A type's name in the server's words, and what stands in its parentheses.
 #[derive(Debug, PartialEq, Eq)]
 struct Type {

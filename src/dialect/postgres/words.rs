@@ -10,7 +10,7 @@ impl Words {
     /// The words below a node, comments and blanks apart.
     pub(super) fn of(node: &SyntaxNode) -> Self {
         let tokens = node.descendants_with_tokens().filter_map(|one| one.into_token());
-        Self(tokens.filter(|one| !one.kind().is_trivia()).map(|one| fold(one.text())).collect())
+        Self(tokens.filter(|one| !one.kind().is_trivia()).map(|one| word(one.text())).collect())
     }
 
     /// The first word.
@@ -43,6 +43,12 @@ impl Words {
             .map(|word| Ident::new(word.as_str()))
             .collect()
     }
+}
+
+/// A word as the catalogue would keep it; a string stays as it is.
+fn word(token: &str) -> String {
+    let string = token.contains('\'') || token.starts_with('$');
+    if string { token.to_owned() } else { fold(token) }
 }
 
 /// Goes along the words of a statement.
@@ -129,6 +135,15 @@ impl<'a> Walk<'a> {
                 return;
             }
         }
+    }
+
+    /// Steps over what stands in parentheses here, and gives it.
+    pub(super) fn inside(&mut self) -> Option<String> {
+        let before = self.words;
+        self.parentheses();
+        let taken = &before[..before.len() - self.words.len()];
+        let inside = taken.get(1..taken.len().checked_sub(1)?)?;
+        Some(inside.join(" "))
     }
 
     /// Whether a run of words stands anywhere in the rest.

@@ -51,6 +51,7 @@ async fn read_snapshot(conn: &mut SqliteConnection) -> Read<Catalog> {
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let mut catalog = Catalog {
+        objects: Vec::new(),
         server: Server { product: "SQLite".into(), version, number },
         search_path: Vec::new(),
         tables: std::collections::BTreeMap::new(),
@@ -86,6 +87,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         bytes: 0,
         guarded: false,
         grants: Vec::new(),
+        comment: None,
         triggers: Vec::new(),
         retired: Vec::new(),
     };

@@ -168,6 +168,7 @@ mod tests {
             server: Server { product: String::new(), version: String::new(), number: (15, 0) },
             search_path: vec![Ident::new("public")],
             tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
+            objects: Vec::new(),
             case_insensitive: false,
         }
     }

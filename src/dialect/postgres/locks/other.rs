@@ -126,10 +126,8 @@ impl Ledger<'_> {
     fn create_table(&mut self, mut walk: Walk<'_>) {
         let mut rest = walk;
         while rest.past(&["references"]) {
-            if let Some(name) = rest.name() {
-                if self.catalog.find(&name).is_some() {
-                    self.take_all(&name, Mode::ShareRowExclusive, Held::Instant);
-                }
+            if let Some(name) = rest.name().filter(|name| self.catalog.find(name).is_some()) {
+                self.take_all(&name, Mode::ShareRowExclusive, Held::Instant);
             }
         }
         let mut rest = walk;

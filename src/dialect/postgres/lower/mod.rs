@@ -5,7 +5,7 @@ mod retire;
 mod table;
 mod verbatim;
 
-use super::{fill, locks, quote, rewrite, sync};
+use super::{fill, locks, quote, rewrite, sync, undo};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo};

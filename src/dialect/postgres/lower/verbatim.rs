@@ -1,8 +1,11 @@
 //! The author's statements.
 
-use super::{asks, quote, regclass, run, step};
+use squawk_syntax::SourceFile;
+
+use super::{asks, quote, regclass, run, step, undo};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
+use crate::dialect::postgres::words::{Walk, Words};
 use crate::plan::{Expect, Lowered, Undo, Verbatim};
 
 pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupported> {
@@ -16,7 +19,6 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
             _ => false,
         }
     };
-    let _ = catalog;
     if one.sql.iter().any(outside) {
         return Err(Unsupported {
             what: "a statement that cannot run in a transaction stands in a section, where it \
@@ -33,16 +35,44 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
             run(format!("DROP TABLE IF EXISTS {}", quote::table(table))),
         ),
         None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
-        None => (asks(String::new(), Expect::Journal), Undo::Impossible),
+        None => (asks(String::new(), Expect::Journal), taken_back(one, catalog)),
     };
-    let mut lowered =
-        step(one.settings.iter().chain(&one.sql).map(ToString::to_string).collect(), landed, undo);
-    lowered.note = as_written(one);
-    Ok(lowered)
+    let statements = one.sql.iter().map(|sql| repeatable(sql.as_str()));
+    let sql = one.settings.iter().map(ToString::to_string).chain(statements).collect();
+    Ok(step(sql, landed, undo))
 }
 
-/// What a reader must know of a statement that we do not take apart.
-fn as_written(one: &Verbatim) -> Option<String> {
-    let known = one.creates.is_some() || one.within_new;
-    (!known).then(|| "run as written: zdmig does not know what it locks, or for how long".into())
+/// A value of an enum stays after a rollback, and must not be in the way of the next expand.
+fn repeatable(sql: &str) -> String {
+    let words = Words::of(&SourceFile::parse(sql).syntax_node());
+    let mut walk = Walk::along(&words);
+    let adds = walk.takes(&["alter", "type"])
+        && walk.name().is_some()
+        && walk.takes(&["add", "value"])
+        && !walk.sees(&["if"]);
+    let upper = sql.to_uppercase();
+    let at = upper.find("ADD").and_then(|add| Some(add + upper[add..].find("VALUE")? + 5));
+    match at.filter(|_| adds) {
+        Some(at) => format!("{} IF NOT EXISTS{}", &sql[..at], &sql[at..]),
+        None => sql.to_owned(),
+    }
+}
+
+/// The undo of all its statements, the last one first.
+fn taken_back(one: &Verbatim, catalog: &Catalog) -> Undo {
+    let mut sql = Vec::new();
+    let mut stay = None;
+    for statement in one.sql.iter().rev() {
+        match undo::of(statement.as_str(), catalog) {
+            Undo::Run(undo) => sql.extend(undo),
+            Undo::Nothing => {}
+            Undo::Stays(why) => stay = Some(why),
+            Undo::Impossible => return Undo::Impossible,
+        }
+    }
+    match (sql.is_empty(), stay) {
+        (false, _) => Undo::Run(sql),
+        (true, Some(why)) => Undo::Stays(why),
+        (true, None) => Undo::Nothing,
+    }
 }

@@ -1,0 +1,381 @@
+//! How a statement that is run as written is taken back: what it makes is dropped, what it
+//! replaces or drops is made again as the catalogue knows it.
+
+use squawk_syntax::SourceFile;
+use squawk_syntax::ast::{self, AstNode};
+
+use super::quote;
+use super::types::canonical;
+use super::words::{Walk, Words};
+use crate::catalog::{Catalog, Object};
+use crate::plan::Undo;
+use crate::sql::{Sql, TableName};
+
+/// The undo of a statement.
+pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
+    let parsed = SourceFile::parse(sql);
+    let Some(tree) = parsed.tree().stmts().next() else { return Undo::Nothing };
+    let words = Words::of(tree.syntax());
+    let mut walk = Walk::along(&words);
+    match walk.next().unwrap_or_default() {
+        "create" => create(&tree, walk, sql, catalog),
+        "drop" => drop(walk, catalog),
+        "alter" => alter(&tree, walk, catalog),
+        "comment" => comment(walk, sql, catalog),
+        "grant" => turned(sql, "GRANT", "REVOKE", " TO ", " FROM "),
+        "revoke" => turned(sql, "REVOKE", "GRANT", " FROM ", " TO "),
+        "refresh" | "analyze" | "select" => Undo::Nothing,
+        "insert" | "update" | "delete" | "with" | "merge" => {
+            Undo::Stays("rows stay as it left them".into())
+        }
+        _ => Undo::Impossible,
+    }
+}
+
+fn run(sql: impl Into<String>) -> Undo {
+    Undo::Run(vec![Sql::new(sql)])
+}
+
+/// The kinds of objects that CREATE and DROP name, longest first.
+const KINDS: &[&str] = &[
+    "materialized view",
+    "foreign table",
+    "event trigger",
+    "constraint trigger",
+    "text search configuration",
+    "text search dictionary",
+    "function",
+    "procedure",
+    "aggregate",
+    "view",
+    "type",
+    "domain",
+    "sequence",
+    "trigger",
+    "policy",
+    "rule",
+    "statistics",
+    "publication",
+    "schema",
+    "extension",
+    "collation",
+    "index",
+    "table",
+    "role",
+    "server",
+];
+
+fn kind(walk: &mut Walk<'_>) -> Option<&'static str> {
+    KINDS.iter().copied().find(|kind| {
+        let words: Vec<_> = kind.split(' ').collect();
+        walk.takes(&words)
+    })
+}
+
+fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
+    let replaces = walk.takes(&["or", "replace"]);
+    for word in ["unlogged", "recursive", "unique", "trusted"] {
+        walk.takes(&[word]);
+    }
+    let Some(kind) = kind(&mut walk) else { return Undo::Impossible };
+    walk.takes(&["concurrently"]);
+    let lenient = walk.takes(&["if", "not", "exists"]);
+    let Some(name) = walk.name() else { return Undo::Impossible };
+    let arguments = arguments(tree, sql);
+    let on = hangs(kind).then(|| walk.past(&["on"]).then(|| walk.name()).flatten()).flatten();
+    let there = find(catalog, kind, &name, on.as_ref(), arguments.as_deref());
+    match there {
+        Some(_) if lenient => Undo::Nothing,
+        Some(definition) if replaces && !definition.is_empty() => {
+            let mut undo = Vec::new();
+            // A view does not give a column back that it got.
+            if kind == "view" {
+                undo.push(Sql::new(format!("DROP VIEW {}", quote::table(&catalog.placed(&name)))));
+            }
+            undo.push(Sql::new(definition));
+            Undo::Run(undo)
+        }
+        _ => run(drop_words(kind, &name, on.as_ref(), arguments.as_deref())),
+    }
+}
+
+/// Whether the name means something only on a table.
+fn hangs(kind: &str) -> bool {
+    matches!(kind, "trigger" | "constraint trigger" | "policy" | "rule")
+}
+
+fn drop_words(
+    kind: &str,
+    name: &TableName,
+    on: Option<&TableName>,
+    arguments: Option<&str>,
+) -> String {
+    let kind = kind.trim_start_matches("constraint ").to_uppercase();
+    let arguments = arguments.map(|one| format!("({one})")).unwrap_or_default();
+    let on = on.map(|table| format!(" ON {}", quote::table(table))).unwrap_or_default();
+    format!("DROP {kind} IF EXISTS {}{arguments}{on}", quote::table(name))
+}
+
+/// The types by which a function is told from others of its name.
+fn arguments(tree: &ast::Stmt, sql: &str) -> Option<String> {
+    let list = match tree {
+        ast::Stmt::CreateFunction(one) => one.param_list(),
+        ast::Stmt::CreateProcedure(one) => one.param_list(),
+        _ => return None,
+    }?;
+    let slice = |node: &squawk_syntax::SyntaxNode| {
+        let range = node.text_range();
+        sql[usize::from(range.start())..usize::from(range.end())].trim().to_owned()
+    };
+    let given = list.params().filter(|param| {
+        !param.mode().is_some_and(|mode| slice(mode.syntax()).eq_ignore_ascii_case("out"))
+    });
+    let types: Vec<_> =
+        given.filter_map(|param| param.func_type().map(|ty| slice(ty.syntax()))).collect();
+    Some(types.join(", "))
+}
+
+/// The definition of something that is there.
+fn find(
+    catalog: &Catalog,
+    kind: &str,
+    name: &TableName,
+    on: Option<&TableName>,
+    arguments: Option<&str>,
+) -> Option<String> {
+    if matches!(kind, "trigger" | "constraint trigger") {
+        let table = catalog.find(on?)?;
+        let trigger = table.triggers.iter().find(|one| one.name == name.name)?;
+        return Some(trigger.definition.clone());
+    }
+    if matches!(kind, "table" | "foreign table") {
+        return catalog.find(name).map(|_| String::new());
+    }
+    object(catalog, kind, name, on, arguments).map(|one| one.definition.clone())
+}
+
+fn object<'a>(
+    catalog: &'a Catalog,
+    kind: &str,
+    name: &TableName,
+    on: Option<&TableName>,
+    arguments: Option<&str>,
+) -> Option<&'a Object> {
+    let same = |one: &&Object| {
+        let schema = match (&name.schema, &one.name.schema) {
+            (Some(a), Some(b)) => a == b,
+            (None, Some(b)) => catalog.search_path.contains(b),
+            _ => true,
+        };
+        let types = match (arguments, &one.arguments) {
+            (Some(mine), Some(theirs)) => signature(mine) == signature(theirs),
+            _ => true,
+        };
+        one.kind == kind
+            && one.name.name == name.name
+            && schema
+            && types
+            && on.is_none_or(|table| one.on.as_ref().is_none_or(|known| *known == table.name))
+    };
+    let mut found = catalog.objects.iter().filter(same);
+    let first = found.next()?;
+    // Of several with one name, none is meant for certain.
+    found.next().is_none().then_some(first)
+}
+
+/// The types of a list of arguments, in the server's own names.
+fn signature(arguments: &str) -> Vec<String> {
+    let sql = format!("CREATE FUNCTION f({arguments}) RETURNS void LANGUAGE sql AS ''");
+    let parsed = SourceFile::parse(&sql);
+    let listed = parsed.tree().stmts().next().and_then(|tree| self::arguments(&tree, &sql));
+    let listed = listed.unwrap_or_default();
+    listed.split(',').map(|one| canonical(one.trim())).filter(|one| !one.is_empty()).collect()
+}
+
+fn drop(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
+    let Some(kind) = kind(&mut walk) else { return Undo::Impossible };
+    let lenient = walk.takes(&["if", "exists"]);
+    let mut named = Vec::new();
+    loop {
+        let Some(name) = walk.name() else { return Undo::Impossible };
+        let arguments = walk.inside();
+        named.push((name, arguments));
+        if !walk.takes(&[","]) {
+            break;
+        }
+    }
+    let on = if walk.takes(&["on"]) { walk.name() } else { None };
+    let mut undo = Vec::new();
+    for (name, arguments) in named.iter().rev() {
+        match find(catalog, kind, name, on.as_ref(), arguments.as_deref()) {
+            Some(definition) if !definition.is_empty() => undo.push(Sql::new(definition)),
+            None if lenient => {}
+            _ => return Undo::Impossible,
+        }
+    }
+    if undo.is_empty() { Undo::Nothing } else { Undo::Run(undo) }
+}
+
+fn alter(tree: &ast::Stmt, mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
+    if let ast::Stmt::AlterTable(alter) = tree {
+        return super::undo_table::of(alter, catalog);
+    }
+    let Some(kind) = kind(&mut walk) else { return stays() };
+    let lenient = walk.takes(&["if", "exists"]);
+    let Some(name) = walk.name() else { return stays() };
+    let arguments = walk.inside();
+    let on = if walk.takes(&["on"]) { walk.name() } else { None };
+    if walk.takes(&["rename", "to"])
+        && let Some(to) = walk.name()
+    {
+        if lenient && kind == "index" && catalog.index(&name).is_none() {
+            return Undo::Nothing;
+        }
+        let renamed = TableName { schema: name.schema.clone(), name: to.name };
+        let arguments = arguments.map(|one| format!("({one})")).unwrap_or_default();
+        let on = on.map(|table| format!(" ON {}", quote::table(&table))).unwrap_or_default();
+        return run(format!(
+            "ALTER {} {}{arguments}{on} RENAME TO {}",
+            kind.to_uppercase(),
+            quote::table(&renamed),
+            quote::ident(&name.name)
+        ));
+    }
+    if kind == "type" && walk.takes(&["rename", "value"]) {
+        let from = walk.next().unwrap_or_default();
+        walk.takes(&["to"]);
+        let to = walk.next().unwrap_or_default();
+        return run(format!("ALTER TYPE {} RENAME VALUE {to} TO {from}", quote::table(&name)));
+    }
+    if kind == "type" && walk.takes(&["add", "value"]) {
+        return Undo::Stays("the server cannot take a value away; nobody need use it".into());
+    }
+    stays()
+}
+
+/// A setting whose old value is not known here.
+pub(super) fn stays() -> Undo {
+    Undo::Stays("the setting stays; it changes nothing for running code".into())
+}
+
+fn comment(mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
+    walk.takes(&["on"]);
+    let before = if walk.takes(&["column"]) {
+        let known = walk.column().and_then(|column| {
+            let table = catalog.find(&column.table)?;
+            catalog.column(table, &column.column)?.comment.clone()
+        });
+        Some(known)
+    } else if walk.takes(&["table"]) {
+        walk.name().and_then(|name| catalog.find(&name)).map(|table| table.comment.clone())
+    } else {
+        None
+    };
+    let Some(before) = before else {
+        return Undo::Stays("the comment stays".into());
+    };
+    let end = sql.to_lowercase().find(" is ").unwrap_or(sql.len());
+    let text = before.map_or_else(|| "NULL".to_owned(), |text| quote::literal(&text));
+    run(format!("{} IS {text}", &sql[..end]))
+}
+
+/// GRANT and REVOKE are each other's undo, where they say nothing more.
+fn turned(sql: &str, from: &str, to: &str, before: &str, after: &str) -> Undo {
+    let upper = sql.to_uppercase();
+    let Some(at) = upper.rfind(before).filter(|_| upper.trim_start().starts_with(from)) else {
+        return Undo::Impossible;
+    };
+    let start = upper.find(from).unwrap_or_default() + from.len();
+    let rest = &sql[at + before.len()..];
+    let rest = rest.to_uppercase().find(" WITH GRANT").map_or(rest, |end| &rest[..end]);
+    run(format!("{to}{}{after}{}", &sql[start..at], rest.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Server, Table, Trigger};
+    use crate::sql::Ident;
+
+    fn catalog() -> Catalog {
+        let name = |name: &str| TableName::new(Some("public"), name);
+        let object = |kind: &str, of: &str, arguments: Option<&str>, definition: &str| Object {
+            kind: kind.into(),
+            name: name(of),
+            on: None,
+            arguments: arguments.map(ToOwned::to_owned),
+            definition: definition.into(),
+        };
+        let mut table = Table::bare(name("t"));
+        table.triggers.push(Trigger {
+            name: Ident::new("tr"),
+            function: name("f"),
+            definition: "CREATE TRIGGER tr …".into(),
+        });
+        Catalog {
+            server: Server { product: String::new(), version: String::new(), number: (15, 0) },
+            search_path: vec![Ident::new("public")],
+            tables: [(table.name.clone(), table)].into(),
+            objects: vec![
+                object("function", "f", Some("a integer, b text"), "CREATE OR REPLACE f(int)"),
+                object("view", "v", None, "CREATE VIEW v"),
+                object("type", "e", None, "CREATE TYPE e"),
+            ],
+            case_insensitive: false,
+        }
+    }
+
+    #[test]
+    fn each_statement_has_its_undo() {
+        let catalog = catalog();
+        for (sql, expected) in [
+            (
+                "CREATE FUNCTION g(a int, b text DEFAULT 'x') RETURNS int AS ''",
+                "DROP FUNCTION IF EXISTS \"g\"(int, text)",
+            ),
+            (
+                "CREATE OR REPLACE FUNCTION f(x int4, y text) RETURNS int AS ''",
+                "CREATE OR REPLACE f(int)",
+            ),
+            (
+                "CREATE OR REPLACE FUNCTION f(x text) RETURNS int AS ''",
+                "DROP FUNCTION IF EXISTS \"f\"(text)",
+            ),
+            ("CREATE OR REPLACE VIEW v AS SELECT 1", "DROP VIEW \"public\".\"v\"; CREATE VIEW v"),
+            (
+                "CREATE TRIGGER a BEFORE INSERT ON t EXECUTE FUNCTION f()",
+                "DROP TRIGGER IF EXISTS \"a\" ON \"t\"",
+            ),
+            ("CREATE EXTENSION IF NOT EXISTS pg_trgm", "DROP EXTENSION IF EXISTS \"pg_trgm\""),
+            ("DROP FUNCTION f(int, text)", "CREATE OR REPLACE f(int)"),
+            ("DROP TRIGGER tr ON t", "CREATE TRIGGER tr …"),
+            ("DROP TYPE IF EXISTS e, missing", "CREATE TYPE e"),
+            ("DROP FUNCTION missing()", "impossible"),
+            ("ALTER INDEX i RENAME TO j", "ALTER INDEX \"j\" RENAME TO \"i\""),
+            ("ALTER TYPE e RENAME VALUE 'A' TO 'B'", "ALTER TYPE \"e\" RENAME VALUE 'B' TO 'A'"),
+            (
+                "ALTER TABLE t RENAME CONSTRAINT a TO b",
+                "ALTER TABLE \"t\" RENAME CONSTRAINT \"b\" TO \"a\"",
+            ),
+            (
+                "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+                "ALTER TABLE \"t\" DISABLE ROW LEVEL SECURITY",
+            ),
+            ("COMMENT ON TABLE t IS 'x'", "COMMENT ON TABLE t IS NULL"),
+            ("GRANT SELECT ON t TO a, b WITH GRANT OPTION", "REVOKE SELECT ON t FROM a, b"),
+            ("REVOKE ALL ON t FROM a", "GRANT ALL ON t TO a"),
+            ("INSERT INTO t VALUES (1)", "stays"),
+            ("TRUNCATE t", "impossible"),
+        ] {
+            let found = match of(sql, &catalog) {
+                Undo::Run(sql) => {
+                    sql.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                }
+                Undo::Nothing => "nothing".into(),
+                Undo::Stays(_) => "stays".into(),
+                Undo::Impossible => "impossible".into(),
+            };
+            assert_eq!(found, expected, "{sql}");
+        }
+    }
+}
