@@ -2,7 +2,7 @@
 //! one that rests on another, or takes away what another still needs, follows it into its
 //! phase: nothing overtakes what it depends on.
 
-use super::decompose::Parts;
+use super::decompose::{Aspect, Parts};
 use super::intent::{Intent, Words};
 use crate::plan::Phase;
 
@@ -14,8 +14,12 @@ pub(super) struct Order {
 
 struct Seen {
     number: usize,
-    /// The statement's words, and the names of what it makes.
-    words: Vec<Words>,
+    /// The statement's words.
+    text: Words,
+    /// The names of what it makes, changes and holds on to.
+    names: Vec<Words>,
+    /// What it changes, done once its last phase has run.
+    reshapes: Vec<(Aspect, Words)>,
     last: Phase,
     late: Vec<(Phase, Words)>,
     frees: Vec<(Phase, Words)>,
@@ -40,7 +44,8 @@ impl Order {
                 "put it into a migration of its own if new code needs it at its deploy".to_owned(),
             ));
             let last = last(parts);
-            for name in parts.made.iter().chain(&parts.reshapes) {
+            let whole = parts.reshapes.iter().filter(|(aspect, _)| *aspect == Aspect::Whole);
+            for name in parts.made.iter().chain(whole.map(|(_, name)| name)) {
                 parts.late.push((last, name.clone()));
             }
             for (natural, _) in &mut parts.rows {
@@ -50,11 +55,13 @@ impl Order {
                 *natural = phase.max(*natural);
             }
         }
-        let mut words = vec![intent.words.clone()];
-        words.extend(parts.made.iter().chain(&parts.uses).cloned());
+        let reshaped = parts.reshapes.iter().map(|(_, name)| name);
+        let names = parts.made.iter().chain(&parts.uses).chain(reshaped);
         self.seen.push(Seen {
             number: intent.number,
-            words,
+            text: intent.words.clone(),
+            names: names.cloned().collect(),
+            reshapes: parts.reshapes.clone(),
             last: last(parts),
             late: parts.late.clone(),
             frees: parts.frees.clone(),
@@ -69,9 +76,8 @@ impl Order {
     /// The phase that an intention must wait for, the statement that makes it wait, and the
     /// name that both are about.
     fn waits(&self, intent: &Intent, parts: &Parts) -> Option<(Phase, usize, String)> {
-        let mut mine = vec![&intent.words];
-        mine.extend(&parts.made);
-        let named = |name: &Words| mine.iter().any(|words| words.hold(name));
+        let own: Vec<&Words> =
+            parts.made.iter().chain(parts.reshapes.iter().map(|(_, name)| name)).collect();
         let mut found: Option<(Phase, usize, String)> = None;
         let mut wait = |phase: Phase, seen: &Seen, name: &Words| {
             if found.as_ref().is_none_or(|(known, ..)| *known < phase) {
@@ -79,15 +85,26 @@ impl Order {
             }
         };
         for seen in &self.seen {
+            // Actions of one statement share its words, and mean only their own.
+            let alone = seen.number == intent.number;
+            let named = |name: &Words| {
+                !alone && intent.words.hold(name) || own.iter().any(|one| one.hold(name))
+            };
+            let mentioned = |name: &Words| {
+                !alone && seen.text.hold(name) || seen.names.iter().any(|one| one.hold(name))
+            };
             for (phase, name) in seen.late.iter().filter(|(_, name)| named(name)) {
                 wait(*phase, seen, name);
             }
-            let held = |name: &&Words| seen.words.iter().any(|words| words.hold(name));
-            for name in parts.reshapes.iter().filter(held) {
-                wait(seen.last, seen, name);
-            }
-            for (phase, name) in &seen.frees {
-                if parts.reshapes.contains(name) {
+            for (aspect, name) in &parts.reshapes {
+                let met = |(other, one): &(Aspect, Words)| one == name && other.meets(*aspect);
+                if *aspect == Aspect::Whole && mentioned(name) || seen.reshapes.iter().any(met) {
+                    wait(seen.last, seen, name);
+                }
+                let freed = |(_, one): &&(Phase, Words)| one == name;
+                if let Some((phase, _)) = seen.frees.iter().find(freed)
+                    && matches!(aspect, Aspect::Whole | Aspect::Type | Aspect::Default)
+                {
                     wait(*phase, seen, name);
                 }
             }

@@ -93,16 +93,36 @@ async fn case(product: &str, case: &Path) {
     }
 }
 
+/// Every case of a product, a few at once; all that fail are told. `ZDMIG_CASE` picks those
+/// whose name holds a word.
+async fn all(product: &'static str) {
+    let wanted = std::env::var("ZDMIG_CASE").unwrap_or_default();
+    let mut waiting: Vec<_> = cases(product);
+    waiting.retain(|path| path.display().to_string().contains(&wanted));
+    let mut failed = Vec::new();
+    for some in waiting.chunks(4) {
+        let running: Vec<_> = some
+            .iter()
+            .map(|path| {
+                let path = path.clone();
+                tokio::spawn(async move { case(product, &path).await })
+            })
+            .collect();
+        for (path, run) in some.iter().zip(running) {
+            if run.await.is_err() {
+                failed.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres() {
-    for one in cases("postgres") {
-        case("postgres", &one).await;
-    }
+    all("postgres").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite() {
-    for one in cases("sqlite") {
-        case("sqlite", &one).await;
-    }
+    all("sqlite").await;
 }

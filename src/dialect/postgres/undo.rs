@@ -247,10 +247,23 @@ fn alter(tree: &ast::Stmt, mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
         let to = walk.next().unwrap_or_default();
         return run(format!("ALTER TYPE {} RENAME VALUE {to} TO {from}", quote::table(&name)));
     }
+    if kind == "sequence" {
+        return sequence(&name, catalog);
+    }
     if kind == "type" && walk.takes(&["add", "value"]) {
         return Undo::Stays("the server cannot take a value away; nobody need use it".into());
     }
     stays()
+}
+
+/// A sequence as it was.
+fn sequence(name: &TableName, catalog: &Catalog) -> Undo {
+    let Some(before) = object(catalog, "sequence", name, None, None) else { return stays() };
+    let mut sql = before.definition.replacen("CREATE SEQUENCE", "ALTER SEQUENCE", 1);
+    if !sql.contains("OWNED BY") {
+        sql = sql.replacen(';', " OWNED BY NONE;", 1);
+    }
+    run(sql)
 }
 
 /// A setting whose old value is not known here.

@@ -48,6 +48,7 @@ impl Words {
 /// A word as the catalogue would keep it; a string stays as it is.
 fn word(token: &str) -> String {
     let string = token.contains('\'') || token.starts_with('$');
+    // Names are cut off where they are too long; a body is not a name.
     if string { token.to_owned() } else { fold(token) }
 }
 

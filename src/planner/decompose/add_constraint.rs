@@ -2,7 +2,7 @@
 //! beside everybody; a unique one and a primary key by way of an index built beside writers.
 
 use super::set_not_null::by_check;
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::{ConstraintKind, TableKind};
 use crate::change::NewConstraint;
 use crate::plan::{
@@ -23,7 +23,7 @@ pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts,
     let name = scene.catalog.constraint_name(new, table);
     let mut parts = Parts { minds_rows: true, ..Parts::default() };
     parts.made.push(Words::name(&[&name]));
-    parts.reshapes.push(Words::name(&[&name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[&name])));
     let known = |name: &&Ident| scene.catalog.column(table, name).is_some();
     let columns: Vec<Ident> = new.columns.iter().filter(known).cloned().collect();
     parts.touches = columns.iter().map(|column| ColumnRef::new(&table.name, column)).collect();

@@ -1,11 +1,12 @@
 //! ALTER COLUMN … TYPE. A type that holds every value of the old one in the same bytes is
 //! changed in place; any other writes the whole table anew.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::DependentKind;
 use crate::change::NewType;
 use crate::plan::{Action, Phase, Verbatim};
 use crate::planner::PlanError;
+use crate::planner::intent::Words;
 use crate::sql::Sql;
 
 pub(super) fn decompose(scene: &Scene<'_>, change: &NewType) -> Result<Parts, PlanError> {
@@ -15,7 +16,9 @@ pub(super) fn decompose(scene: &Scene<'_>, change: &NewType) -> Result<Parts, Pl
     let known = scene.catalog.require_column(table, &column.column).map_err(unknown)?;
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
-    parts.reshapes_column(column, Phase::Expand);
+    let in_place = scene.dialect.retypes_in_place(table, known, change);
+    let aspect = if in_place { Aspect::Type } else { Aspect::Whole };
+    parts.reshapes.push((aspect, Words::name(&[&column.table.name, &column.column])));
     if let Some(dependent) = table
         .dependents_of(&column.column)
         .find(|one| matches!(one.kind, DependentKind::View | DependentKind::Other))
@@ -36,7 +39,7 @@ pub(super) fn decompose(scene: &Scene<'_>, change: &NewType) -> Result<Parts, Pl
     if table.is_empty() {
         return Ok(parts);
     }
-    if scene.dialect.retypes_in_place(table, known, change) {
+    if in_place {
         if scene.can.cached_plans {
             parts.hazard(
                 "star-readers",

@@ -1,7 +1,7 @@
 //! SET DEFAULT is there before the new code is; DROP DEFAULT waits until no code leaves the
 //! column out any more.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::plan::{Action, Phase, SetDefault, Target, Use};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
@@ -47,8 +47,8 @@ fn change(
         return Ok(parts);
     }
     let name = Words::name(&[&column.table.name, &column.column]);
-    parts.reshapes.push(name.clone());
-    parts.late.push((phase, name));
+    parts.reshapes.push((Aspect::Default, name.clone()));
+    parts.frees.push((phase, name));
     let column = column.clone();
     parts.step(phase, Action::SetDefault(SetDefault { column, default, before }));
     Ok(parts)

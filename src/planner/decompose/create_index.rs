@@ -2,7 +2,7 @@
 //! fills is built once it is filled: an indexed column costs every update of the fill.
 
 use super::verbatim::statement;
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::Table;
 use crate::change::NewIndex;
 use crate::plan::{Action, IndexBuild, Phase, Verbatim, Verify, VerifyRule};
@@ -35,7 +35,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
         ));
     }
     parts.made.push(Words::name(&[name]));
-    parts.reshapes.push(Words::name(&[name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[name])));
     let mut fills = false;
     for column in index.keys.iter().chain(&index.mentions) {
         if let Some(known) = scene.catalog.column(table, column) {

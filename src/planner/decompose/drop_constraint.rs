@@ -1,7 +1,7 @@
 //! DROP CONSTRAINT. A check and a foreign key only forbid, so without them everything goes
 //! on; a unique constraint may be what `ON CONFLICT` of running code rests on.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::ConstraintKind;
 use crate::plan::{Action, DropConstraint, Phase, Target, Use};
 use crate::planner::PlanError;
@@ -43,7 +43,7 @@ pub(super) fn decompose(
     }
     let touched = constraint.columns.iter().map(|column| ColumnRef::new(&table.name, column));
     let mut parts = Parts { touches: touched.collect(), ..Parts::default() };
-    parts.reshapes.push(Words::name(&[name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[name])));
     let column = |column| Words::name(&[&table.name.name, column]);
     let columns: Vec<_> = constraint.columns.iter().map(column).collect();
     let keyed = matches!(constraint.kind, ConstraintKind::Primary | ConstraintKind::Unique);

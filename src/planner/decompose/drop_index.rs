@@ -1,6 +1,6 @@
 //! DROP INDEX: contract, because queries of running code may need it to be fast.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::TableKind;
 use crate::plan::{Action, IndexBuild, Phase, Target, Use};
 use crate::planner::PlanError;
@@ -36,7 +36,7 @@ pub(super) fn decompose(
         }
     }
     let name = Words::name(&[index]);
-    parts.reshapes.push(name.clone());
+    parts.reshapes.push((Aspect::Whole, name.clone()));
     parts.late.push((Phase::Contract, name));
     for column in &found.columns {
         parts.frees.push((Phase::Contract, Words::name(&[&table.name.name, column])));

@@ -1,6 +1,6 @@
 //! ALTER COLUMN … DROP NOT NULL: it only allows more, so new code finds it done.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::plan::{Action, Phase};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
@@ -10,7 +10,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     let table = scene.table(&column.table)?;
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
-    parts.reshapes.push(Words::name(&[&column.table.name, &column.column]));
+    parts.reshapes.push((Aspect::Null, Words::name(&[&column.table.name, &column.column])));
     if scene.catalog.column(table, &column.column).is_some_and(|known| known.nullable) {
         return Ok(parts);
     }

@@ -1,7 +1,7 @@
 //! DROP TABLE: contract renames the tables away, which a restore takes back in a moment;
 //! purge drops them, and nothing that was not listed.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::{ConstraintKind, Dependent, DependentKind};
 use crate::plan::{Action, Phase, RetireTables, Target};
 use crate::planner::PlanError;
@@ -38,7 +38,7 @@ pub(super) fn decompose(scene: &Scene<'_>, tables: &[TableName]) -> Result<Parts
         }
         parts.touches.push(ColumnRef::new(&table.name, &Ident::new("*")));
         parts.targets.push(Target::relation(&table.name));
-        parts.reshapes.push(Words::name(&[&table.name.name]));
+        parts.reshapes.push((Aspect::Whole, Words::name(&[&table.name.name])));
         parts.late.push((Phase::Purge, Words::name(&[&table.name.name])));
         parts.uses.extend(table.columns.iter().flat_map(Scene::held_by));
         parts.uses.extend(table.triggers.iter().map(|one| Words::name(&[&one.function.name])));

@@ -48,6 +48,26 @@ pub(super) struct Scene<'a> {
     pub(super) dialect: &'a dyn Dialect,
 }
 
+/// What of a thing is changed: two statements about different aspects do not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aspect {
+    /// All of it.
+    Whole,
+    /// A column's type, where its bytes stay as they are.
+    Type,
+    /// A column's default.
+    Default,
+    /// Whether a column may be NULL.
+    Null,
+}
+
+impl Aspect {
+    /// Whether the order of two changes matters.
+    pub(super) fn meets(self, other: Self) -> bool {
+        self == other || self == Self::Whole || other == Self::Whole
+    }
+}
+
 /// What an intention comes to.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -65,7 +85,7 @@ pub(super) struct Parts {
     pub(super) uses: Vec<Words>,
     /// Names of what it takes away, renames or gives another shape, so that what rests on
     /// the old one must be done before.
-    pub(super) reshapes: Vec<Words>,
+    pub(super) reshapes: Vec<(Aspect, Words)>,
     /// Names that mean what the file means by them only once this phase has run.
     pub(super) late: Vec<(Phase, Words)>,
     /// Names that can be given another shape once this phase has run, because nothing holds
@@ -100,7 +120,7 @@ impl Parts {
     /// A column that goes or changes its shape, in the phase that ends it.
     fn reshapes_column(&mut self, column: &ColumnRef, done: Phase) {
         let name = Words::name(&[&column.table.name, &column.column]);
-        self.reshapes.push(name.clone());
+        self.reshapes.push((Aspect::Whole, name.clone()));
         self.late.push((done, name));
     }
 }

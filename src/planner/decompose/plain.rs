@@ -1,7 +1,7 @@
 //! Statements that are run as written: what each does to running code says when.
 
 use super::update::whole;
-use super::{Parts, Scene, verbatim};
+use super::{Aspect, Parts, Scene, verbatim};
 use crate::catalog::Dependent;
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Target, Verbatim};
@@ -17,7 +17,7 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
             Effect::Adds | Effect::Replaces => parts.made.push(name),
             Effect::Seeds | Effect::Moves(_) | Effect::Checks | Effect::Nothing => {}
             _ => {
-                parts.reshapes.push(name.clone());
+                parts.reshapes.push((Aspect::Whole, name.clone()));
                 parts.late.push((phase, name));
             }
         }

@@ -3,7 +3,7 @@
 //! shows it by both names until nobody uses the old one.
 
 use super::drop_column::droppable;
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::{Column, ConstraintKind, Table, TableKind};
 use crate::plan::{Action, AliasColumn, Phase, Target, Use};
 use crate::planner::intent::{Replace, Words};
@@ -30,7 +30,7 @@ pub(super) fn decompose(scene: &Scene<'_>, table: &Table, replace: &Replace) -> 
     let from = ColumnRef::new(&table.name, &replace.old);
     let to = ColumnRef::new(&table.name, &replace.new);
     parts.touches.push(ColumnRef::new(&table.name, &Ident::new("*")));
-    parts.reshapes.push(Words::name(&[&table.name.name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[&table.name.name])));
     parts.made.push(Words::name(&[&table.name.name, &replace.new]));
     // What changes the table itself must wait until it has its name back.
     parts.late.push((Phase::Contract, Words::name(&[&table.name.name])));

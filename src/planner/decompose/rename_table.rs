@@ -1,6 +1,6 @@
 //! RENAME of a table: the old name goes on as a view until nobody uses it.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::plan::{Action, Phase, RenameTable, Target};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
@@ -17,7 +17,7 @@ pub(super) fn decompose(
     for name in [table, &renamed] {
         parts.touches.push(ColumnRef::new(name, &Ident::new("*")));
     }
-    parts.reshapes.push(Words::name(&[&table.name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[&table.name])));
     parts.made.push(Words::name(&[to]));
     parts.late.push((Phase::Contract, Words::name(&[&table.name])));
     if !scene.can.table_alias {

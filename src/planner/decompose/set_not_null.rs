@@ -3,7 +3,7 @@
 //! the column is NOT NULL.
 
 use super::verbatim::statement;
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::TableKind;
 use crate::plan::{
     Action, Assignment, Expr, FillRows, NotNullCheck, Pending, Phase, Sync, SyncKind, Target, Use,
@@ -21,7 +21,7 @@ pub(super) fn decompose(
     let table = scene.table(&column.table)?;
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
-    parts.reshapes.push(Words::name(&[&column.table.name, &column.column]));
+    parts.reshapes.push((Aspect::Null, Words::name(&[&column.table.name, &column.column])));
     let known = scene.catalog.column(table, &column.column);
     if known.is_some_and(|one| !one.nullable) {
         return Ok(parts);

@@ -1,7 +1,7 @@
 //! What is run as written: the author's sections, statements about a table that the same
 //! file makes, and what nobody understands.
 
-use super::{Parts, Scene};
+use super::{Aspect, Parts, Scene};
 use crate::catalog::Table;
 use crate::change::{ChangeKind, Fill};
 use crate::plan::{Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim};
@@ -27,7 +27,7 @@ pub(super) fn within_new(scene: &Scene<'_>, table: &TableName) -> Parts {
     let mut parts = Parts { minds_rows: true, ..Parts::default() };
     parts.step(Phase::Expand, Action::Verbatim(statement(scene, true)));
     // What an earlier statement does with the table in a later phase comes first.
-    parts.reshapes.push(Words::name(&[&table.name]));
+    parts.reshapes.push((Aspect::Whole, Words::name(&[&table.name])));
     parts
 }
 

@@ -164,10 +164,8 @@ impl Reader<'_> {
                 && !found.used
                 && found.statement.section.is_none()
         });
-        let Some(found) = found else { return false };
-        found.used = true;
-        self.taken.push(found.change.span);
-        true
+        // Its statement may hold other actions, whose words are not this one's.
+        found.map(|found| found.used = true).is_some()
     }
 
     /// How the old column follows from the new one, and whether the author waived it.

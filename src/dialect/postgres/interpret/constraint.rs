@@ -1,14 +1,11 @@
 use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::{Read, Reader, one_name, table_name};
+use super::{NAME_MAX, Read, Reader, one_name, table_name};
 use crate::catalog::ConstraintKind;
 use crate::change::NewConstraint;
 use crate::dialect::postgres::words::Words;
 use crate::sql::{Ident, TableName};
-
-/// The longest name the server keeps, in bytes.
-const NAME_MAX: usize = 63;
 
 impl Reader<'_> {
     /// A constraint, of the table or of the column `of` that is being added. `None` for what

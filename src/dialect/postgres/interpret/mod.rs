@@ -32,6 +32,9 @@ struct Reader<'a> {
     offset: u32,
 }
 
+/// The longest name the server keeps, in bytes.
+const NAME_MAX: usize = 63;
+
 /// What was read, or why it is not understood.
 pub(super) type Read<T> = Result<T, String>;
 
@@ -83,8 +86,19 @@ fn is(node: &SyntaxNode, word: &str) -> bool {
     node.text().to_string().trim().eq_ignore_ascii_case(word)
 }
 
-/// A token as the catalogue would store it: folded to lower case unless quoted.
+/// A token as the catalogue would store it: folded to lower case unless quoted, and cut off
+/// where a name is too long.
 pub(super) fn fold(token: &str) -> String {
+    let mut name = folded(token);
+    let mut end = name.len().min(NAME_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    name
+}
+
+fn folded(token: &str) -> String {
     match token.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         // The server folds ASCII only where its encoding has several bytes a character.

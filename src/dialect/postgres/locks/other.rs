@@ -102,6 +102,8 @@ impl Ledger<'_> {
             if let Some(name) = walk.name() {
                 self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
             }
+        } else if walk.sees(&["sequence"]) {
+            self.owned(walk);
         } else if walk.takes(&["publication"]) {
             if walk.past(&["table"]) {
                 walk.takes(&["only"]);
@@ -170,6 +172,16 @@ impl Ledger<'_> {
         }
     }
 
+    /// OWNED BY of a sequence looks at the column's table.
+    fn owned(&mut self, mut walk: Walk<'_>) {
+        if walk.past(&["owned", "by"])
+            && !walk.sees(&["none"])
+            && let Some(column) = walk.column()
+        {
+            self.take(&column.table, Mode::AccessShare, Held::Instant);
+        }
+    }
+
     fn comment(&mut self, mut walk: Walk<'_>) {
         walk.takes(&["on"]);
         let name = match walk.next().unwrap_or_default() {
@@ -187,7 +199,9 @@ impl Ledger<'_> {
     }
 
     fn alter(&mut self, mut walk: Walk<'_>) {
-        if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
+        if walk.sees(&["sequence"]) {
+            self.owned(walk);
+        } else if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
             walk.takes(&["if", "exists"]);
             if let Some(name) = walk.name() {
                 self.take(&name, Mode::AccessExclusive, Held::Instant);

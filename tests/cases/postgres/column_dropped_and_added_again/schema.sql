@@ -1,0 +1,2 @@
+CREATE TABLE t(id int PRIMARY KEY, a text);
+INSERT INTO t VALUES (1, 'x');

@@ -1,0 +1,5 @@
+CREATE TABLE p(id int PRIMARY KEY, c_id int);
+CREATE TABLE c(id int PRIMARY KEY, p_id int REFERENCES p(id));
+ALTER TABLE p ADD FOREIGN KEY (c_id) REFERENCES c(id);
+CREATE TABLE other(id int PRIMARY KEY);
+ALTER TABLE c ADD o_id int REFERENCES other(id);

@@ -1,0 +1,3 @@
+DROP VIEW v;
+DROP FUNCTION f(int);
+DROP TYPE mood;

@@ -1,0 +1,1 @@
+ALTER TABLE "A table whose name is exactly as long as a name can be, really!!" ADD UNIQUE ("another name that is as long as it can be, or it is cut off, ok");

@@ -1,0 +1,1 @@
+ALTER TABLE fruits DROP COLUMN price;

@@ -1,0 +1,1 @@
+CREATE INDEX idx_fruits_name ON fruits(name);

@@ -1,0 +1,1 @@
+ALTER TABLE employees RENAME COLUMN role TO job_title;

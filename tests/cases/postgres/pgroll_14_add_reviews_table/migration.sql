@@ -1,0 +1,1 @@
+CREATE TABLE reviews(id serial PRIMARY KEY, username text NOT NULL, product text NOT NULL, review text);

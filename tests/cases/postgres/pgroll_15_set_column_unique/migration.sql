@@ -1,0 +1,1 @@
+ALTER TABLE reviews ADD CONSTRAINT reviews_review_unique UNIQUE(review);

@@ -1,0 +1,1 @@
+ALTER TABLE reviews ADD rating text NOT NULL DEFAULT '0';

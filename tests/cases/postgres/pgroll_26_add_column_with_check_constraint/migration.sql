@@ -1,0 +1,1 @@
+ALTER TABLE people ADD age int NOT NULL DEFAULT 18 CONSTRAINT age_check CHECK(age >= 18);

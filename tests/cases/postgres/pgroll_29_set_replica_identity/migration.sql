@@ -1,0 +1,1 @@
+ALTER TABLE fruits REPLICA IDENTITY USING INDEX fruits_pkey;

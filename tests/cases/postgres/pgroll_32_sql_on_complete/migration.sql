@@ -1,0 +1,1 @@
+ALTER TABLE people ADD birth_date timestamp;

@@ -1,0 +1,1 @@
+ALTER TABLE people RENAME CONSTRAINT name_length TO name_length_check;

@@ -1,0 +1,1 @@
+COMMENT ON COLUMN events.name IS NULL;

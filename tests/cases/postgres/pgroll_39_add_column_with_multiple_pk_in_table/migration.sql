@@ -1,0 +1,1 @@
+ALTER TABLE sellers ADD rating int NOT NULL DEFAULT 10;

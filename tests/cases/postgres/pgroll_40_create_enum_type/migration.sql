@@ -1,0 +1,1 @@
+CREATE TYPE fruit_size AS ENUM('small', 'medium', 'large');

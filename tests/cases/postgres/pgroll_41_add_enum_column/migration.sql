@@ -1,0 +1,1 @@
+ALTER TABLE fruits ADD size fruit_size NOT NULL DEFAULT 'small';

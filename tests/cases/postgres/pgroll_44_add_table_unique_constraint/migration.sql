@@ -1,0 +1,1 @@
+ALTER TABLE tickets ADD CONSTRAINT unique_zip_name UNIQUE(sellers_name, sellers_zip);

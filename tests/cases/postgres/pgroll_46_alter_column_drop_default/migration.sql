@@ -1,0 +1,1 @@
+ALTER TABLE tickets ALTER ticket_type DROP DEFAULT;

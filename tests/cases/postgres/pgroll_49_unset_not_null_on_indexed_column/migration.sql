@@ -1,0 +1,1 @@
+ALTER TABLE fruits ALTER name DROP NOT NULL;

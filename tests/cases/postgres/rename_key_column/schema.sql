@@ -1,0 +1,4 @@
+CREATE TABLE p(id int PRIMARY KEY, a text);
+CREATE TABLE c(id int PRIMARY KEY, p_id int REFERENCES p(id));
+INSERT INTO p VALUES (1, 'x');
+INSERT INTO c VALUES (1, 1);

@@ -1,0 +1,2 @@
+CREATE TABLE a(id int PRIMARY KEY);
+CREATE TABLE b(id int PRIMARY KEY, a_id int CONSTRAINT b_a REFERENCES a(id));

@@ -1,0 +1,1 @@
+CREATE TABLE kinds(id int PRIMARY KEY, name text);

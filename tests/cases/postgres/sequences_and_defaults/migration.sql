@@ -1,0 +1,3 @@
+CREATE SEQUENCE numbers OWNED BY t.n;
+ALTER TABLE t ALTER n SET DEFAULT nextval('numbers');
+ALTER SEQUENCE numbers INCREMENT BY 2;
