@@ -59,8 +59,13 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
-        if path.extension().is_some_and(|ending| ending == "sql") {
+        let sql = path.extension().is_some_and(|ending| ending == "sql");
+        // What another runner keeps for the way back.
+        let back = path.to_string_lossy().ends_with(".down.sql");
+        if sql && !back {
             files.push(read_file(&path)?);
+        } else if path.join("up.sql").is_file() {
+            files.push(read_file(&path.join("up.sql"))?);
         }
     }
     files.sort_by(|a, b| a.id.cmp(&b.id));
@@ -82,7 +87,14 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
 pub fn read_file(path: &Path) -> Result<SourceFile, LoadError> {
     let shown = path.display().to_string();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let id = MigrationId::from_stem(&stem)
+    let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    // A folder a migration, with its way forward in `up.sql`.
+    let stem = match folder {
+        Some(folder) if stem == "up" => folder,
+        _ => stem,
+    };
+    let stem = stem.strip_suffix(".up").unwrap_or(&stem);
+    let id = MigrationId::from_stem(stem)
         .map_err(|source| LoadError::Name { path: shown.clone(), source })?;
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;

@@ -1,6 +1,7 @@
 //! Floor 1: the author's files. Text is sliced and never rewritten.
 
 mod directive;
+mod foreign;
 mod load;
 mod version;
 
@@ -50,8 +51,9 @@ impl Migration {
         file: &SourceFile,
         split: impl FnOnce(&str) -> Result<Vec<Span>, E>,
     ) -> Result<Self, ParseError<E>> {
-        let directives = directive::read(&file.text).map_err(ParseError::Directive)?;
-        let spans = split(&file.text).map_err(ParseError::Split)?;
+        let text = foreign::forward(&file.text);
+        let directives = directive::read(&text).map_err(ParseError::Directive)?;
+        let spans = split(&text).map_err(ParseError::Split)?;
         let section_at = |span: Span| {
             directives.iter().rev().find_map(|directive| match directive {
                 Directive::Section { section, span: at } if at.start < span.start => {

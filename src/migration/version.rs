@@ -26,7 +26,8 @@ impl MigrationId {
     /// # Errors
     /// When it does not begin with digits.
     pub fn from_stem(stem: &str) -> Result<Self, VersionError> {
-        let end = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
+        let digits = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
+        let end = if dated(stem) { DATED.len() } else { digits };
         if end == 0 {
             return Err(VersionError { stem: stem.to_owned() });
         }
@@ -52,6 +53,14 @@ impl MigrationId {
             && (self.to_string().starts_with(short)
                 || self.name.trim_start_matches(['_', '-']).starts_with(short))
     }
+}
+
+/// A date and a time with dashes between, as some runners name their folders.
+const DATED: &str = "0000-00-00-000000";
+
+fn dated(stem: &str) -> bool {
+    let shape = |(c, like): (char, char)| if like == '-' { c == '-' } else { c.is_ascii_digit() };
+    stem.len() >= DATED.len() && stem.chars().zip(DATED.chars()).all(shape)
 }
 
 impl Ord for MigrationId {
@@ -98,6 +107,14 @@ mod tests {
         ids.sort();
         let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["9_a", "0010_a", "10_b", "20261123090000_c"]);
+    }
+
+    #[test]
+    fn a_date_with_dashes_is_a_version() {
+        let id = MigrationId::from_stem("2018-01-18-174843_create_readme").expect("valid");
+        assert_eq!(id.version(), "2018-01-18-174843");
+        let later = MigrationId::from_stem("2018-01-18-174844_a").expect("valid");
+        assert!(id < later);
     }
 
     #[test]

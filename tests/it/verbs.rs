@@ -261,6 +261,35 @@ fn check_reads_without_a_database() {
     run(&["check"]).exits(2).says(&["there is no folder `migrations`"]);
 }
 
+/// Files that were written for other runners are read as they are: the way back is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_other_runners_are_taken_as_they_are() {
+    let database = Database::postgres("foreign").await;
+    let project = Project::new(&database);
+    for (name, text) in [
+        ("1_a.up.sql", "-- no-transaction\nCREATE TABLE a (id int PRIMARY KEY);"),
+        ("1_a.down.sql", "DROP TABLE a;"),
+        (
+            "2_b.sql",
+            "-- migrate:up\nCREATE TABLE b (id int PRIMARY KEY);\n-- migrate:down\nDROP TABLE b;\n",
+        ),
+        (
+            "3_c.sql",
+            "-- +goose Up\n-- +goose StatementBegin\nCREATE TABLE c (id int PRIMARY KEY);\n-- +goose StatementEnd\n-- +goose Down\nDROP TABLE c;\n",
+        ),
+    ] {
+        project.write(&format!("migrations/{name}"), text);
+    }
+    std::fs::create_dir(project.path("migrations/2026-01-02-030405_d")).expect("a folder");
+    project.write("migrations/2026-01-02-030405_d/up.sql", "CREATE TABLE d (id int PRIMARY KEY);");
+    project.write("migrations/2026-01-02-030405_d/down.sql", "DROP TABLE d;");
+    project.run("check").done().says(&["4 files"]);
+    project.run("apply").done().says(&["1_a: applied", "2026-01-02-030405_d: applied"]);
+    let tables = database.catalog().await.tables;
+    let names: Vec<_> = tables.keys().map(|table| table.name.to_string()).collect();
+    assert_eq!(names, ["a", "b", "c", "d"]);
+}
+
 #[test]
 fn completions_and_man_pages_are_generated() {
     let folder = tempfile::tempdir().expect("a folder");
