@@ -16,6 +16,10 @@ bless:
     ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it cases
     ZDMIG_BLESS=1 cargo test --test tidy hazard
 
+# the histories of ZDMIG_CORPUS: phases one by one, rollbacks, and over rows; an hour or more
+corpus:
+    ZDMIG_CORPUS_PHASES=1 ZDMIG_CORPUS_ROWS=1 scripts/with-postgres cargo test --test it corpus -- --nocapture
+
 # what a change costs, as ratios within one run; the server syncs to disk, as yours does
 bench:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB -c max_wal_size=8GB' scripts/with-postgres cargo bench --bench bench

@@ -172,12 +172,126 @@ async fn phased(path: &Path, expected: &BTreeMap<String, usize>) {
     assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", path.display());
 }
 
+/// Once more with rows: before each file every empty table gets some, and psql runs the file
+/// on a copy. Where it accepts the file, schema and rows are the same after `zdmig apply`;
+/// where it does not, zdmig refuses or fails too, and the file is run without rows.
+async fn with_rows(path: &Path) {
+    let database = Database::postgres("rows").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let project = Project::new(&database).config(&config(folder.path()));
+    let mut refused = Vec::new();
+    for file in files(path) {
+        let id = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        crate::seed::seed(&database).await;
+        let copy = Database::postgres_like("copy", Some(&database)).await;
+        // What two runs of psql make differently, no third need make the same.
+        let twin = Database::postgres_like("twin", Some(&database)).await;
+        let name = file.display().to_string();
+        let ran = Command::new("psql")
+            .args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-1", "-d", &copy.url, "-f", &name])
+            .output()
+            .expect("psql is installed");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        let outside = said.contains("transaction block");
+        if outside {
+            psql(&copy, &["-f", &name]);
+            psql(&twin, &["-f", &name]);
+        } else if ran.status.success() {
+            psql(&twin, &["-1", "-f", &name]);
+        }
+        std::fs::copy(&file, folder.path().join(file.file_name().expect("a name")))
+            .expect("copied");
+        let before = dump(&database);
+        let applied = project.run("apply");
+        if ran.status.success() || outside {
+            applied.done();
+            let (ours, theirs) = (dump(&database), dump(&copy));
+            assert_eq!(differs(&ours, &theirs), "", "{id}");
+            assert_eq!(differs(&theirs, &ours), "", "{id}");
+            let (mut ours, mut theirs) = (rows(&database).await, rows(&copy).await);
+            for (table, other) in rows(&twin).await {
+                if theirs.get(&table) != Some(&other) {
+                    theirs.remove(&table);
+                    ours.remove(&table);
+                }
+            }
+            assert_eq!(ours, theirs, "{id}");
+        } else {
+            assert_ne!(applied.code, Some(0), "{id}: psql says: {said}");
+            let changed = differs(&dump(&database), &before);
+            refused.push(format!(
+                "{id} ({:?}): {}",
+                applied.code,
+                said.lines().next().unwrap_or_default()
+            ));
+            if applied.code == Some(10) {
+                assert_eq!(changed, "", "{id}");
+            }
+            empty(&database).await;
+            let again = project.run("apply");
+            if again.code != Some(0) {
+                project.run(&format!("rollback {id}")).done();
+                project.run("apply").done();
+            }
+        }
+    }
+    println!("{}: {} refused with rows\n{}", path.display(), refused.len(), refused.join("\n"));
+}
+
+/// Every row of every table, as the server prints it; what is made up anew at each run apart.
+async fn rows(database: &Database) -> BTreeMap<String, Vec<String>> {
+    let catalog = database.catalog().await;
+    let mut client = database.client().await;
+    let mut found = BTreeMap::new();
+    for table in catalog.tables.values() {
+        if table.kind == zdmig::catalog::TableKind::View {
+            continue;
+        }
+        let made_up = |column: &&zdmig::catalog::Column| {
+            ["timestamp", "uuid", "date"].iter().any(|kind| column.type_name.starts_with(kind))
+        };
+        let columns = table.columns.iter().filter(|column| !made_up(column));
+        let columns: Vec<_> = columns
+            .map(|one| format!("\"{}\"::text", one.name.as_str().replace('"', "\"\"")))
+            .collect();
+        if columns.is_empty() {
+            continue;
+        }
+        let schema = table.name.schema.as_ref().expect("a schema");
+        let query = format!(
+            "SELECT concat_ws('|', {}) FROM \"{schema}\".\"{}\" ORDER BY 1",
+            columns.join(", "),
+            table.name.name
+        );
+        let rows = client.rows(&query, &[]).await.expect("rows");
+        let rows = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
+        found.insert(table.name.to_string(), rows.collect());
+    }
+    found
+}
+
+async fn empty(database: &Database) {
+    let catalog = database.catalog().await;
+    let tables =
+        catalog.tables.values().filter(|one| one.kind == zdmig::catalog::TableKind::Ordinary);
+    let names: Vec<_> = tables
+        .map(|table| {
+            let schema = table.name.schema.as_ref().expect("a schema");
+            format!("\"{schema}\".\"{}\"", table.name.name)
+        })
+        .collect();
+    database.script(&format!("TRUNCATE {} CASCADE", names.join(", "))).await;
+}
+
 async fn history(name: &str) {
     for project in projects().iter().filter(|path| path.ends_with(name)) {
         let expected = dump(&reference(project).await);
         applied(project, &expected).await;
         if std::env::var_os("ZDMIG_CORPUS_PHASES").is_some() {
             phased(project, &expected).await;
+        }
+        if std::env::var_os("ZDMIG_CORPUS_ROWS").is_some() {
+            with_rows(project).await;
         }
     }
 }

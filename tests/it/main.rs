@@ -14,6 +14,7 @@ mod locks;
 mod names;
 mod regressions;
 mod runners;
+mod seed;
 mod story;
 mod support;
 mod verbs;

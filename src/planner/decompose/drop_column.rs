@@ -1,6 +1,7 @@
 //! DROP COLUMN. Expand makes it legal to leave the column out; contract takes it away
 //! reversibly; purge drops it, and nothing with it that was not listed.
 
+use super::drop_constraint::let_go;
 use super::{Parts, Scene};
 use crate::catalog::{ConstraintKind, DependentKind, Table};
 use crate::plan::{Action, DropColumn, Phase, Retire, RetireWay, Sync, TakenOver, Target, Use};
@@ -44,6 +45,12 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
     lost_indexes(table, column, &mut parts);
+    // A value that is kept for a restore must not hold on to rows that new code deletes.
+    let keys =
+        table.constraints_of(&column.column).filter(|one| one.kind == ConstraintKind::Foreign);
+    for key in keys.filter(|_| scene.can.add_constraint) {
+        parts.step(Phase::Contract, let_go(table, key));
+    }
     if keyed {
         let primary = Ident::new("primary");
         parts.late.push((Phase::Purge, Words::name(&[&table.name.name, &primary])));

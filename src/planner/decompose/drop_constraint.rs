@@ -2,7 +2,7 @@
 //! on; a unique constraint may be what `ON CONFLICT` of running code rests on.
 
 use super::{Aspect, Parts, Scene};
-use crate::catalog::ConstraintKind;
+use crate::catalog::{Constraint, ConstraintKind, Table};
 use crate::plan::{Action, DropConstraint, Phase, Target, Use};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
@@ -14,9 +14,7 @@ pub(super) fn decompose(
     name: &Ident,
 ) -> Result<Parts, PlanError> {
     let table = scene.table(table)?;
-    let ours = |one: &&crate::catalog::Constraint| {
-        one.name == *name && one.kind != ConstraintKind::Incoming
-    };
+    let ours = |one: &&Constraint| one.name == *name && one.kind != ConstraintKind::Incoming;
     let Some(constraint) = table.constraints.iter().find(ours) else {
         let names: Vec<_> = table.constraints.iter().map(|one| one.name.as_str()).collect();
         return Err(scene.refused(
@@ -24,7 +22,7 @@ pub(super) fn decompose(
             format!("it has: {}", names.join(", ")),
         ));
     };
-    let incoming = |one: &&crate::catalog::Constraint| {
+    let incoming = |one: &&Constraint| {
         one.kind == ConstraintKind::Incoming && same_columns(&one.columns, &constraint.columns)
     };
     let keys = |one: &crate::catalog::Index| {
@@ -68,16 +66,18 @@ pub(super) fn decompose(
         format!("from {phase} on nothing keeps rows from breaking `{name}`"),
         "make sure that all code which can still run copes with such rows",
     );
-    parts.step(
-        phase,
-        Action::DropConstraint(DropConstraint {
-            table: table.name.clone(),
-            name: name.clone(),
-            definition: constraint.definition.clone(),
-            references: constraint.references.clone(),
-        }),
-    );
+    parts.step(phase, let_go(table, constraint));
     Ok(parts)
+}
+
+/// Drops a constraint that the catalogue knows.
+pub(super) fn let_go(table: &Table, constraint: &Constraint) -> Action {
+    Action::DropConstraint(DropConstraint {
+        table: table.name.clone(),
+        name: constraint.name.clone(),
+        definition: constraint.definition.clone(),
+        references: constraint.references.clone(),
+    })
 }
 
 fn same_columns(a: &[Ident], b: &[Ident]) -> bool {

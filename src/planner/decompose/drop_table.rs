@@ -1,6 +1,7 @@
 //! DROP TABLE: contract renames the tables away, which a restore takes back in a moment;
 //! purge drops them, and nothing that was not listed.
 
+use super::drop_constraint::let_go;
 use super::{Aspect, Parts, Scene};
 use crate::catalog::{ConstraintKind, Dependent, DependentKind};
 use crate::plan::{Action, Phase, RetireTables, Target};
@@ -45,6 +46,13 @@ pub(super) fn decompose(scene: &Scene<'_>, tables: &[TableName]) -> Result<Parts
         // Its indexes and constraints keep their names until it is dropped.
         for name in table.indexes.iter().map(|one| &one.name) {
             parts.late.push((Phase::Purge, Words::name(&[name])));
+        }
+    }
+    for name in tables {
+        let table = scene.table(name)?;
+        // A row that is kept for a restore must not hold on to rows that new code deletes.
+        for key in table.constraints.iter().filter(|one| one.kind == ConstraintKind::Foreign) {
+            parts.step(Phase::Contract, let_go(table, key));
         }
     }
     let retired = |table: &TableName| {

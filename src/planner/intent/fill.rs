@@ -24,7 +24,8 @@ impl Reader<'_> {
         let name = table.name.clone();
         // Rows that have no key are not filled in chunks: the UPDATE goes on by itself.
         let walks = !table.key.is_empty();
-        let fill = walks.then(|| self.take_fill(table, &column.name, world)).flatten();
+        let defaulted = column.default.is_some();
+        let fill = walks.then(|| self.take_fill(table, &column.name, defaulted, world)).flatten();
         let Some((fill, mentions)) = fill else {
             let mut column = column;
             // A fill that goes on by itself must be done before.
@@ -60,6 +61,7 @@ impl Reader<'_> {
         &mut self,
         table: &Table,
         column: &Ident,
+        defaulted: bool,
         world: &Catalog,
     ) -> Option<(RowFill, BTreeSet<Ident>)> {
         let source = self.migration.source.clone();
@@ -82,6 +84,8 @@ impl Reader<'_> {
                 && found.statement.section.is_none()
                 && fill.whole.is_none()
                 && fill.set.len() == 1
+                // Rows that the condition leaves out keep the default.
+                && !(defaulted && fill.condition.is_some())
                 && world.find(&fill.table).is_some_and(|one| one.name == table.name)
                 && same(world, &fill.set[0].0, column)
                 // What it reads elsewhere may be written by a statement in between, and a

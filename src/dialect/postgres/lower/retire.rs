@@ -109,9 +109,11 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
     }
     let mut lowered =
         step(sql, column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows), Undo::Impossible);
-    // The catalogue knows the column by its own name, and what it points to.
-    let named = format!("{} DROP COLUMN {}", alter(table), quote::ident(&drop.column.column));
-    lowered.locks = locks::of(&[Sql::new(named)], catalog);
+    if drop.sync.is_some() {
+        // The catalogue knows the column by its own name, and what it still points to.
+        let named = format!("{} DROP COLUMN {}", alter(table), quote::ident(&drop.column.column));
+        lowered.locks = locks::of(&[Sql::new(named)], catalog);
+    }
     if !drop.loses.is_empty() {
         let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
         lowered.note = Some(format!("takes these with it: {}", names.join(", ")));

@@ -143,9 +143,16 @@ pub(super) fn drop(one: &RetireTables, catalog: &Catalog) -> Lowered {
         asks(format!("SELECT 1 WHERE {gone}"), Expect::Rows),
         Undo::Impossible,
     );
-    // The catalogue knows the tables by their own names, and what they point to.
+    // The catalogue knows the tables by their own names, and with them their partitions. What
+    // they pointed to was let go when they were retired.
     let named: Vec<_> = one.tables.iter().map(|(table, _)| quote::table(table)).collect();
     lowered.locks = locks::of(&[Sql::new(format!("DROP TABLE {}", named.join(", ")))], catalog);
+    let known: Vec<_> = one.tables.iter().filter_map(|(table, _)| catalog.find(table)).collect();
+    lowered.locks.retain(|lock| {
+        let parts = known.iter().flat_map(|table| &table.partitions);
+        let mut own = known.iter().map(|table| &table.name).chain(parts);
+        own.any(|name| name.to_string() == lock.object)
+    });
     for (table, retired) in &one.tables {
         let known = catalog.find(table).map_or(table, |found| &found.name).to_string();
         for lock in lowered.locks.iter_mut().filter(|lock| lock.object == known) {

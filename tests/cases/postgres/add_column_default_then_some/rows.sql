@@ -1,0 +1,1 @@
+SELECT id::text, state FROM t ORDER BY id

@@ -1,0 +1,1 @@
+ALTER TABLE c DROP COLUMN p_id;
