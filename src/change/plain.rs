@@ -63,6 +63,8 @@ pub enum Effect {
     Boundary,
     /// Makes something that lives as long as the session.
     Temporary,
+    /// Calls something of the author's, of which only its arguments are known: the objects.
+    Calls,
     /// Reads, and changes nothing.
     Nothing,
 }

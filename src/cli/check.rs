@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
-use crate::change::ChangeKind;
 use crate::dialect::{self, Dialect};
 use crate::migration::{Migration, SourceFile};
+use crate::planner;
 use crate::report::{Format, counted, snippet};
 
 /// Read the files without a database: syntax, directives, order, what is not understood
@@ -95,7 +95,7 @@ fn check(file: &SourceFile, dialect: &dyn Dialect) -> FileReport {
     match Migration::parse(file, |source| dialect.split(source)) {
         Ok(migration) => {
             statements = migration.statements.len();
-            for (span, why) in not_understood(&migration, dialect) {
+            for (span, why) in planner::opaque(&migration, dialect) {
                 find("opaque", span, why);
             }
         }
@@ -107,20 +107,4 @@ fn check(file: &SourceFile, dialect: &dyn Dialect) -> FileReport {
         }
     }
     FileReport { path: file.path.clone(), statements, findings }
-}
-
-/// Statements outside of any section that are not taken apart and not allowed.
-fn not_understood(migration: &Migration, dialect: &dyn Dialect) -> Vec<(crate::sql::Span, String)> {
-    if migration.allows("opaque").is_some() {
-        return Vec::new();
-    }
-    let open = migration.statements.iter().filter(|one| one.section.is_none());
-    open.filter_map(|statement| {
-        let kinds = dialect.interpret(&migration.source, statement.span);
-        kinds.into_iter().find_map(|kind| match kind {
-            ChangeKind::Opaque(why) => Some((statement.span, why)),
-            _ => None,
-        })
-    })
-    .collect()
 }

@@ -94,6 +94,15 @@ pub fn plan(
     Ok((plan, after))
 }
 
+/// The statements of a file that nobody can judge, as far as that shows without a database:
+/// they are refused outside of a section.
+pub fn opaque(migration: &Migration, dialect: &dyn Dialect) -> Vec<(Span, String)> {
+    if migration.allows("opaque").is_some() {
+        return Vec::new();
+    }
+    intent::opaque(migration, dialect)
+}
+
 fn unsupported(span: Span, source: Unsupported) -> PlanError {
     PlanError::Refused { span, what: source.what, remedy: source.remedy }
 }

@@ -175,6 +175,7 @@ async fn phased(path: &Path, expected: &BTreeMap<String, usize>) {
 /// Once more with rows: before each file every empty table gets some, and psql runs the file
 /// on a copy. Where it accepts the file, schema and rows are the same after `zdmig apply`;
 /// where it does not, zdmig refuses or fails too, and the file is run without rows.
+#[expect(clippy::print_stdout, reason = "what psql itself refuses is worth reading")]
 async fn with_rows(path: &Path) {
     let database = Database::postgres("rows").await;
     let folder = tempfile::tempdir().expect("a folder");

@@ -54,6 +54,7 @@ fn phase(plain: &Plain) -> Phase {
         | Effect::Setting
         | Effect::Boundary
         | Effect::Temporary
+        | Effect::Calls
         | Effect::Nothing => Phase::Expand,
     }
 }

@@ -10,7 +10,7 @@ use crate::change::{ChangeKind, Fill, NewColumn, NewConstraint, NewIndex, NewTyp
 use crate::plan::Expr;
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
-pub(super) use read::read;
+pub(super) use read::{opaque, read};
 pub(super) use words::Words;
 
 /// One intention, with the statement that a message about it points to.

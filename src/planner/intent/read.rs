@@ -64,6 +64,36 @@ pub(in crate::planner) fn read(
     Ok(intents)
 }
 
+/// Why a call is opaque.
+const CALLS: &str = "a function of your own may do anything to the tables that it names";
+
+/// The statements of a file that nobody can judge, as far as that shows without a database.
+pub(in crate::planner) fn opaque(
+    migration: &Migration,
+    dialect: &dyn Dialect,
+) -> Vec<(Span, String)> {
+    let mut created: BTreeSet<TableName> = BTreeSet::new();
+    let mut unseen = Vec::new();
+    for one in found(migration, dialect) {
+        let span = one.change.span;
+        match &one.change.kind {
+            ChangeKind::CreateTable { table, .. } => {
+                created.insert(TableName { schema: None, name: table.name.clone() });
+            }
+            _ if one.statement.section.is_some() => {}
+            ChangeKind::Opaque(why) => unseen.push((span, why.clone())),
+            ChangeKind::Plain(plain)
+                if plain.effect == Effect::Calls
+                    && !plain.objects.iter().all(|object| created.contains(&object.name)) =>
+            {
+                unseen.push((span, CALLS.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    unseen
+}
+
 fn found(migration: &Migration, dialect: &dyn Dialect) -> Vec<Found> {
     let mut found = Vec::new();
     for (at, statement) in migration.statements.iter().enumerate() {
@@ -266,6 +296,14 @@ impl Reader<'_> {
             ChangeKind::Fill(fill) => self.lone_fill(at, &fill, world, changes)?,
             ChangeKind::Plain(plain) if plain.effect == Effect::Temporary => {
                 self.together(at, &plain, changes)
+            }
+            ChangeKind::Plain(plain) if plain.effect == Effect::Calls => {
+                let names: Vec<_> =
+                    plain.objects.iter().map(|object| world.placed(&object.name)).collect();
+                match names.first().filter(|_| names.iter().all(|one| self.created.contains(one))) {
+                    Some(table) => IntentKind::WithinNew(table.clone()),
+                    None => IntentKind::Opaque(CALLS.into()),
+                }
             }
             ChangeKind::Plain(plain) => {
                 for object in plain.objects.iter().filter(|_| plain.makes_relation()) {

@@ -283,7 +283,7 @@ fn select(walk: &Walk<'_>) -> Option<Found> {
     while let Some(word) = rest.next() {
         let called = word == "(" && before.starts_with(|c: char| c.is_alphabetic() || c == '_');
         if called && !HARMLESS.contains(&before) {
-            return None;
+            return calls(*walk);
         }
         if word == "into" {
             return Some(Found::moves("a table made from a query holds what it found then"));
@@ -295,6 +295,25 @@ fn select(walk: &Walk<'_>) -> Option<Found> {
         () if walk.holds(&["set_config", "("]) => Found::of(Effect::Setting),
         () => Found::of(Effect::Nothing),
     })
+}
+
+/// A call of the author's own: what its arguments name, it may do something to.
+fn calls(mut walk: Walk<'_>) -> Option<Found> {
+    walk.name()?;
+    // Anything but a single call reads tables that are not known here.
+    if !walk.sees(&["("]) || walk.holds(&["from"]) || walk.holds(&["select"]) {
+        return None;
+    }
+    let mut objects = Vec::new();
+    while let Some(word) = walk.next() {
+        let text = word.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+        let name = text.filter(|text| text.chars().all(|c| c.is_alphanumeric() || c == '_'));
+        let is_name = name.filter(|text| text.starts_with(|c: char| c.is_alphabetic()));
+        objects.extend(is_name.map(|text| made(ObjectKind::Relation, TableName::new(None, text))));
+    }
+    let named = |object: &Object| object.name.name.as_str() != "today";
+    objects.retain(named);
+    (!objects.is_empty()).then(|| Found { objects, ..Found::of(Effect::Calls) })
 }
 
 /// Words before a parenthesis that call nothing of the author's.
@@ -380,6 +399,7 @@ mod tests {
             ("INSERT INTO t SELECT 1", "Moves", "t"),
             ("MERGE INTO t USING x ON t.a = x.a WHEN MATCHED THEN DELETE", "Moves", "t"),
             ("SELECT 1", "Nothing", ""),
+            ("SELECT make_partitions('t'::text, 'today')", "Calls", "t"),
             ("SELECT setval('q', (SELECT max(a) FROM t))", "Moves", ""),
             ("SET LOCAL lock_timeout = '5s'", "Boundary", ""),
             ("SET timezone = 'UTC'", "Setting", ""),
@@ -399,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_calls_something_unknown_is_not_understood() {
-        for text in ["SELECT make_partitions('t')", "DO $$ BEGIN END $$", "CALL f()", "VACUUM t"] {
+        for text in ["SELECT refresh_all()", "DO $$ BEGIN END $$", "CALL f()", "VACUUM t"] {
             let found = interpret(text, Span::new(0, text.len()));
             assert!(matches!(found.as_slice(), [ChangeKind::Opaque(_)]), "{text}: {found:?}");
         }
