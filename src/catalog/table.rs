@@ -9,6 +9,9 @@ use crate::sql::{Ident, TableName};
 pub struct Table {
     /// Its full name.
     pub name: TableName,
+    /// Whether nothing is known of it but its name: a statement that is run as written made
+    /// it, and the server alone knows what came out.
+    pub vague: bool,
     /// What kind of table.
     pub kind: TableKind,
     /// Its partitions, those of partitions too.
@@ -193,6 +196,7 @@ impl Table {
     pub fn bare(name: TableName) -> Self {
         Self {
             name,
+            vague: true,
             kind: TableKind::Ordinary,
             partitions: Vec::new(),
             columns: Vec::new(),
@@ -213,12 +217,6 @@ impl Table {
     /// Whether it holds nothing at all, so that no work on it takes time.
     pub fn is_empty(&self) -> bool {
         self.rows == 0 && self.bytes == 0
-    }
-
-    /// Whether nothing is known of it but its name: a statement that is run as written made
-    /// it, and the server alone knows what came out.
-    pub fn is_vague(&self) -> bool {
-        self.columns.is_empty()
     }
 
     /// The dependents that use a column.

@@ -5,6 +5,7 @@
 use super::decompose::{Aspect, Parts};
 use super::intent::{Intent, Words};
 use crate::plan::Phase;
+use crate::sql::ColumnRef;
 
 /// What the statements so far have left for later.
 #[derive(Default)]
@@ -60,7 +61,7 @@ impl Order {
         self.seen.push(Seen {
             number: intent.number,
             text: intent.words.clone(),
-            names: names.cloned().collect(),
+            names: names.cloned().chain(touched(parts)).collect(),
             reshapes: parts.reshapes.clone(),
             last: last(parts),
             late: parts.late.clone(),
@@ -76,8 +77,9 @@ impl Order {
     /// The phase that an intention must wait for, the statement that makes it wait, and the
     /// name that both are about.
     fn waits(&self, intent: &Intent, parts: &Parts) -> Option<(Phase, usize, String)> {
-        let own: Vec<&Words> =
-            parts.made.iter().chain(parts.reshapes.iter().map(|(_, name)| name)).collect();
+        let touched: Vec<Words> = touched(parts);
+        let reshaped = parts.reshapes.iter().map(|(_, name)| name);
+        let own: Vec<&Words> = parts.made.iter().chain(reshaped).chain(&touched).collect();
         let mut found: Option<(Phase, usize, String)> = None;
         let mut wait = |phase: Phase, seen: &Seen, name: &Words| {
             if found.as_ref().is_none_or(|(known, ..)| *known < phase) {
@@ -116,6 +118,12 @@ impl Order {
         }
         found.filter(|(phase, ..)| *phase > Phase::Expand)
     }
+}
+
+/// The columns that an intention is about.
+fn touched(parts: &Parts) -> Vec<Words> {
+    let name = |column: &ColumnRef| Words::name(&[&column.table.name, &column.column]);
+    parts.touches.iter().map(name).collect()
 }
 
 fn last(parts: &Parts) -> Phase {

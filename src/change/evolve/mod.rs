@@ -86,7 +86,7 @@ impl Catalog {
     /// When the change names something that is not there, or makes what is there already.
     pub fn after(&self, change: &ChangeKind) -> Result<Self, EvolveError> {
         let mut next = self.clone();
-        if change.table().and_then(|table| self.find(table)).is_some_and(Table::is_vague)
+        if change.table().and_then(|table| self.find(table)).is_some_and(|table| table.vague)
             && !change.is_of_whole_table()
         {
             return Ok(next);
@@ -310,8 +310,10 @@ impl Catalog {
             }
             return Err(EvolveError::Taken { what: "table", name: name.to_string() });
         }
+        let vague = columns.is_empty();
         let columns = columns.iter().map(plain_column).collect();
-        self.tables.insert(name.clone(), Table { columns, key: key.to_vec(), ..Table::bare(name) });
+        self.tables
+            .insert(name.clone(), Table { vague, columns, key: key.to_vec(), ..Table::bare(name) });
         Ok(())
     }
 

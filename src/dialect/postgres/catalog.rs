@@ -119,6 +119,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
     for row in rows(conn, sql).await? {
         let table = Table {
             name: TableName { schema: Some(ident(&row, 1)?), name: ident(&row, 2)? },
+            vague: false,
             kind: match get::<String>(&row, 3)?.as_str() {
                 "view" => TableKind::View,
                 "partitioned" => TableKind::Partitioned,

@@ -76,6 +76,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
     let written = Written::of(sql);
     let mut table = Table {
         name: TableName::new(None, name),
+        vague: false,
         kind: TableKind::Ordinary,
         partitions: Vec::new(),
         columns: Vec::new(),

@@ -1,0 +1,1 @@
+CREATE TABLE a(id text CONSTRAINT a_pkey PRIMARY KEY);
