@@ -259,4 +259,27 @@ mod tests {
                     [{\"table\":\"users\",\"raed\":[\"username\"]}]}";
         assert!(Usage::read(text).is_err());
     }
+
+    #[test]
+    fn what_obeys_a_rule_may_write_and_what_names_an_object_is_a_hit() {
+        let rule = target(Use::Breaks(Ident::new("users_email_check")));
+        let mut writes = usage("{\"table\":\"users\",\"write\":[\"username\"]}");
+        assert!(matches!(writes.hit(&rule), Hit::Uses(_)));
+        writes.obeys.push("users_email_check".into());
+        assert_eq!(writes.hit(&rule), Hit::None);
+        let reads = usage("{\"table\":\"users\",\"read\":[\"username\"]}");
+        assert_eq!(reads.hit(&rule), Hit::None);
+
+        let gone = Target::named(&TableName::new(Some("public"), "slugify"));
+        let mut calls = usage("");
+        assert!(matches!(calls.hit(&gone), Hit::Unsaid(_)));
+        calls.names = Some(vec!["other".into()]);
+        assert_eq!(calls.hit(&gone), Hit::None);
+        calls.names = Some(vec!["public.slugify".into()]);
+        assert!(matches!(calls.hit(&gone), Hit::Uses(_)));
+
+        let table = Target::relation(&TableName::new(Some("public"), "users"));
+        assert!(matches!(reads.hit(&table), Hit::Uses(_)));
+        assert_eq!(calls.hit(&table), Hit::None);
+    }
 }

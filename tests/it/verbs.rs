@@ -261,6 +261,46 @@ fn check_reads_without_a_database() {
     run(&["check"]).exits(2).says(&["there is no folder `migrations`"]);
 }
 
+/// All phases at once are for databases that nobody uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_is_refused_while_a_version_is_on_record() {
+    for product in ["postgres", "sqlite"] {
+        let database = Database::of(product, "apply").await;
+        database.script("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))").await;
+        let project = Project::new(&database).migration("1_drop", "ALTER TABLE t DROP COLUMN a;");
+        project.run("deploy record --service api --version 1").done();
+        project.run("apply").exits(11).says(&["api 1 may be at work", "deploy end"]);
+        project.run("deploy end --service api --version 1").done();
+        project.run("apply").done().says(&["1_drop: applied"]);
+        let tables = database.catalog().await.tables;
+        assert!(tables.values().all(|table| table.columns.len() == 1));
+    }
+}
+
+/// A hazard is allowed for a project, and a function is let through by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_allows_hazards_and_lets_functions_through() {
+    let database = Database::postgres("allow").await;
+    database
+        .script(
+            "CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t VALUES (1, 1, 1);
+             CREATE FUNCTION reads_t() RETURNS int LANGUAGE plpgsql
+                 AS $$ BEGIN RETURN (SELECT b FROM t LIMIT 1); END $$",
+        )
+        .await;
+    let sql = "ALTER TABLE t ALTER COLUMN a TYPE bigint; ALTER TABLE t DROP COLUMN b;";
+    let project = Project::new(&database).migration("1_wide", sql).config(OPEN_GATE);
+    project.run("expand").exits(10).says(&["table-rewrite"]);
+    let allowed = format!("{OPEN_GATE}[[allow]]\nhazard = \"table-rewrite\"\nreason = \"small\"\n");
+    project.write("zdmig.toml", &allowed);
+    project.run("expand").done();
+    project.run("backfill").done();
+    project.run("contract").exits(11).says(&["reads_t() names public.t.b"]);
+    let waived = format!("{allowed}[[waive]]\nfunction = \"reads_t()\"\nreason = \"unused\"\n");
+    project.write("zdmig.toml", &waived);
+    project.run("contract").done();
+}
+
 /// Files that were written for other runners are read as they are: the way back is left out.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_other_runners_are_taken_as_they_are() {
