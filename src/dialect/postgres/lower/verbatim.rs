@@ -34,7 +34,7 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
             asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(table)), Expect::Rows),
             run(format!("DROP TABLE IF EXISTS {}", quote::table(table))),
         ),
-        None if one.within_new => (asks(String::new(), Expect::Journal), Undo::Nothing),
+        None if one.within_new => (asks(String::new(), Expect::Journal), within(one, catalog)),
         None => (asks(String::new(), Expect::Journal), taken_back(one, catalog)),
     };
     let statements = one.sql.iter().map(|sql| repeatable(sql.as_str()));
@@ -55,6 +55,16 @@ fn repeatable(sql: &str) -> String {
     match at.filter(|_| adds) {
         Some(at) => format!("{} IF NOT EXISTS{}", &sql[..at], &sql[at..]),
         None => sql.to_owned(),
+    }
+}
+
+/// What is done to a new table goes with it; but a foreign key holds on to another one, which
+/// may have to go first.
+fn within(one: &Verbatim, catalog: &Catalog) -> Undo {
+    let points = |sql: &crate::sql::Sql| sql.as_str().to_uppercase().contains("FOREIGN KEY");
+    match taken_back(one, catalog) {
+        undo @ Undo::Run(_) if one.sql.iter().any(points) => undo,
+        _ => Undo::Nothing,
     }
 }
 
