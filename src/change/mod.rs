@@ -179,8 +179,6 @@ pub struct NewConstraint {
     pub not_valid: bool,
     /// USING INDEX: the index that exists already.
     pub using_index: Option<Ident>,
-    /// The columns are made by the same ADD COLUMN.
-    pub of_new_column: bool,
 }
 
 /// An index as a statement asks for it.

@@ -44,7 +44,6 @@ impl Reader<'_> {
             references,
             not_valid: words.after(&["not", "valid"]).is_some() || words.ends(&["not", "valid"]),
             using_index,
-            of_new_column: of.is_some(),
         }))
     }
 
