@@ -22,7 +22,7 @@ pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Lowered};
+use crate::plan::{Action, Expr, Lowered};
 use crate::sql::Span;
 
 /// What zdmig knows of one product.
@@ -43,8 +43,8 @@ pub trait Dialect: Send + Sync {
     /// What the server can do; the planner asks this and never the product's name.
     fn capabilities(&self, server: &Server) -> Capabilities;
 
-    /// Whether a column gets another type without its table or an index being written anew.
-    fn retypes_in_place(&self, table: &Table, column: &Column, change: &NewType) -> bool;
+    /// What it takes to give a column another type.
+    fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping;
 
     /// Puts an action into the product's words.
     ///
@@ -115,6 +115,33 @@ pub struct Capabilities {
     pub cached_plans: bool,
     /// One writer at a time in the whole database, so that a fill must step aside.
     pub single_writer: bool,
+}
+
+/// What it takes to give a column another type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retyping {
+    /// Neither the table nor an index is written anew.
+    InPlace,
+    /// Every value is converted, by an expression that gives the same each time.
+    Converted(Conversion),
+    /// Nothing but the server's own rewrite of the whole table will do.
+    Whole,
+}
+
+/// How values get from one type to another, and back. Both expressions are over the
+/// column's own name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// The new type in the product's words.
+    pub type_name: String,
+    /// New from old.
+    pub forward: Expr,
+    /// Old from new, by a cast.
+    pub reverse: Expr,
+    /// Whether the author only asked for a cast, so that a cast leads back.
+    pub by_cast: bool,
+    /// Whether every value has one of its own in the new type.
+    pub widens: bool,
 }
 
 /// A statement that is not in the product's grammar.

@@ -32,7 +32,7 @@ impl Engine<'_> {
             return Ok(());
         }
         let earlier = plan.steps.iter().filter(|step| {
-            step.phase < phase && lasting(step, phase) && !removed_later(plan, step)
+            step.phase < phase && lasting(step, phase) && !removed_since(plan, step, phase)
         });
         for step in earlier.collect::<Vec<_>>() {
             if self.journal.status(&step.id) == Status::Done && !self.landed(step).await? {
@@ -62,8 +62,8 @@ fn lasting(step: &Step, phase: Phase) -> bool {
     }
 }
 
-/// Whether a later step of the same plan takes away, or renames, what a step made.
-fn removed_later(plan: &Plan, step: &Step) -> bool {
+/// Whether a step that ran after it, before this phase, took away or renamed what it made.
+fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
     let name = match &step.action {
         Action::AddColumn(one) => &one.column.name,
         Action::BuildIndex(one) => &one.name,
@@ -80,8 +80,9 @@ fn removed_later(plan: &Plan, step: &Step) -> bool {
                 | Action::DropColumn(_)
                 | Action::AliasColumn(_)
                 | Action::AttachIndex(_)
+                | Action::Swap(_)
         ) && later.lowered.sql.iter().any(|sql| mentions(sql.as_str(), name.as_str()))
     };
     let after = plan.steps.iter().skip_while(|one| one.id != step.id).skip(1);
-    after.into_iter().any(|later| changes(&later))
+    after.filter(|later| later.phase < phase).any(|later| changes(&later))
 }

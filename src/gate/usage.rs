@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,6 +29,9 @@ pub struct Usage {
     /// Constraints that every row it writes obeys.
     #[serde(default)]
     pub obeys: Vec<String>,
+    /// Types that it copes with beside the one that a column has, by `table.column`.
+    #[serde(default)]
+    pub accepts: BTreeMap<String, Vec<String>>,
     /// Functions, types and sequences that its queries name; absent when it does not say.
     #[serde(default)]
     pub names: Option<Vec<String>>,
@@ -118,6 +123,14 @@ impl Usage {
         let column = target.column.column.as_str();
         match &target.ends {
             Use::Names => return self.hit_name(&target.column.table),
+            Use::Retypes(ty) if self.copes(target, ty) => {
+                // By its place a column is found no more once the old one is gone.
+                let positional = |item: &&Item| item.positional && item.is_of(&target.column.table);
+                return match self.items.iter().find(positional) {
+                    Some(_) => Hit::Uses("inserts without naming columns".into()),
+                    None => Hit::None,
+                };
+            }
             Use::Breaks(rule)
                 if self.obeys.iter().any(|one| one.eq_ignore_ascii_case(rule.as_str())) =>
             {
@@ -134,6 +147,18 @@ impl Usage {
             }
         }
         unsaid
+    }
+
+    /// Whether it says that it copes with a column of this type.
+    fn copes(&self, target: &Target, ty: &str) -> bool {
+        let column = target.column.column.as_str();
+        self.accepts.iter().any(|(name, types)| {
+            let Some((table, mine)) = name.rsplit_once('.') else { return false };
+            let item = Item { table: table.to_owned(), ..Item::default() };
+            mine.eq_ignore_ascii_case(column)
+                && item.is_of(&target.column.table)
+                && types.iter().any(|one| one.eq_ignore_ascii_case(ty))
+        })
     }
 
     fn hit_name(&self, object: &TableName) -> Hit {
@@ -182,6 +207,12 @@ impl Item {
                 "writes it, and its manifest does not say that it obeys `{rule}`"
             )),
             Use::Breaks(_) => Hit::None,
+            Use::Retypes(ty) => match self.hit(column, &Use::Any) {
+                Hit::Uses(how) => Hit::Uses(format!(
+                    "{how}, and its manifest does not say that it accepts `{ty}`"
+                )),
+                other => other,
+            },
             Use::Any => {
                 let upserts = self.upsert.as_deref().is_some_and(names);
                 match () {
@@ -277,6 +308,15 @@ mod tests {
         assert_eq!(calls.hit(&gone), Hit::None);
         calls.names = Some(vec!["public.slugify".into()]);
         assert!(matches!(calls.hit(&gone), Hit::Uses(_)));
+
+        let retyped = target(Use::Retypes("bigint".into()));
+        let mut reader = usage("{\"table\":\"users\",\"read\":[\"username\"]}");
+        assert!(matches!(reader.hit(&retyped), Hit::Uses(_)));
+        reader.accepts.insert("public.users.username".into(), vec!["bigint".into()]);
+        assert_eq!(reader.hit(&retyped), Hit::None);
+        let mut positional = usage("{\"table\":\"users\",\"positional\":true}");
+        positional.accepts.clone_from(&reader.accepts);
+        assert!(matches!(positional.hit(&retyped), Hit::Uses(_)));
 
         let table = Target::relation(&TableName::new(Some("public"), "users"));
         assert!(matches!(reads.hit(&table), Hit::Uses(_)));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::object::{
     AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault,
 };
+use super::retype::{Retyped, Swap};
 use crate::catalog::{Column, Default, Grant, Index};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
@@ -58,6 +59,13 @@ pub enum Action {
     DropTables(RetireTables),
     /// Check the old rows.
     ValidateConstraint(Carried),
+    /// Let the triggers fail where a value cannot be converted, now that no code should
+    /// write one.
+    Tighten(Sync),
+    /// Let columns of another type take the place of the old ones.
+    Swap(Swap),
+    /// Drop the columns whose place was taken.
+    DropSwapped(Swap),
     /// Take a column away from applications, reversibly.
     Retire(Retire),
     /// Drop a column for good.
@@ -133,6 +141,8 @@ pub enum SyncKind {
         /// Old from new; `None` where the author said that old readers need it not.
         reverse: Option<Expr>,
     },
+    /// Columns of one table that get another type.
+    Retype(Vec<Retyped>),
     /// A column that old code does not know or leaves empty.
     FillNull {
         /// The column.
@@ -216,8 +226,8 @@ pub struct IndexBuild {
     pub definition: Sql,
     /// Where the author's statement lacks the word that lets writers go on.
     pub insert_at: Option<u32>,
-    /// The column that the copy is built on, in place of the original's.
-    pub renamed: Option<(Ident, Ident)>,
+    /// The columns that the copy is built on, in place of the original's.
+    pub renamed: Vec<(Ident, Ident)>,
     /// Whether it forbids duplicates.
     pub unique: bool,
     /// Whether it can be built and dropped beside writers: one over partitions cannot.
@@ -247,8 +257,10 @@ pub struct Carried {
     pub name: Ident,
     /// The clause.
     pub definition: String,
-    /// The column it is for, in place of the one in the clause.
-    pub renamed: Option<(Ident, Ident)>,
+    /// The columns it is for, in place of those in the clause.
+    pub renamed: Vec<(Ident, Ident)>,
+    /// The columns that a foreign key points to, in place of those in the clause.
+    pub pointed: Vec<(Ident, Ident)>,
     /// Tables it points to.
     pub references: Vec<TableName>,
     /// Whether rows that exist are checked at once, because the server knows no other way.
@@ -357,6 +369,9 @@ impl Action {
             Self::RetireTables(one) => format!("retire-{}", one.names()),
             Self::DropTables(one) => format!("drop-{}", one.names()),
             Self::ValidateConstraint(one) => format!("validate-{}", one.name),
+            Self::Tighten(sync) => format!("tighten-{}", sync.subject()),
+            Self::Swap(swap) => format!("swap-{}", swap.names()),
+            Self::DropSwapped(swap) => format!("drop-{}", swap.names()),
             Self::Retire(retire) => format!("retire-{}", retire.column),
             Self::DropColumn(drop) => format!("drop-{}", drop.column),
             Self::DropIndex(index) => format!("drop-{}", index.name),
@@ -369,6 +384,10 @@ impl Sync {
         match &self.kind {
             SyncKind::Replace { old, new, .. } => {
                 format!("{}.{}-{}", self.table, old.name, new.name)
+            }
+            SyncKind::Retype(columns) => {
+                let names: Vec<_> = columns.iter().map(|one| one.old.name.as_str()).collect();
+                format!("{}.{}", self.table, names.join("+"))
             }
             SyncKind::FillNull { column, .. } => format!("{}.{column}", self.table),
         }
@@ -412,7 +431,7 @@ impl IndexBuild {
             name: index.name.clone(),
             definition: Sql::new(index.definition.clone()),
             insert_at: None,
-            renamed: None,
+            renamed: Vec::new(),
             unique: index.unique,
             online: true,
         }

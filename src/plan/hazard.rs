@@ -131,7 +131,21 @@ pub const CARDS: &[HazardCard] = &[
         severity: Severity::Deny,
         condition: "a statement makes the server write a whole table anew: a change of type that does not keep the bytes, a computed column, a move of the table",
         effect: "nobody reads or writes the table until the server is done",
-        remedy: "add a column of the new kind, fill it with UPDATE and drop the old one in the same file; or allow it for a maintenance window or a small table",
+        remedy: "remove what keeps the column from being converted beside everybody; or allow it for a maintenance window or a small table",
+    },
+    HazardCard {
+        code: "type-under-code",
+        severity: Severity::Warn,
+        condition: "a column gets a type that is stored in another way, under its old name",
+        effect: "from contract on every version reads and writes the new type under the same name: a driver that knows the old type by its bytes fails, a prepared query fails once, and the column is the table's last one",
+        remedy: "deploy code that copes with both types and list the column under `accepts` in its manifest; name the columns in INSERT and SELECT",
+    },
+    HazardCard {
+        code: "narrow-sequence",
+        severity: Severity::Warn,
+        condition: "a column that a sequence counts up gets a wider type, and the sequence stays as it is",
+        effect: "inserts fail at the end of the old type all the same",
+        remedy: "add `ALTER SEQUENCE name AS type` to the same file",
     },
     HazardCard {
         code: "long-lock",

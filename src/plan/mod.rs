@@ -8,6 +8,7 @@ mod hazard;
 mod lock;
 mod object;
 mod requirement;
+mod retype;
 mod step;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
 pub use object::{AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault};
 pub use requirement::{Requirement, Target, Use};
+pub use retype::{Counts, IndexRole, Retyped, Swap, SwappedConstraint, SwappedIndex};
 pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
 
 use crate::migration::{Checksum, MigrationId};

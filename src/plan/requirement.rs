@@ -33,6 +33,8 @@ pub enum Use {
     NullWrites,
     /// Writing rows that break a constraint: it is added.
     Breaks(Ident),
+    /// Reading or writing it as the type it has: it gets this one.
+    Retypes(String),
     /// Naming a function, a type, a sequence: it goes.
     Names,
 }
@@ -67,6 +69,7 @@ impl Use {
             Self::Upserts => "may upsert by".into(),
             Self::NullWrites => "may write NULL into".into(),
             Self::Breaks(rule) => format!("may write what breaks `{rule}` into"),
+            Self::Retypes(ty) => format!("relies on another type than `{ty}` in"),
             Self::Names => "names".into(),
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn assemble(
     let mut draft = Draft::default();
     let filled = intents.iter().filter_map(filled_column).collect();
     let added = intents.iter().filter_map(added_column).collect();
+    let mut retyped = BTreeMap::new();
     let mut order = Order::default();
     for intent in intents {
         let scene = Scene {
@@ -42,12 +43,15 @@ pub(super) fn assemble(
             intent,
             filled: &filled,
             added: &added,
+            retyped: &retyped,
             dialect,
         };
         let mut parts = decompose::decompose(&scene)?;
         let lowered = lowered(&mut parts, &scene)?;
         order.place(intent, &mut parts);
+        let hidden = std::mem::take(&mut parts.retyped);
         draft.take(parts, lowered, &scene);
+        retyped.extend(hidden);
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
             world = world.after(change).map_err(unknown)?;
@@ -97,7 +101,7 @@ fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanErr
         found.push(lowered);
     }
     let last = parts.steps.iter().map(|(phase, _)| *phase).max();
-    if last == Some(Phase::Purge) {
+    if last == Some(Phase::Purge) && parts.settled.is_none() {
         for (phase, _) in parts.late.iter_mut().chain(&mut parts.frees) {
             *phase = if *phase == Phase::Contract { Phase::Purge } else { *phase };
         }

@@ -25,6 +25,8 @@ struct Seen {
     late: Vec<(Phase, Words)>,
     frees: Vec<(Phase, Words)>,
     rows: Vec<(Phase, Words)>,
+    /// Whether it gives columns another type. Two that do know of each other.
+    retypes: bool,
 }
 
 impl Order {
@@ -44,6 +46,7 @@ impl Order {
                 ),
                 "put it into a migration of its own if new code needs it at its deploy".to_owned(),
             ));
+            parts.settled = parts.settled.map(|settled| settled.max(phase));
             let last = last(parts);
             let whole = parts.reshapes.iter().filter(|(aspect, _)| *aspect == Aspect::Whole);
             for name in parts.made.iter().chain(whole.map(|(_, name)| name)) {
@@ -64,6 +67,7 @@ impl Order {
             names: names.cloned().chain(touched(parts)).collect(),
             reshapes: parts.reshapes.clone(),
             last: last(parts),
+            retypes: !parts.retyped.is_empty(),
             late: parts.late.clone(),
             frees: parts.frees.clone(),
             rows: parts
@@ -86,7 +90,8 @@ impl Order {
                 found = Some((phase, seen.number, name.shown()));
             }
         };
-        for seen in &self.seen {
+        let retypes = !parts.retyped.is_empty();
+        for seen in self.seen.iter().filter(|seen| !(retypes && seen.retypes)) {
             // Actions of one statement share its words, and mean only their own.
             let alone = seen.number == intent.number;
             let named = |name: &Words| {
@@ -127,5 +132,6 @@ fn touched(parts: &Parts) -> Vec<Words> {
 }
 
 fn last(parts: &Parts) -> Phase {
-    parts.steps.iter().map(|(phase, _)| *phase).max().unwrap_or(Phase::Expand)
+    let last = parts.steps.iter().map(|(phase, _)| *phase).max();
+    parts.settled.or(last).unwrap_or(Phase::Expand)
 }

@@ -52,7 +52,14 @@ async fn case(product: &str, case: &Path) {
         let scratch = Database::postgres("scratch").await;
         scratch.script(&schema).await;
         let ran = project.run(&format!("plan 1_case --verify --scratch {}", scratch.url));
-        assert_eq!(ran.code, Some(0), "{}: predicted ≠ measured\n{}", case.display(), ran.out);
+        assert_eq!(
+            ran.code,
+            Some(0),
+            "{}: predicted ≠ measured\n{}\n{}",
+            case.display(),
+            ran.out,
+            ran.err
+        );
     }
     let reversible = read(case, "irreversible").is_none();
     if reversible {

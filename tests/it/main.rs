@@ -13,6 +13,7 @@ mod kill;
 mod locks;
 mod names;
 mod regressions;
+mod retype;
 mod runners;
 mod seed;
 mod story;

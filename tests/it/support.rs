@@ -119,7 +119,8 @@ impl Database {
               WHERE m.type = 'table' AND c.name LIKE '%zdmig%'"
         } else {
             "SELECT 'relation ' || c.relname FROM pg_class c WHERE c.relname LIKE '%zdmig%'
-             UNION ALL SELECT 'column ' || a.attname FROM pg_attribute a WHERE a.attname LIKE '%zdmig%' AND NOT a.attisdropped
+             UNION ALL SELECT 'column ' || a.attname FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
+                        WHERE a.attname LIKE '%zdmig%' AND NOT a.attisdropped AND r.relkind <> 'i'
              UNION ALL SELECT 'constraint ' || conname FROM pg_constraint WHERE conname LIKE '%zdmig%'
              UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgname LIKE '%zdmig%'
              UNION ALL SELECT 'function ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -283,7 +283,7 @@ async fn a_project_allows_hazards_and_lets_functions_through() {
     let database = Database::postgres("allow").await;
     database
         .script(
-            "CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t VALUES (1, 1, 1);
+            "CREATE TABLE t (id int, a int, b int); INSERT INTO t VALUES (1, 1, 1);
              CREATE FUNCTION reads_t() RETURNS int LANGUAGE plpgsql
                  AS $$ BEGIN RETURN (SELECT b FROM t LIMIT 1); END $$",
         )

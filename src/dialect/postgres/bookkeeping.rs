@@ -43,6 +43,10 @@ CREATE TABLE IF NOT EXISTS zdmig.retired (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (relation, column_name)
 );
+CREATE TABLE IF NOT EXISTS zdmig.key_aside (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    statement text NOT NULL
+);
 CREATE TABLE IF NOT EXISTS zdmig.heartbeat (
     env text NOT NULL,
     service text NOT NULL,
@@ -195,6 +199,89 @@ BEGIN
                        CASE WHEN one.grantable THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
 END $zdmig$;
+-- Lets another column of the same table be counted up in the place of the one that was:
+-- by the same sequence, or as an identity that goes on where the old one stands.
+CREATE OR REPLACE FUNCTION zdmig.move_counting(relation text, gone text, comes text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    rel oid := to_regclass(relation)::oid;
+    kind "char";
+    seq record;
+    one record;
+    last bigint;
+    called boolean;
+    acl aclitem[];
+    lowest bigint;
+    highest bigint;
+BEGIN
+    SELECT attidentity INTO kind FROM pg_attribute
+     WHERE attrelid = rel AND attname = gone AND NOT attisdropped;
+    IF kind = '' THEN
+        FOR one IN SELECT d.objid::regclass::text AS name
+                     FROM pg_depend d JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'
+                     JOIN pg_attribute a ON a.attrelid = rel AND a.attnum = d.refobjsubid
+                    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+                      AND d.refobjid = rel AND d.deptype = 'a' AND a.attname = gone LOOP
+            EXECUTE format('ALTER SEQUENCE %s OWNED BY %s.%I', one.name, relation, comes);
+        END LOOP;
+        RETURN;
+    END IF;
+    SELECT s.*, format('%I.%I', n.nspname, q.relname) AS name, q.relacl, q.relowner INTO seq
+      FROM pg_sequence s JOIN pg_class q ON q.oid = s.seqrelid
+      JOIN pg_namespace n ON n.oid = q.relnamespace
+     WHERE s.seqrelid = pg_get_serial_sequence(relation, gone)::regclass;
+    acl := seq.relacl;
+    EXECUTE format('SELECT last_value, is_called FROM %s', seq.name) INTO last, called;
+    -- Limits that are only those of the old type give way to those of the new one.
+    SELECT t.lowest, t.highest INTO lowest, highest
+      FROM (VALUES ('int2'::regtype, -32768::bigint, 32767::bigint),
+                   ('int4', -2147483648, 2147483647),
+                   ('int8', -9223372036854775808, 9223372036854775807))
+           AS t(kind, lowest, highest) WHERE t.kind = seq.seqtypid;
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', relation, gone);
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY '
+                   '(SEQUENCE NAME %s START %s INCREMENT %s %s %s CACHE %s %s)',
+                   relation, comes, CASE kind WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,
+                   seq.name, seq.seqstart, seq.seqincrement,
+                   CASE WHEN seq.seqmin <> lowest THEN 'MINVALUE ' || seq.seqmin END,
+                   CASE WHEN seq.seqmax <> highest THEN 'MAXVALUE ' || seq.seqmax END,
+                   seq.seqcache, CASE WHEN seq.seqcycle THEN 'CYCLE' END);
+    PERFORM setval(seq.name::regclass, last, called);
+    FOR one IN SELECT g.* FROM aclexplode(acl) g WHERE g.grantee <> seq.relowner LOOP
+        EXECUTE format('GRANT %s ON SEQUENCE %s TO %s%s', one.privilege_type, seq.name,
+                       CASE one.grantee WHEN 0 THEN 'PUBLIC' ELSE one.grantee::regrole::text END,
+                       CASE WHEN one.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+END $zdmig$;
+REVOKE ALL ON FUNCTION zdmig.move_counting(text, text, text) FROM PUBLIC;
+-- Takes every foreign key off an index that must be built anew, and puts them back, as they
+-- are by then called, in the same transaction.
+CREATE OR REPLACE FUNCTION zdmig.set_keys_aside(index text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT c.oid, c.conname, c.conrelid::regclass::text AS relation
+                 FROM pg_constraint c
+                WHERE c.contype = 'f' AND c.conindid = to_regclass(index) LOOP
+        INSERT INTO zdmig.key_aside (statement)
+        VALUES (format('ALTER TABLE %s ADD CONSTRAINT %I %s', one.relation, one.conname,
+                       pg_get_constraintdef(one.oid)));
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', one.relation, one.conname);
+    END LOOP;
+END $zdmig$;
+CREATE OR REPLACE FUNCTION zdmig.put_keys_back()
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT seq, statement FROM zdmig.key_aside ORDER BY seq LOOP
+        EXECUTE one.statement;
+        DELETE FROM zdmig.key_aside WHERE seq = one.seq;
+    END LOOP;
+END $zdmig$;
+REVOKE ALL ON FUNCTION zdmig.set_keys_aside(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION zdmig.put_keys_back() FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.restore_column(text, text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA zdmig TO PUBLIC;

@@ -27,8 +27,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
-    SyntaxError, Unsupported,
+    Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
+    SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -52,8 +52,8 @@ impl Dialect for Postgres {
         interpret::interpret(source, statement)
     }
 
-    fn retypes_in_place(&self, table: &Table, column: &Column, change: &NewType) -> bool {
-        types::in_place(table, column, change)
+    fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping {
+        types::retyping(table, column, change)
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

@@ -6,13 +6,9 @@ use squawk_syntax::{SourceFile, SyntaxKind};
 use super::quote;
 use crate::sql::{Ident, TableName};
 
-/// An index's definition for another column and under another name, built beside writers.
+/// An index's definition for other columns and under another name, built beside writers.
 /// `None` when the definition is not what we expect the server to print.
-pub(super) fn index(
-    definition: &str,
-    name: &Ident,
-    renamed: Option<(&Ident, &Ident)>,
-) -> Option<String> {
+pub(super) fn index(definition: &str, name: &Ident, renamed: &[(Ident, Ident)]) -> Option<String> {
     let parsed = SourceFile::parse(definition);
     if !parsed.errors().is_empty() {
         return None;
@@ -22,32 +18,44 @@ pub(super) fn index(
     let on: usize = create.on_token()?.text_range().start().into();
     let after_table: usize = create.table_relation_name()?.syntax().text_range().end().into();
     let body = &definition[after_table..];
-    let body = match renamed {
-        Some((from, to)) => column(body, from, to),
-        None => body.to_owned(),
-    };
+    let body = columns(body, renamed);
     let head = &definition[on..after_table];
     Some(format!("CREATE {unique}INDEX CONCURRENTLY {} {head}{body}", quote::ident(name)))
 }
 
-/// A constraint's clause for another column. Of a foreign key only the columns of this
-/// side are changed.
-pub(super) fn constraint(definition: &str, from: &Ident, to: &Ident) -> String {
+/// A constraint's clause for other columns; of a foreign key on this side and on the other.
+pub(super) fn constraint(
+    definition: &str,
+    renamed: &[(Ident, Ident)],
+    pointed: &[(Ident, Ident)],
+) -> String {
     if definition.starts_with("FOREIGN KEY")
         && let Some(at) = definition.find(" REFERENCES ")
     {
         let (ours, theirs) = definition.split_at(at);
-        return format!("{}{theirs}", column(ours, from, to));
+        // What follows the columns is no name of one, but for those of ON DELETE SET NULL.
+        let open = theirs.find('(').unwrap_or(theirs.len());
+        let (table, rest) = theirs.split_at(open);
+        let close = rest.find(')').map_or(rest.len(), |at| at + 1);
+        let (there, actions) = rest.split_at(close);
+        let (ours, there) = (columns(ours, renamed), columns(there, pointed));
+        return format!("{ours}{table}{there}{}", columns(actions, renamed));
     }
-    column(definition, from, to)
+    columns(definition, renamed)
 }
 
-/// Replaces a column's name in text that the server printed, where it stands as a column:
+/// Replaces columns' names in text that the server printed, where they stand as columns:
 /// not as a function, a type or part of a dotted name.
-fn column(text: &str, from: &Ident, to: &Ident) -> String {
-    let shown = quote::ident(to);
-    let bare = from.as_str();
-    let quoted = quote::ident(from);
+fn columns(text: &str, renamed: &[(Ident, Ident)]) -> String {
+    if renamed.is_empty() {
+        return text.to_owned();
+    }
+    let named = |token: &str| {
+        renamed
+            .iter()
+            .find(|(from, _)| token == from.as_str() || token == quote::ident(from))
+            .map(|(_, to)| quote::ident(to))
+    };
     let tokens: Vec<_> = SourceFile::parse(text)
         .syntax_node()
         .descendants_with_tokens()
@@ -59,12 +67,14 @@ fn column(text: &str, from: &Ident, to: &Ident) -> String {
     };
     let mut out = String::with_capacity(text.len());
     for (at, token) in tokens.iter().enumerate() {
-        let same = token.text() == bare || token.text() == quoted;
         let before = (0..at).rev().find(solid).map(|i| tokens[i].text().to_owned());
         let after = (at + 1..tokens.len()).find(solid).map(|i| tokens[i].text().to_owned());
         let part = matches!(before.as_deref(), Some("." | ":" | "::"))
             || matches!(after.as_deref(), Some("." | "("));
-        out.push_str(if same && !part { &shown } else { token.text() });
+        match named(token.text()).filter(|_| !part) {
+            Some(shown) => out.push_str(&shown),
+            None => out.push_str(token.text()),
+        }
     }
     out
 }
@@ -102,7 +112,7 @@ mod tests {
             "CREATE UNIQUE INDEX users_u ON public.users USING btree (lower(username) \
              text_pattern_ops DESC, username) INCLUDE (bio) WHERE ((username)::text <> 'username'::text)",
             &Ident::new("zdmig_x"),
-            Some((&from, &to)),
+            &[(from, to)],
         );
         assert_eq!(
             copied.as_deref(),
@@ -116,13 +126,21 @@ mod tests {
 
     #[test]
     fn functions_types_and_the_other_side_keep_their_names() {
-        let (from, to) = (Ident::new("name"), Ident::new("title"));
+        let both = [(Ident::new("name"), Ident::new("title"))];
         assert_eq!(
-            constraint("CHECK ((name(name) <> ''::name))", &from, &to),
+            constraint(
+                "FOREIGN KEY (id, name) REFERENCES o(id, name) ON DELETE SET NULL (name)",
+                &both,
+                &[(Ident::new("id"), Ident::new("id2"))],
+            ),
+            "FOREIGN KEY (id, \"title\") REFERENCES o(\"id2\", name) ON DELETE SET NULL (\"title\")"
+        );
+        assert_eq!(
+            constraint("CHECK ((name(name) <> ''::name))", &both, &[]),
             "CHECK ((name(\"title\") <> ''::name))"
         );
         assert_eq!(
-            constraint("FOREIGN KEY (name) REFERENCES other(name) ON DELETE CASCADE", &from, &to),
+            constraint("FOREIGN KEY (name) REFERENCES other(name) ON DELETE CASCADE", &both, &[]),
             "FOREIGN KEY (\"title\") REFERENCES other(name) ON DELETE CASCADE"
         );
         assert_eq!(

@@ -10,15 +10,30 @@
 //! - a default that is not a literal is taken off the old column while both exist and
 //!   computed here, once per row, so that both columns get the same value;
 //! - the trigger is skipped while `zdmig.backfill` is on: the fill sets the column by an
-//!   expression over the row's newest version, and must not look like a write of new code.
+//!   expression over the row's newest version, and must not look like a write of new code;
+//! - a value that has no counterpart in the other type never fails a write of running code:
+//!   its counterpart is NULL, and is found before anything rests on it.
 
 use super::quote;
 use crate::catalog::{Catalog, Column};
-use crate::plan::{Expr, Sync, SyncKind};
+use crate::plan::{Expr, Retyped, Sync, SyncKind};
 use crate::sql::{Ident, Sql};
 
 /// A column of the table may be called like a variable of the language, e.g. `found`.
 const COLUMNS_FIRST: &str = "\n#variable_conflict use_column\n";
+
+/// How far a change has come, which decides what the trigger does.
+#[derive(Clone, Copy)]
+pub(super) enum Stage<'a> {
+    /// Both columns exist, each by its own name.
+    Both,
+    /// The old column is renamed away.
+    OldNamed(&'a Ident),
+    /// A value without a counterpart fails the write.
+    Strict,
+    /// A column of another type has taken the old one's place and name.
+    Swapped,
+}
 
 /// The function's name.
 pub(super) fn function(sync: &Sync) -> String {
@@ -37,16 +52,21 @@ pub(super) fn computed_default(sync: &Sync) -> Option<(&Column, &str)> {
             let default = old.default.as_ref().filter(|default| !default.constant)?;
             Some((old, &default.sql))
         }
-        SyncKind::FillNull { .. } => None,
+        SyncKind::FillNull { .. } | SyncKind::Retype(_) => None,
     }
 }
 
-/// CREATE OR REPLACE FUNCTION, with the old column under `old_name`.
-pub(super) fn create_function(sync: &Sync, old_name: Option<&Ident>, catalog: &Catalog) -> Sql {
+/// CREATE OR REPLACE FUNCTION, as it is at one stage.
+pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) -> Sql {
     let body = match &sync.kind {
         SyncKind::Replace { old, new, forward, reverse } => {
+            let old_name = match stage {
+                Stage::OldNamed(name) => Some(name),
+                Stage::Both | Stage::Strict | Stage::Swapped => None,
+            };
             replace_body(sync, (old, new), (forward, reverse.as_ref()), old_name)
         }
+        SyncKind::Retype(columns) => retype_body(sync, columns, stage),
         SyncKind::FillNull { column, value } => {
             let target = field("NEW", column);
             format!(
@@ -60,8 +80,9 @@ pub(super) fn create_function(sync: &Sync, old_name: Option<&Ident>, catalog: &C
     let path = if path.is_empty() { String::new() } else { format!(", {}", path.join(", ")) };
     Sql::new(format!(
         "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql\n\
-         SET search_path = pg_catalog{path}, pg_temp AS {}",
+         SET search_path = pg_catalog{path}, pg_temp{} AS {}",
         function(sync),
+        settings(sync),
         quote::dollar(&body)
     ))
 }
@@ -88,6 +109,49 @@ pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
         )),
         Sql::new(format!("DROP FUNCTION IF EXISTS {}()", function(sync))),
     ]
+}
+
+/// A conversion of times must come out the same for every session.
+fn settings(sync: &Sync) -> &'static str {
+    match &sync.kind {
+        SyncKind::Retype(columns) if columns.iter().any(|one| !one.widens) => {
+            " SET timezone FROM CURRENT SET datestyle FROM CURRENT"
+        }
+        _ => "",
+    }
+}
+
+fn retype_body(sync: &Sync, columns: &[Retyped], stage: Stage<'_>) -> String {
+    let mut body = String::from(COLUMNS_FIRST);
+    body.push_str("BEGIN\n");
+    for one in columns {
+        let (column, value) = match stage {
+            Stage::Swapped => (&one.kept, one.reverse.as_ref()),
+            _ => (&one.new.name, Some(&one.forward)),
+        };
+        let target = field("NEW", column);
+        let Some(value) = value else {
+            // Nothing leads back: a value that is still the same keeps its counterpart.
+            let name = &one.old.name;
+            let changed = distinct(&field("NEW", name), &field("OLD", name), &one.new);
+            body.push_str(&format!(
+                "  IF TG_OP = 'UPDATE' AND {changed} THEN\n    {target} := NULL;\n  END IF;\n"
+            ));
+            continue;
+        };
+        let set = format!("{target} := {};", value_of(value, sync, None));
+        let certain =
+            matches!(stage, Stage::Strict) || one.widens && !matches!(stage, Stage::Swapped);
+        if certain {
+            body.push_str(&format!("  {set}\n"));
+        } else {
+            body.push_str(&format!(
+                "  BEGIN\n    {set}\n  EXCEPTION WHEN OTHERS THEN\n    {target} := NULL;\n  END;\n"
+            ));
+        }
+    }
+    body.push_str("  RETURN NEW;\nEND\n");
+    body
 }
 
 fn replace_body(

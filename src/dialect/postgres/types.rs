@@ -1,8 +1,140 @@
-//! Which changes of type keep a column's bytes, so that neither its table nor an index is
-//! written anew. Measured on PostgreSQL 15; what is not listed here rewrites.
+//! What a change of type does to a column. Which ones keep its bytes, so that neither its
+//! table nor an index is written anew, was measured on PostgreSQL 15; what is not listed
+//! here rewrites.
 
+use super::quote;
 use crate::catalog::{Column, ConstraintKind, Table};
 use crate::change::NewType;
+use crate::dialect::{Conversion, Retyping};
+use crate::plan::Expr;
+use crate::sql::{Ident, Sql, mentions};
+
+/// What ALTER COLUMN … TYPE comes to.
+pub(super) fn retyping(table: &Table, column: &Column, change: &NewType) -> Retyping {
+    /// What gives another value each time it is asked.
+    const FICKLE: [&str; 14] = [
+        "random",
+        "gen_random_uuid",
+        "uuid_generate_v1",
+        "uuid_generate_v1mc",
+        "uuid_generate_v4",
+        "nextval",
+        "now",
+        "current_timestamp",
+        "current_date",
+        "localtimestamp",
+        "clock_timestamp",
+        "statement_timestamp",
+        "transaction_timestamp",
+        "timeofday",
+    ];
+    if in_place(table, column, change) {
+        return Retyping::InPlace;
+    }
+    let using = change.using.as_deref().unwrap_or_default();
+    if FICKLE.iter().any(|word| mentions(using, word)) {
+        return Retyping::Whole;
+    }
+    let (from, to) = (Type::of(&column.type_name), Type::of(&change.type_name));
+    let cast_as = (!using.is_empty()).then(|| cast(using, &column.name, &change.type_name));
+    let by_cast = cast_as != Some(Cast::Other);
+    let widens = by_cast && change.collation.is_none() && keeps_values(&from, &to);
+    let name = quote::ident(&column.name);
+    let forward = match () {
+        // Assigned as it is, which is the cheapest a trigger can do.
+        () if widens && to.is_integer() => Expr::Column(column.name.clone()),
+        () if using.is_empty() => {
+            Expr::Verbatim(Sql::new(format!("CAST({name} AS {})", change.type_name)))
+        }
+        () => Expr::Verbatim(Sql::new(using)),
+    };
+    let old = &column.type_name;
+    let reverse = match cast_as {
+        Some(Cast::ThroughText) => format!("CAST(CAST({name} AS text) AS {old})"),
+        _ => format!("CAST({name} AS {old})"),
+    };
+    Retyping::Converted(Conversion {
+        type_name: shown(&change.type_name),
+        forward,
+        reverse: Expr::Verbatim(Sql::new(reverse)),
+        by_cast,
+        widens,
+    })
+}
+
+/// What kind of expression a USING is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cast {
+    /// The cast that would stand there without it.
+    Plain,
+    /// The same by way of the value's text.
+    ThroughText,
+    /// Something else.
+    Other,
+}
+
+fn cast(using: &str, column: &Ident, type_name: &str) -> Cast {
+    let bare = |text: &str| {
+        let solid = |c: &char| !c.is_whitespace() && !matches!(c, '(' | ')' | '"');
+        text.chars().filter(solid).collect::<String>().to_lowercase()
+    };
+    let (using, column, ty) = (bare(using), bare(column.as_str()), bare(type_name));
+    let texts = ["text", "varchar", "charactervarying"];
+    match () {
+        () if using == format!("{column}::{ty}") || using == format!("cast{column}as{ty}") => {
+            Cast::Plain
+        }
+        () if texts.iter().any(|text| using == format!("{column}::{text}::{ty}")) => {
+            Cast::ThroughText
+        }
+        () => Cast::Other,
+    }
+}
+
+/// Whether every value of a type has one of its own in another, in the same order.
+fn keeps_values(from: &Type, to: &Type) -> bool {
+    let whole = |name: &str| ["smallint", "integer", "bigint"].iter().position(|one| *one == name);
+    if let (Some(from), Some(to)) = (whole(&from.name), whole(&to.name)) {
+        return from <= to;
+    }
+    match (from.name.as_str(), to.name.as_str()) {
+        (name @ ("smallint" | "integer" | "bigint"), "numeric") => match to.arguments.as_slice() {
+            [] => true,
+            [digits] => *digits >= places(name),
+            [digits, scale, ..] => digits.saturating_sub(*scale) >= places(name),
+        },
+        ("smallint" | "integer" | "real", "double precision") => true,
+        ("smallint", "real") => true,
+        ("date", "timestamp without time zone") => to.arguments.is_empty(),
+        _ => false,
+    }
+}
+
+/// Digits of the largest value of a whole number's type.
+fn places(name: &str) -> u32 {
+    match name {
+        "smallint" => 5,
+        "integer" => 10,
+        _ => 19,
+    }
+}
+
+/// A type as the server prints it, for people and for manifests.
+pub(super) fn shown(text: &str) -> String {
+    // What is quoted is somebody's own, and stays as it is.
+    if text.contains('"') {
+        return text.trim().to_owned();
+    }
+    let one = Type::of(text);
+    if one.arguments.is_empty() {
+        return one.name;
+    }
+    let arguments: Vec<_> = one.arguments.iter().map(ToString::to_string).collect();
+    match one.name.split_once(' ').filter(|(head, _)| ["timestamp", "time"].contains(head)) {
+        Some((head, tail)) => format!("{head}({}) {tail}", arguments.join(",")),
+        None => format!("{}({})", one.name, arguments.join(",")),
+    }
+}
 
 /// Whether ALTER COLUMN … TYPE only changes the catalogue.
 pub(super) fn in_place(table: &Table, column: &Column, change: &NewType) -> bool {
@@ -66,6 +198,12 @@ impl Type {
     }
 }
 
+impl Type {
+    fn is_integer(&self) -> bool {
+        ["smallint", "integer", "bigint"].contains(&self.name.as_str())
+    }
+}
+
 fn widens(from: &Type, to: &Type) -> bool {
     const LENGTHS: [&str; 7] = [
         "character varying",
@@ -103,6 +241,27 @@ fn widens(from: &Type, to: &Type) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cast_is_known_for_one_however_it_is_written() {
+        let id = Ident::new("id");
+        for (using, expected) in [
+            ("id::bigint", Cast::Plain),
+            ("(\"id\")::BIGINT", Cast::Plain),
+            ("CAST(id AS bigint)", Cast::Plain),
+            ("id::text::bigint", Cast::ThroughText),
+            ("id + 1", Cast::Other),
+            ("other::bigint", Cast::Other),
+            ("length(id)::bigint", Cast::Other),
+        ] {
+            assert_eq!(cast(using, &id, "bigint"), expected, "{using}");
+        }
+        let keeps = |from: &str, to: &str| keeps_values(&Type::of(from), &Type::of(to));
+        assert!(keeps("int4", "int8") && keeps("integer", "numeric") && keeps("float4", "float8"));
+        assert!(!keeps("bigint", "double precision") && !keeps("integer", "numeric(11,2)"));
+        assert!(keeps("integer", "numeric(12,2)") && keeps("smallint", "numeric(5)"));
+        assert_eq!(shown("timestamptz(3)"), "timestamp(3) with time zone");
+    }
 
     #[test]
     fn only_what_keeps_its_bytes_is_free() {

@@ -39,6 +39,10 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AliasColumn(one) | Action::DropColumnAlias(one) => {
             Err(in_place(&one.column.to_string(), "put a view for a renamed column"))
         }
+        Action::Tighten(sync) => Err(in_place(&sync.table.to_string(), "change a type")),
+        Action::Swap(one) | Action::DropSwapped(one) => {
+            Err(in_place(&one.sync.table.to_string(), "change a type"))
+        }
         Action::RetireTables(one) | Action::DropTables(one) => {
             let name = one.tables.first().map(|(table, _)| table.to_string()).unwrap_or_default();
             Err(in_place(&name, "drop a table"))
@@ -207,7 +211,9 @@ fn remove_sync(one: &Sync, catalog: &Catalog) -> Result<Lowered, Unsupported> {
 /// the author's text, so it is read by its tokens.
 fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
     let text = index.definition.as_str();
-    let Some((from, to)) = &index.renamed else { return Ok(text.to_owned()) };
+    if index.renamed.is_empty() {
+        return Ok(text.to_owned());
+    }
     let cannot = || Unsupported {
         what: format!("the definition of index `{}` cannot be carried over", index.name),
         remedy: "drop the index first and create it again after the change".into(),
@@ -230,7 +236,8 @@ fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
         let sqlparser::tokenizer::Token::Word(name) = &word.token else { continue };
         let called =
             words.get(at + 1).is_some_and(|next| next.token == sqlparser::tokenizer::Token::LParen);
-        if name.value.eq_ignore_ascii_case(from.as_str()) && !called {
+        let same = |(from, _): &&(Ident, Ident)| name.value.eq_ignore_ascii_case(from.as_str());
+        if let Some((_, to)) = index.renamed.iter().find(same).filter(|_| !called) {
             out.push_str(&text[last..word.span.start as usize]);
             out.push_str(&quote::ident(to));
             last = word.span.end as usize;
@@ -335,7 +342,7 @@ mod tests {
                  username(1)) WHERE \"username\" <> 'username'",
             ),
             insert_at: None,
-            renamed: Some((Ident::new("username"), Ident::new("e mail"))),
+            renamed: vec![(Ident::new("username"), Ident::new("e mail"))],
             unique: true,
             online: true,
         };

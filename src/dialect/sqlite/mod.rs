@@ -17,8 +17,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Attached, Capabilities, DatabaseUrl, Dialect, Options, Scratch, Session, SessionError,
-    SyntaxError, Unsupported,
+    Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
+    SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -42,8 +42,8 @@ impl Dialect for Sqlite {
         interpret::interpret(source, statement)
     }
 
-    fn retypes_in_place(&self, _table: &Table, _column: &Column, _change: &NewType) -> bool {
-        false
+    fn retyping(&self, _table: &Table, _column: &Column, _change: &NewType) -> Retyping {
+        Retyping::Whole
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

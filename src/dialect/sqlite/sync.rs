@@ -23,6 +23,8 @@ pub(super) fn names(sync: &Sync) -> Vec<String> {
         SyncKind::Replace { reverse: Some(_), .. } => &["insert", "old", "new"],
         SyncKind::Replace { reverse: None, .. } => &["insert", "old"],
         SyncKind::FillNull { .. } => &["insert", "update"],
+        // Never planned here, where no constraint can follow a column.
+        SyncKind::Retype(_) => &[],
     };
     all.iter().map(|on| trigger(sync, on)).collect()
 }
@@ -33,6 +35,7 @@ pub(super) fn create(sync: &Sync, table: &Table) -> Vec<Sql> {
         SyncKind::Replace { old, new, forward, reverse } => {
             replace(sync, table, (old, new), (forward, reverse.as_ref()))
         }
+        SyncKind::Retype(_) => Vec::new(),
         SyncKind::FillNull { column, value } => {
             let name = quote::ident(column);
             let body = update(table, column, value, &format!("{name} IS NULL"));

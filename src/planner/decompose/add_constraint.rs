@@ -55,7 +55,8 @@ fn carried(new: &NewConstraint, name: &Ident) -> Carried {
         table: new.table.clone(),
         name: name.clone(),
         definition: new.definition.clone(),
-        renamed: None,
+        renamed: Vec::new(),
+        pointed: Vec::new(),
         references: new.references.iter().cloned().collect(),
         at_once: false,
     }
@@ -140,7 +141,7 @@ fn keyed(
                     name: name.clone(),
                     definition: Sql::new(new.definition.as_str()),
                     insert_at: None,
-                    renamed: None,
+                    renamed: Vec::new(),
                     unique: true,
                     online: true,
                 }),

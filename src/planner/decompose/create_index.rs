@@ -93,7 +93,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             name: name.clone(),
             definition: Sql::new(index.definition.as_str()),
             insert_at: online.then_some(index.insert_at),
-            renamed: None,
+            renamed: Vec::new(),
             unique: index.unique,
             online: true,
         }),

@@ -16,11 +16,12 @@ mod plain;
 mod rename_column;
 mod rename_table;
 mod replace_column;
+mod retype_column;
 mod set_not_null;
 mod update;
 mod verbatim;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlanError;
 use super::intent::{Intent, IntentKind, Words};
@@ -44,6 +45,9 @@ pub(super) struct Scene<'a> {
     pub(super) filled: &'a BTreeSet<ColumnRef>,
     /// Columns that this file adds, so that no running code knows them.
     pub(super) added: &'a BTreeSet<ColumnRef>,
+    /// Columns that statements before this one give another type, with the hidden columns
+    /// that will take their place.
+    pub(super) retyped: &'a BTreeMap<ColumnRef, Hidden>,
     /// The product's words, where a statement must be put together.
     pub(super) dialect: &'a dyn Dialect,
 }
@@ -66,6 +70,15 @@ impl Aspect {
     pub(super) fn meets(self, other: Self) -> bool {
         self == other || self == Self::Whole || other == Self::Whole
     }
+}
+
+/// A hidden column that will take another's place.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden {
+    /// Its name until then.
+    pub(super) name: Ident,
+    /// Whether no value can fail to be converted.
+    pub(super) widens: bool,
 }
 
 /// What an intention comes to.
@@ -95,6 +108,10 @@ pub(super) struct Parts {
     pub(super) rows: Vec<(Phase, TableName)>,
     /// Whether it must see rows as the statements before it left them.
     pub(super) minds_rows: bool,
+    /// When it is done for everybody else, where the last step only clears up.
+    pub(super) settled: Option<Phase>,
+    /// Columns that get another type, with the hidden columns that will take their place.
+    pub(super) retyped: Vec<(ColumnRef, Hidden)>,
 }
 
 impl Parts {
@@ -246,7 +263,7 @@ pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
         IntentKind::DropNotNull(column) => drop_not_null::decompose(scene, column),
         IntentKind::SetDefault { column, default } => column_default::set(scene, column, default),
         IntentKind::DropDefault(column) => column_default::drop(scene, column),
-        IntentKind::ChangeType(change) => change_type::decompose(scene, change),
+        IntentKind::ChangeTypes { table, columns } => change_type::decompose(scene, table, columns),
         IntentKind::AddConstraint(constraint) => add_constraint::decompose(scene, constraint),
         IntentKind::DropConstraint { table, name } => {
             drop_constraint::decompose(scene, table, name)

@@ -351,7 +351,7 @@ fn carry_indexes(
     let touching = table.indexes.iter().filter(|one| one.columns.contains(&old.name));
     for index in touching.filter(unique) {
         let working = scene.working(&format!("{} for {}", index.name, new.name));
-        let renamed = Some((old.name.clone(), new.name.clone()));
+        let renamed = vec![(old.name.clone(), new.name.clone())];
         let build = IndexBuild {
             table: table.name.clone(),
             name: working.clone(),
@@ -385,7 +385,8 @@ fn carry_constraints(
             table: table.name.clone(),
             name: working.clone(),
             definition: constraint.definition.clone(),
-            renamed: Some((old.name.clone(), new.name.clone())),
+            renamed: vec![(old.name.clone(), new.name.clone())],
+            pointed: Vec::new(),
             at_once: false,
             references: constraint.references.iter().cloned().collect(),
         };

@@ -3,6 +3,7 @@
 
 mod fill;
 mod read;
+mod retype;
 mod section;
 mod words;
 
@@ -53,8 +54,8 @@ pub(super) enum IntentKind {
     SetDefault { column: ColumnRef, default: String },
     /// No default any more.
     DropDefault(ColumnRef),
-    /// Another type.
-    ChangeType(NewType),
+    /// Other types for columns of one table.
+    ChangeTypes { table: TableName, columns: Vec<TypeChange> },
     /// A new constraint.
     AddConstraint(NewConstraint),
     /// A constraint that goes.
@@ -81,6 +82,17 @@ pub(super) enum IntentKind {
     Contract { uses: Vec<ColumnRef> },
     /// A statement that is not understood.
     Opaque(String),
+}
+
+/// Another type for a column, and what becomes of its default on the way.
+#[derive(Clone, Debug)]
+pub(super) struct TypeChange {
+    /// The type.
+    pub(super) new: NewType,
+    /// Whether the default is dropped before.
+    pub(super) drops_default: bool,
+    /// The default that is set after, and whether it is a literal.
+    pub(super) default: Option<(String, bool)>,
 }
 
 /// What rows get, as the author's UPDATE says.

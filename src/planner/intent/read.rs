@@ -264,11 +264,14 @@ impl Reader<'_> {
             ChangeKind::SetDefault { column, default, .. } => {
                 IntentKind::SetDefault { column: known(&column)?, default }
             }
-            ChangeKind::DropDefault(column) => IntentKind::DropDefault(known(&column)?),
-            ChangeKind::ChangeType(mut one) => {
-                one.column = known(&one.column)?;
-                IntentKind::ChangeType(one)
+            ChangeKind::DropDefault(column) => {
+                let column = known(&column)?;
+                match self.type_after(at, &column, world) {
+                    Some(change) => self.change_types(change, at, world, changes)?,
+                    None => IntentKind::DropDefault(column),
+                }
             }
+            ChangeKind::ChangeType(_) => self.change_types(at, at, world, changes)?,
             ChangeKind::AddConstraint(mut one) => {
                 one.table = table_of(&one.table)?;
                 one.references = one.references.map(|table| {
@@ -297,23 +300,26 @@ impl Reader<'_> {
             ChangeKind::Plain(plain) if plain.effect == Effect::Temporary => {
                 self.together(at, &plain, changes)
             }
-            ChangeKind::Plain(plain) if plain.effect == Effect::Calls => {
-                let names: Vec<_> =
-                    plain.objects.iter().map(|object| world.placed(&object.name)).collect();
-                match names.first().filter(|_| names.iter().all(|one| self.created.contains(one))) {
-                    Some(table) => IntentKind::WithinNew(table.clone()),
-                    None => IntentKind::Opaque(CALLS.into()),
-                }
-            }
-            ChangeKind::Plain(plain) => {
-                for object in plain.objects.iter().filter(|_| plain.makes_relation()) {
-                    self.created.insert(world.placed(&object.name));
-                }
-                IntentKind::Plain(plain)
-            }
+            ChangeKind::Plain(plain) => self.plain(plain, world),
             ChangeKind::IfTable(_) => IntentKind::Nothing,
             ChangeKind::Opaque(why) => IntentKind::Opaque(why),
         })
+    }
+
+    fn plain(&mut self, plain: Plain, world: &Catalog) -> IntentKind {
+        let placed = plain.objects.iter().map(|object| world.placed(&object.name));
+        let names: Vec<_> = placed.collect();
+        if plain.effect == Effect::Calls {
+            let new = names.iter().all(|name| self.created.contains(name));
+            return match names.first().filter(|_| new) {
+                Some(table) => IntentKind::WithinNew(table.clone()),
+                None => IntentKind::Opaque(CALLS.into()),
+            };
+        }
+        if plain.makes_relation() {
+            self.created.extend(names);
+        }
+        IntentKind::Plain(plain)
     }
 
     fn create_table(

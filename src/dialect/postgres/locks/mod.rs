@@ -41,6 +41,25 @@ impl Mode {
         }
     }
 
+    /// The mode that LOCK TABLE … IN names.
+    fn named(mut walk: Walk<'_>) -> Option<Self> {
+        const ALL: [Mode; 8] = [
+            Mode::AccessExclusive,
+            Mode::AccessShare,
+            Mode::RowExclusive,
+            Mode::RowShare,
+            Mode::ShareRowExclusive,
+            Mode::ShareUpdateExclusive,
+            Mode::Share,
+            Mode::Exclusive,
+        ];
+        ALL.into_iter().find(|mode| {
+            let lower = mode.word().to_lowercase();
+            let words: Vec<_> = lower.split(' ').collect();
+            walk.takes(&words)
+        })
+    }
+
     fn blocks(self) -> Blocks {
         match self {
             Self::AccessShare | Self::RowShare | Self::ShareUpdateExclusive => Blocks::Nobody,

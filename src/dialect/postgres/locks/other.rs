@@ -21,8 +21,12 @@ impl Ledger<'_> {
             "lock" => {
                 walk.takes(&["table"]);
                 walk.takes(&["only"]);
-                for name in walk.names() {
-                    self.take_all(&name, Mode::AccessExclusive, Held::Instant);
+                let names = walk.names();
+                let mut rest = walk;
+                let mode = if rest.past(&["in"]) { Mode::named(rest) } else { None };
+                for name in names {
+                    let mode = mode.unwrap_or(Mode::AccessExclusive);
+                    self.take_all(&name, mode, Held::Instant);
                 }
             }
             "analyze" => {

@@ -57,10 +57,7 @@ pub(super) fn drop_not_null_check(check: &NotNullCheck) -> Lowered {
 }
 
 pub(super) fn attach(one: &Carried) -> Lowered {
-    let clause = match &one.renamed {
-        Some((from, to)) => rewrite::constraint(&one.definition, from, to),
-        None => one.definition.clone(),
-    };
+    let clause = rewrite::constraint(&one.definition, &one.renamed, &one.pointed);
     let end = clause.to_uppercase().rfind("NOT VALID").unwrap_or(clause.len());
     let clause = clause[..end].trim_end();
     let valid = if one.at_once { "" } else { " NOT VALID" };

@@ -2,8 +2,8 @@
 
 use super::{asks, quote, rewrite, run, step};
 use crate::dialect::Unsupported;
-use crate::plan::{Clear, Expect, IndexBuild, Lowered, Transaction, Undo};
-use crate::sql::Sql;
+use crate::plan::{Clear, Expect, IndexBuild, Lowered, SwappedIndex, Transaction, Undo};
+use crate::sql::{Sql, TableName};
 
 fn index_name(index: &IndexBuild) -> String {
     quote::beside(&index.table, &index.name)
@@ -20,16 +20,31 @@ fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
     if !index.definition.as_str().starts_with("CREATE") {
         return Ok(index.definition.to_string());
     }
-    let renamed = index.renamed.as_ref().map(|(from, to)| (from, to));
-    rewrite::index(index.definition.as_str(), &index.name, renamed).ok_or_else(|| Unsupported {
-        what: format!("the definition of index `{}` cannot be carried over", index.name),
-        remedy: "drop the index first and create it again after the change".into(),
+    rewrite::index(index.definition.as_str(), &index.name, &index.renamed).ok_or_else(|| {
+        Unsupported {
+            what: format!("the definition of index `{}` cannot be carried over", index.name),
+            remedy: "drop the index first and create it again after the change".into(),
+        }
     })
+}
+
+/// The copy of an index that changed places, as it is built again while nobody else is there.
+pub(super) fn whole(table: &TableName, one: &SwappedIndex) -> Result<String, Unsupported> {
+    let build = IndexBuild {
+        table: table.clone(),
+        name: one.working.clone(),
+        definition: one.copy.clone(),
+        insert_at: None,
+        renamed: one.renamed.clone(),
+        unique: true,
+        online: false,
+    };
+    Ok(index_definition(&build)?.replacen(" CONCURRENTLY", "", 1))
 }
 
 pub(super) fn build(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     let own = index.definition.as_str().starts_with("CREATE");
-    let definition = if own && index.renamed.is_none() && index.insert_at.is_none() {
+    let definition = if own && index.renamed.is_empty() && index.insert_at.is_none() {
         index.definition.to_string()
     } else {
         index_definition(index)?
@@ -121,7 +136,7 @@ fn of_constraint(index: &IndexBuild) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{Ident, TableName};
+    use crate::sql::Ident;
 
     #[test]
     fn an_index_is_put_together_from_a_constraint() {
@@ -131,7 +146,7 @@ mod tests {
                 name: Ident::new("k"),
                 definition: Sql::new(clause),
                 insert_at: None,
-                renamed: None,
+                renamed: Vec::new(),
                 unique: true,
                 online: true,
             })

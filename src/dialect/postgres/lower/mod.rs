@@ -2,6 +2,7 @@ mod column;
 mod constraint;
 mod index;
 mod retire;
+mod swap;
 mod table;
 mod verbatim;
 
@@ -54,6 +55,9 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::DropNotNullCheck(check) => Ok(constraint::drop_not_null_check(check)),
         Action::AttachConstraint(one) => Ok(constraint::attach(one)),
         Action::ValidateConstraint(one) => Ok(constraint::validate(&one.table, &one.name)),
+        Action::Tighten(one) => Ok(swap::tighten(one, catalog)),
+        Action::Swap(one) => swap::swap(one, catalog),
+        Action::DropSwapped(one) => Ok(swap::drop_swapped(one)),
         Action::Retire(retire) => Ok(retire::retire(retire, catalog)),
         Action::SetDefault(one) => Ok(column::set_default(one)),
         Action::AttachIndex(one) => Ok(constraint::attach_index(one, catalog)),
@@ -121,7 +125,7 @@ fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
 }
 
 fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
-    let mut sql = vec![sync::create_function(one, None, catalog)];
+    let mut sql = vec![sync::create_function(one, sync::Stage::Both, catalog)];
     let mut undo = sync::remove(one);
     if let Some((column, default)) = sync::computed_default(one) {
         let of = format!("{} ALTER COLUMN {}", alter(&one.table), quote::ident(&column.name));

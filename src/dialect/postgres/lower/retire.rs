@@ -1,5 +1,6 @@
 //! A column that goes: taken away first, dropped later.
 
+use super::sync::Stage;
 use super::{alter, asks, column_is, locks, quote, run, step, sync};
 use crate::catalog::Catalog;
 use crate::plan::{DropColumn, Expect, Lowered, Retire, RetireWay, TakenOver, Undo};
@@ -45,9 +46,9 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
             let mut sql = vec![format!("{} RENAME COLUMN {old} TO {new}", alter(table))];
             let mut undo = vec![Sql::new(format!("{} RENAME COLUMN {new} TO {old}", alter(table)))];
             if let Some(one) = &one.sync {
-                let function = sync::create_function(one, Some(tombstone), catalog);
+                let function = sync::create_function(one, Stage::OldNamed(tombstone), catalog);
                 sql.push(function.to_string());
-                undo.push(sync::create_function(one, None, catalog));
+                undo.push(sync::create_function(one, Stage::Both, catalog));
             }
             let mut lowered = step(
                 sql,

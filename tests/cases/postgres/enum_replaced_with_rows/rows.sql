@@ -1,0 +1,1 @@
+SELECT id, role::text, tags::text FROM "User" ORDER BY 1

@@ -1,0 +1,1 @@
+SELECT id::text, state::text, size::text FROM jobs ORDER BY id

@@ -1,0 +1,2 @@
+ALTER TABLE item ALTER COLUMN order_id TYPE int8;
+ALTER TABLE "Order" ALTER COLUMN "Id" TYPE int8;

@@ -1,0 +1,1 @@
+SELECT amount, reference::text, at::text FROM payments ORDER BY reference

@@ -1,0 +1,203 @@
+//! A key becomes wider while two clients write: nothing fails, nothing is lost, and the
+//! change of places can be taken back as long as the old type can hold what came in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use zdmig::dialect::Value;
+
+use crate::support::{Database, OPEN_GATE, Project, attach};
+
+const SCHEMA: &str = "
+    CREATE TABLE orders (id serial PRIMARY KEY, price int NOT NULL, note text);
+    CREATE INDEX orders_price ON orders (price);
+    CREATE TABLE items (
+        id bigserial PRIMARY KEY,
+        order_id int NOT NULL REFERENCES orders ON DELETE CASCADE,
+        price int
+    );
+    CREATE INDEX items_order ON items (order_id);
+    INSERT INTO orders (price) SELECT g FROM generate_series(1, 20000) g;
+    INSERT INTO items (order_id, price) SELECT g, g FROM generate_series(1, 20000) g;";
+
+const WIDEN: &str = "
+    ALTER TABLE orders ALTER COLUMN id TYPE bigint, ALTER COLUMN price TYPE numeric(11, 2);
+    ALTER SEQUENCE orders_id_seq AS bigint;
+    ALTER TABLE items ALTER COLUMN order_id TYPE bigint;";
+
+/// What the clients use, and that they cope with both types.
+const MANIFEST: &str = r#"{
+    "zdmig_usage": 1, "service": "shop", "version": "1", "complete": true,
+    "items": [
+        {"table": "orders", "read": ["id", "price"], "write": ["price"], "nulls": [], "upsert": []},
+        {"table": "items", "write": ["order_id", "price"], "nulls": [], "upsert": []}
+    ],
+    "accepts": {
+        "orders.id": ["bigint"], "orders.price": ["numeric(11,2)"], "items.order_id": ["bigint"]
+    }
+}"#;
+
+/// What a client was told is written: the order, its price, and how many items it has.
+type Written = Vec<(String, i64, usize)>;
+
+/// Writes orders with items, and changes them, until it is told to stop. Every statement
+/// must succeed.
+fn writer(url: String, stop: Arc<AtomicBool>, seed: i64) -> JoinHandle<Written> {
+    tokio::spawn(async move {
+        let mut client = attach(&url, "shop@1").await.client;
+        let mut written = Written::new();
+        let mut turn = seed;
+        while !stop.load(Ordering::Relaxed) {
+            turn += 1;
+            let insert = format!("INSERT INTO orders (price) VALUES ({turn}) RETURNING id::text");
+            let rows = client.rows(&insert, &[]).await.expect("an order");
+            let id = rows[0][0].clone().expect("an id");
+            let item = "INSERT INTO items (order_id, price) VALUES ($1::text::int8, 7)";
+            client.run(item, &[Value::Text(&id)]).await.expect("an item");
+            let update = "UPDATE orders SET price = price + 1 WHERE id = $1::text::int8";
+            assert_eq!(client.run(update, &[Value::Text(&id)]).await.expect("a change"), 1);
+            // Somebody who changes what is to be filled.
+            let old = (turn * 37 % 20_000 + 1).to_string();
+            client.run(update, &[Value::Text(&old)]).await.expect("a change");
+            written.push((id, turn + 1, 1));
+        }
+        written
+    })
+}
+
+struct Shop {
+    database: Database,
+    project: Project,
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<Written>>,
+}
+
+impl Shop {
+    async fn open(name: &str) -> Self {
+        let database = Database::postgres(name).await;
+        database.script(SCHEMA).await;
+        let config = OPEN_GATE.replace("nobody", "shop");
+        let project = Project::new(&database).migration("1_widen", WIDEN).config(&config);
+        project.write("shop.json", MANIFEST);
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = |seed| writer(database.url.clone(), stop.clone(), seed);
+        let writers = vec![writer(0), writer(1_000_000)];
+        Self { database, project, stop, writers }
+    }
+
+    async fn meanwhile(&self, line: &str) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let ran = self.project.command(line).output().expect("it runs");
+        crate::support::Ran::from(line, ran).done();
+    }
+
+    /// Every write that was acknowledged is there, in both tables.
+    async fn close(self) -> Database {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.stop.store(true, Ordering::Relaxed);
+        let mut client = self.database.client().await;
+        let mut orders = 0;
+        for writer in self.writers {
+            for (id, price, items) in writer.await.expect("no statement fails") {
+                orders += 1;
+                let query = "SELECT (SELECT price::bigint::text FROM orders WHERE id = $1::text::int8), \
+                             (SELECT count(*)::text FROM items WHERE order_id = $1::text::int8)";
+                let rows = client.rows(query, &[Value::Text(&id)]).await.expect("a row");
+                let expected = vec![Some(price), i64::try_from(items).ok()];
+                let found: Vec<Option<i64>> = rows[0]
+                    .iter()
+                    .map(|value| value.as_ref().and_then(|value| value.parse().ok()))
+                    .collect();
+                // Others may have raised the price of an old order, never of a new one.
+                assert_eq!(found, expected, "order {id}");
+            }
+        }
+        assert!(orders > 100, "the writers hardly wrote: {orders}");
+        self.database
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_notice_nothing_forth_back_and_forth_again() {
+    let shop = Shop::open("widen").await;
+    for line in ["expand", "rollback 1_widen", "expand", "backfill", "rollback 1_widen"] {
+        shop.meanwhile(line).await;
+    }
+    for line in ["expand", "backfill"] {
+        shop.meanwhile(line).await;
+    }
+    shop.project.run("contract").exits(12).says(&["shop@1 is live", "nothing says what it uses"]);
+    shop.meanwhile("usage publish shop.json").await;
+    for line in ["contract --soak 1h", "restore 1_widen"] {
+        shop.meanwhile(line).await;
+    }
+    for line in ["contract --soak 1h", "rollback 1_widen", "expand", "backfill", "contract"] {
+        shop.meanwhile(line).await;
+    }
+    let database = shop.close().await;
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+    let plain = Database::postgres("widened").await;
+    plain.script(&format!("{SCHEMA} {WIDEN}")).await;
+    assert_eq!(database.catalog().await.tables, plain.catalog().await.tables);
+    let mut client = database.client().await;
+    let far = "INSERT INTO orders (id, price) VALUES (3000000000, 1.25)";
+    client.run(far, &[]).await.expect("the key is wide");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_type_cannot_hold_stops_the_way_back_and_nothing_else() {
+    let database = Database::postgres("narrow").await;
+    database.script(SCHEMA).await;
+    let project = Project::new(&database).migration("1_widen", WIDEN).config(OPEN_GATE);
+    for line in ["expand", "backfill", "contract --soak 1h"] {
+        project.run(line).done();
+    }
+    let mut client = database.client().await;
+    for sql in [
+        "INSERT INTO orders (id, price) VALUES (3000000000, 1)",
+        "INSERT INTO items (order_id) VALUES (3000000000)",
+        "UPDATE orders SET price = 12345678.5 WHERE id = 3000000000",
+    ] {
+        client.run(sql, &[]).await.expect("the new type holds it");
+    }
+    project.run("restore 1_widen").exits(15).says(&["public.items", "the old type cannot"]);
+    client.run("DELETE FROM orders WHERE id = 3000000000", &[]).await.expect("gone");
+    project.run("restore 1_widen").done().says(&["restored"]);
+    let narrow = client.run("INSERT INTO orders (id, price) VALUES (3000000000, 1)", &[]).await;
+    assert!(narrow.is_err(), "the key is narrow again");
+    project.run("rollback 1_widen").done();
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_converted_fails_no_write_before_the_gate() {
+    let database = Database::postgres("garbage").await;
+    database
+        .script(
+            "CREATE TABLE readings (id int PRIMARY KEY, value text NOT NULL);
+             INSERT INTO readings SELECT g, g::text FROM generate_series(1, 500) g",
+        )
+        .await;
+    let sql = "ALTER TABLE readings ALTER COLUMN value TYPE int USING value::int;";
+    let project = Project::new(&database).migration("1_number", sql).config(OPEN_GATE);
+    project.run("expand").done();
+    let mut client = database.client().await;
+    let garbage = "INSERT INTO readings VALUES (1000, 'about 7')";
+    client.run(garbage, &[]).await.expect("old code writes what it always wrote");
+    project.run("backfill").exits(15).says(&["about 7"]);
+    client.run("UPDATE readings SET value = '7' WHERE id = 1000", &[]).await.expect("mended");
+    project.run("backfill").done();
+    client.run("UPDATE readings SET value = 'many' WHERE id = 3", &[]).await.expect("again");
+    project.run("contract").exits(15).says(&["many"]);
+    // From the failed contract on nothing can slip in any more, and nothing is lost.
+    let strict = client.run("UPDATE readings SET value = 'few' WHERE id = 4", &[]).await;
+    assert!(strict.is_err());
+    let rows = client.rows("SELECT value FROM readings WHERE id = 3", &[]).await.expect("a row");
+    assert_eq!(rows, vec![vec![Some("many".to_owned())]]);
+    client.run("UPDATE readings SET value = '3' WHERE id = 3", &[]).await.expect("mended");
+    project.run("contract").done();
+    let rows = client.rows("SELECT sum(value)::text FROM readings", &[]).await.expect("a sum");
+    assert_eq!(rows[0][0].as_deref(), Some("125257"));
+}
