@@ -175,6 +175,10 @@ pub struct NewConstraint {
     pub definition: String,
     /// The table that a foreign key points to.
     pub references: Option<TableName>,
+    /// The columns there; empty where the author left it at the primary key.
+    pub keys: Vec<Ident>,
+    /// The condition of a check, where rows that exist must obey it.
+    pub condition: Option<String>,
     /// NOT VALID was written: rows that exist are not to be checked.
     pub not_valid: bool,
     /// USING INDEX: the index that exists already.

@@ -195,6 +195,8 @@ impl From<EngineError> for Failure {
             EngineError::WrongPermit => Self::new(Exit::Bug, message),
             EngineError::LockBudget { .. } => Self::new(Exit::Busy, message)
                 .hint("end what holds the lock, or give it longer with --lock-wait-max"),
+            EngineError::Premise { .. } => Self::new(Exit::Refused, message)
+                .hint("mend those rows, or mend them in the same file before, then run the same command again"),
             EngineError::Unproved { .. } => Self::new(Exit::StepFailed, message)
                 .hint("mend those rows, then run the same command again"),
             EngineError::Step { .. } => Self::new(Exit::StepFailed, message),

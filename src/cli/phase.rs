@@ -61,6 +61,7 @@ impl Tally {
             }
             Event::StepUndone { .. } => self.steps += 1,
             Event::StepStarted { .. }
+            | Event::Premised { .. }
             | Event::StepSkipped { .. }
             | Event::LockWaiting { .. }
             | Event::ChunkDone { .. }

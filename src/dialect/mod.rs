@@ -99,6 +99,8 @@ pub struct Capabilities {
     pub row_rewriting_triggers: bool,
     /// An index can be built beside writers.
     pub online_index: bool,
+    /// Rows that a statement inserts can be noted by it.
+    pub notes_rows: bool,
     /// A view can stand for a renamed table, writes and all.
     pub table_alias: bool,
     /// A constraint can be added to a table that exists.

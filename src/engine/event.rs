@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::dialect::{Blocker, Measured};
-use crate::plan::Step;
+use crate::plan::{Premise, Step};
 
 /// What happens while an engine runs. It never prints; who listens may.
 #[derive(Debug)]
@@ -12,6 +12,13 @@ pub enum Event<'a> {
         step: &'a Step,
         /// Whether an earlier run had begun it.
         resumed: bool,
+    },
+    /// Rows are as the plan needs them.
+    Premised {
+        /// What was asked.
+        premise: &'a Premise,
+        /// How long it took.
+        took: Duration,
     },
     /// A step was done before.
     StepSkipped {

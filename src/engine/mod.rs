@@ -16,7 +16,7 @@ use crate::dialect::{Blocker, Session, SessionError, Work};
 use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
 use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
-use crate::sql::{ColumnRef, Sql};
+use crate::sql::{ColumnRef, Sql, TableName};
 
 pub use event::Event;
 
@@ -100,6 +100,16 @@ pub enum EngineError {
         waited: Duration,
         /// Who was in the way at last.
         blockers: Vec<Blocker>,
+    },
+    /// Rows that are there break what the plan rests on.
+    #[error("rows of `{table}` do not fit `{about}`, so nothing was changed: {found}")]
+    Premise {
+        /// The table.
+        table: Box<TableName>,
+        /// What needs it.
+        about: String,
+        /// What was found.
+        found: String,
     },
     /// A proof failed.
     #[error("`{step}` found {found} that break the rule")]

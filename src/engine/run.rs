@@ -9,7 +9,10 @@ use crate::backfill::{ChunkEvent, FillJob, fill};
 use crate::dialect::SessionError;
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
-use crate::plan::{Action, FillRows, Phase, Plan, Step, StepId, Transaction, Verify};
+use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transaction, Verify};
+
+/// The class of errors that a value causes, in the standard's codes.
+const DATA_EXCEPTION: &str = "22";
 
 /// A fill that was proved wrong is run again this many times.
 const REPAIRS_MAX: u32 = 3;
@@ -32,10 +35,49 @@ impl Engine<'_> {
     pub async fn expand(&mut self, plan: &Plan) -> Result<(), EngineError> {
         if self.journal.plan(&plan.migration).is_none() {
             self.not_stale(plan).await?;
+            self.premises(plan).await?;
             let planned = EntryKind::Planned { plan: Box::new(plan.clone()) };
             self.commit(plan, &Self::whole(plan), &[], planned).await?;
         }
         self.phase(plan, Phase::Expand).await
+    }
+
+    /// Asks the rows what the plan rests on, before anything is done.
+    async fn premises(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        // Rows that another plan is at work on may be others by the time it matters.
+        let busy = |premise: &&Premise| {
+            let of = |other: &&Plan| {
+                other.migration != plan.migration
+                    && other.touches.iter().any(|column| column.table == premise.verify.table)
+            };
+            let open = |other: &&Plan| self.journal.in_flight(&other.migration);
+            self.journal.plans().filter(open).any(|other| of(&other))
+        };
+        let asked: Vec<&Premise> = plan.premises.iter().filter(|one| !busy(one)).collect();
+        for premise in asked {
+            let begun = Instant::now();
+            let found = match self.session.check(&premise.check).await {
+                Ok(answer) if answer.yes => {
+                    (self.notice)(Event::Premised { premise, took: begun.elapsed() });
+                    continue;
+                }
+                Ok(answer) => answer.detail.unwrap_or_default(),
+                Err(SessionError::Failed { message, code: Some(code), .. })
+                    if code.starts_with(DATA_EXCEPTION) =>
+                {
+                    message
+                }
+                // What cannot be asked yet is found out in its turn.
+                Err(SessionError::Failed { .. } | SessionError::Denied { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            return Err(EngineError::Premise {
+                table: Box::new(premise.verify.table.clone()),
+                about: premise.about.clone(),
+                found,
+            });
+        }
+        Ok(())
     }
 
     /// Runs the backfill phase.

@@ -353,6 +353,7 @@ mod tests {
             product: String::new(),
             fingerprint: Fingerprint::stored("f"),
             expects: BTreeMap::new(),
+            premises: Vec::new(),
             steps: Vec::new(),
             requirement: Requirement {
                 targets: vec![Target { column, ends: Use::Any, replaced_by: None }],

@@ -89,8 +89,19 @@ pub struct Verbatim {
     pub creates: Option<TableName>,
     /// Whether its effect lies wholly in a table that this plan creates.
     pub within_new: bool,
-    /// Tables it locks beside its own, because foreign keys point to them.
-    pub references: Vec<TableName>,
+    /// The rows it inserts, where they are noted so that a rollback can take them back.
+    pub seeds: Option<Seeds>,
+}
+
+/// Rows that a statement lists and inserts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeds {
+    /// A short name, unique in the database and the same at every run.
+    pub tag: String,
+    /// The table.
+    pub table: TableName,
+    /// Its primary key; empty where it has none, and rows are told by all of their values.
+    pub key: Vec<Ident>,
 }
 
 /// A new column.
@@ -213,6 +224,19 @@ pub enum VerifyRule {
     NotNull(Ident),
     /// No two rows agree in all these columns, NULLs apart.
     Distinct(Vec<Ident>),
+    /// The author's condition is not false.
+    Holds(Sql),
+    /// What the columns hold is there in the columns of the other table, NULLs apart.
+    Refers {
+        /// The columns.
+        columns: Vec<Ident>,
+        /// The other table.
+        table: TableName,
+        /// Its columns.
+        keys: Vec<Ident>,
+    },
+    /// The expression fails for no row.
+    Converts(Assignment),
 }
 
 /// An index to build or to drop.
@@ -409,14 +433,18 @@ impl VerifyRule {
             Self::Filled(..) => "filled",
             Self::NotNull(_) => "not-null",
             Self::Distinct(_) => "distinct",
+            Self::Holds(_) => "holds",
+            Self::Refers { .. } => "refers",
+            Self::Converts(_) => "converts",
         }
     }
 
     fn columns(&self) -> String {
         match self {
-            Self::Equal(one) | Self::Filled(one, _) => one.column.to_string(),
+            Self::Equal(one) | Self::Filled(one, _) | Self::Converts(one) => one.column.to_string(),
+            Self::Holds(_) => "rows".into(),
             Self::NotNull(column) => column.to_string(),
-            Self::Distinct(columns) => {
+            Self::Distinct(columns) | Self::Refers { columns, .. } => {
                 columns.iter().map(Ident::as_str).collect::<Vec<_>>().join("+")
             }
         }

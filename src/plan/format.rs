@@ -62,6 +62,9 @@ impl Plan {
         for step in &mut bare.steps {
             step.estimate = None;
         }
+        for premise in &mut bare.premises {
+            premise.estimate = None;
+        }
         Self { fingerprint: Fingerprint::of(&bare), ..self }
     }
 }

@@ -7,6 +7,7 @@ mod format;
 mod hazard;
 mod lock;
 mod object;
+mod premise;
 mod requirement;
 mod retype;
 mod step;
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 
 pub use action::{
     Action, AddColumn, Assignment, Carried, DropColumn, Expr, FillRows, IndexBuild, NotNullCheck,
-    Pending, Retire, RetireWay, Sync, SyncKind, TakenOver, Verbatim, Verify, VerifyRule,
+    Pending, Retire, RetireWay, Seeds, Sync, SyncKind, TakenOver, Verbatim, Verify, VerifyRule,
 };
 pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
 pub use object::{AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault};
+pub use premise::Premise;
 pub use requirement::{Requirement, Target, Use};
 pub use retype::{Counts, IndexRole, Retyped, Swap, SwappedConstraint, SwappedIndex};
 pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
@@ -46,6 +48,8 @@ pub struct Plan {
     pub fingerprint: Fingerprint,
     /// What the tables it touches must look like before a phase begins.
     pub expects: BTreeMap<Phase, Fingerprint>,
+    /// What must be true of the rows before the first of them runs.
+    pub premises: Vec<Premise>,
     /// The steps, in the order in which they run.
     pub steps: Vec<Step>,
     /// What contract takes away.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::decompose::{self, Parts, Scene};
 use super::intent::{Intent, IntentKind};
 use super::order::Order;
+use super::premise::Stirred;
 use super::{PlanError, unsupported};
 use crate::catalog::{Catalog, Table};
 use crate::dialect::Dialect;
 use crate::migration::Migration;
 use crate::plan::{
-    Action, Estimate, FORMAT, Fingerprint, Hazard, Lowered, Phase, Plan, Requirement, Step, StepId,
-    Target, Undo,
+    Action, Estimate, FORMAT, Fingerprint, Hazard, Lowered, Phase, Plan, Premise, Requirement,
+    Step, StepId, Target, Undo,
 };
 use crate::sql::{ColumnRef, Span, TableName};
 
@@ -35,6 +36,7 @@ pub(super) fn assemble(
     let added = intents.iter().filter_map(added_column).collect();
     let mut retyped = BTreeMap::new();
     let mut order = Order::default();
+    let mut stirred = Stirred::default();
     for intent in intents {
         let scene = Scene {
             migration,
@@ -48,6 +50,8 @@ pub(super) fn assemble(
         };
         let mut parts = decompose::decompose(&scene)?;
         let lowered = lowered(&mut parts, &scene)?;
+        draft.premises.extend(stirred.premises(&mut parts, &scene, catalog)?);
+        stirred.note(intent);
         order.place(intent, &mut parts);
         let hidden = std::mem::take(&mut parts.retyped);
         draft.take(parts, lowered, &scene);
@@ -77,6 +81,7 @@ pub(super) fn assemble(
         product: dialect.product().to_owned(),
         fingerprint: Fingerprint::stored(""),
         expects,
+        premises: draft.premises,
         steps: draft.steps,
         requirement: Requirement { targets: draft.targets },
         hazards: draft.hazards,
@@ -136,6 +141,7 @@ fn added_column(intent: &Intent) -> Option<ColumnRef> {
 
 #[derive(Default)]
 struct Draft {
+    premises: Vec<Premise>,
     steps: Vec<Step>,
     targets: Vec<Target>,
     hazards: Vec<Hazard>,
@@ -183,7 +189,8 @@ impl Draft {
     }
 }
 
-fn estimate(action: &Action, catalog: &Catalog) -> Option<Estimate> {
+/// How much an action has to do, as far as that can be told.
+pub(super) fn estimate(action: &Action, catalog: &Catalog) -> Option<Estimate> {
     let (table, per_second, what) = match action {
         Action::Backfill(fill) => (&fill.table, FILL_ROWS, "filled"),
         Action::Verify(verify) => (&verify.table, SCAN_ROWS, "read"),

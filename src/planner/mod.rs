@@ -4,6 +4,7 @@ mod assemble;
 mod decompose;
 mod intent;
 mod order;
+mod premise;
 
 use thiserror::Error;
 

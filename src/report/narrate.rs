@@ -16,6 +16,15 @@ impl Reporter {
                     self.narrate(&format!("  … {}", step.id.slug()));
                 }
             }
+            Event::Premised { premise, took } => {
+                let table = &premise.verify.table;
+                self.narrate(&format!(
+                    "  {} rows of {table} fit {} ({})",
+                    pen.good("✓"),
+                    premise.about,
+                    duration(*took)
+                ));
+            }
             Event::StepSkipped { step } => {
                 if self.verbose {
                     self.narrate(&format!("  - {} was done before", step.id.slug()));

@@ -1,6 +1,6 @@
 use super::Pen;
 use super::wording::{bytes, counted, duration};
-use crate::plan::{Hazard, Phase, Plan, Severity, Step, Undo};
+use crate::plan::{Estimate, Hazard, Lock, Phase, Plan, Severity, Step, Undo};
 
 /// A plan for a person: every statement, what it locks, how it is taken back.
 pub fn render_plan(plan: &Plan, pen: Pen) -> String {
@@ -16,6 +16,7 @@ pub fn render_plan(plan: &Plan, pen: Pen) -> String {
             out.push_str(&render_hazard(hazard, pen));
         }
     }
+    out.push_str(&render_premises(plan, pen));
     let mut number = 0;
     for phase in Phase::ALL {
         let steps: Vec<_> = plan.phase(phase).collect();
@@ -35,6 +36,43 @@ pub fn render_plan(plan: &Plan, pen: Pen) -> String {
     };
     out.push_str(&format!("\n{}  {next}\n", pen.bold("next")));
     out
+}
+
+fn render_premises(plan: &Plan, pen: Pen) -> String {
+    if plan.premises.is_empty() {
+        return String::new();
+    }
+    let word = pen.dim("asked once; refused where a row is found, and nothing is changed");
+    let mut out = format!("\n{}  {word}\n", pen.bold("before anything"));
+    for premise in &plan.premises {
+        out.push_str(&format!("  rows of {} fit {}\n", premise.verify.table, premise.about));
+        out.push_str(&indented(&format!("{};", premise.check.sql)));
+        for lock in &premise.locks {
+            out.push_str(&render_lock(lock, pen));
+        }
+        if let Some(estimate) = &premise.estimate {
+            out.push_str(&render_estimate(estimate, pen));
+        }
+    }
+    out
+}
+
+fn render_lock(lock: &Lock, pen: Pen) -> String {
+    let (blocks, held) = (lock.blocks.words(), lock.held.words());
+    line(pen, "lock", &format!("{} on {}: {blocks}, {held}", lock.mode, lock.object))
+}
+
+fn render_estimate(estimate: &Estimate, pen: Pen) -> String {
+    let size = match estimate.bytes {
+        0 => counted(estimate.rows, "row"),
+        n => format!("{}, {}", counted(estimate.rows, "row"), bytes(n)),
+    };
+    let time = match estimate.seconds {
+        Some(0) => ", under a second".to_owned(),
+        Some(n) => format!(", about {}", duration(std::time::Duration::from_secs(n))),
+        None => String::new(),
+    };
+    line(pen, "size", &format!("{size}{time} ({})", estimate.basis))
 }
 
 fn about(phase: Phase, steps: &[&Step]) -> &'static str {
@@ -80,26 +118,10 @@ fn render_step(number: usize, step: &Step, pen: Pen) -> String {
         out.push_str(&line(pen, "note", note));
     }
     for lock in &step.lowered.locks {
-        let words = format!(
-            "{} on {}: {}, {}",
-            lock.mode,
-            lock.object,
-            lock.blocks.words(),
-            lock.held.words()
-        );
-        out.push_str(&line(pen, "lock", &words));
+        out.push_str(&render_lock(lock, pen));
     }
     if let Some(estimate) = &step.estimate {
-        let size = match estimate.bytes {
-            0 => counted(estimate.rows, "row"),
-            n => format!("{}, {}", counted(estimate.rows, "row"), bytes(n)),
-        };
-        let time = match estimate.seconds {
-            Some(0) => ", under a second".to_owned(),
-            Some(n) => format!(", about {}", duration(std::time::Duration::from_secs(n))),
-            None => String::new(),
-        };
-        out.push_str(&line(pen, "size", &format!("{size}{time} ({})", estimate.basis)));
+        out.push_str(&render_estimate(estimate, pen));
     }
     match &step.lowered.undo {
         Undo::Run(sql) => {

@@ -1,7 +1,8 @@
 //! A folder a case: `schema.sql` is there before, `migration.sql` is the change, `plan.txt`
 //! is the plan that must come out. Where the change can be made, all phases are run, and
 //! the schema must be the one that the plain statements make (`plain.sql` where the author's
-//! file is more than that); and from every phase a rollback must lead back. Where it cannot,
+//! file is more than that), and the rows that `rows.sql` finds too; and from every phase a
+//! rollback must lead back, to the rows of `back.sql` as well. Where it cannot,
 //! `refused.txt` holds what must be said. `ZDMIG_BLESS=1` writes what comes out.
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ async fn case(product: &str, case: &Path) {
             ran.err
         );
     }
+    let back = read(case, "back.sql");
+    let rows_before = rows(&database, back.as_deref()).await;
     let reversible = read(case, "irreversible").is_none();
     if reversible {
         for upto in 1..=3 {
@@ -75,6 +78,8 @@ async fn case(product: &str, case: &Path) {
                 case.display()
             );
             assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", case.display());
+            let found = rows(&database, back.as_deref()).await;
+            assert_eq!(found, rows_before, "{}", case.display());
         }
     }
     for verb in ["expand", "backfill", "contract"] {
@@ -87,17 +92,16 @@ async fn case(product: &str, case: &Path) {
     let (found, expected) = (database.catalog().await, plain.catalog().await);
     assert_eq!(found.tables, expected.tables, "{}", case.display());
     assert_eq!(database.leftovers().await, Vec::<String>::new(), "{}", case.display());
-    if let Some(query) = read(case, "rows.sql") {
-        let rows = |database: &Database| {
-            let url = database.url.clone();
-            let query = query.clone();
-            async move {
-                let mut client = crate::support::attach(&url, "test").await.client;
-                client.rows(&query, &[]).await.expect("rows")
-            }
-        };
-        assert_eq!(rows(&database).await, rows(&plain).await, "{}", case.display());
-    }
+    let query = read(case, "rows.sql");
+    let (found, expected) =
+        (rows(&database, query.as_deref()).await, rows(&plain, query.as_deref()).await);
+    assert_eq!(found, expected, "{}", case.display());
+}
+
+/// What a case's query finds; nothing where it has none.
+async fn rows(database: &Database, query: Option<&str>) -> Vec<Vec<Option<String>>> {
+    let Some(query) = query else { return Vec::new() };
+    database.client().await.rows(query, &[]).await.expect("rows")
 }
 
 /// Every case of a product, a few at once; all that fail are told. `ZDMIG_CASE` picks those

@@ -398,3 +398,55 @@ async fn a_rolled_back_migration_may_come_again() {
     project.run("expand").done();
     project.run("status --exit-code").done();
 }
+
+/// What psql would refuse for the rows that are there is refused before anything is done,
+/// however late the step that needs it; what the same file mends first is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_later_phase_would_choke_on_are_found_before_the_first() {
+    const SCHEMA: &str = "CREATE TABLE p (id int PRIMARY KEY);
+        CREATE TABLE t (id int PRIMARY KEY, p_id int, n int, word text);
+        INSERT INTO p VALUES (1);
+        INSERT INTO t VALUES (1, 1, 1, '1'), (2, 7, 1, 'two'), (3, NULL, NULL, '3');";
+    let broken = [
+        "ALTER TABLE t ADD CONSTRAINT t_p FOREIGN KEY (p_id) REFERENCES p;",
+        "ALTER TABLE t ADD CONSTRAINT t_n CHECK (n > 1);",
+        "ALTER TABLE t ADD CONSTRAINT t_n UNIQUE (n);",
+        "CREATE UNIQUE INDEX t_n ON t (n);",
+        "ALTER TABLE t ALTER COLUMN n SET NOT NULL;",
+        "ALTER TABLE t ALTER COLUMN word TYPE int USING word::int;",
+        "CREATE TABLE other (id int); ALTER TABLE t ADD COLUMN x int;
+         ALTER TABLE t ADD CONSTRAINT t_n CHECK (n IS NOT NULL);",
+    ];
+    for sql in broken {
+        let database = Database::postgres("premise").await;
+        database.script(SCHEMA).await;
+        let before = database.catalog().await;
+        let project = Project::new(&database).migration("1_tight", sql).config(OPEN_GATE);
+        project.run("plan 1_tight").done().says(&["before anything"]);
+        project
+            .run("expand")
+            .exits(10)
+            .says(&["rows of `public.t` do not fit", "nothing was changed"]);
+        project.run("status").done().says(&["pending"]);
+        assert_eq!(database.catalog().await, before, "{sql}");
+        let plain = database.client().await.script(sql).await;
+        assert!(plain.is_err(), "psql takes it: {sql}");
+    }
+    let mended = [
+        "UPDATE t SET p_id = NULL WHERE p_id NOT IN (SELECT id FROM p);
+         ALTER TABLE t ADD CONSTRAINT t_p FOREIGN KEY (p_id) REFERENCES p;",
+        "INSERT INTO p VALUES (7); ALTER TABLE t ADD CONSTRAINT t_p FOREIGN KEY (p_id) REFERENCES p;",
+        "ALTER TABLE t DROP COLUMN n; ALTER TABLE t ADD COLUMN n int;
+         ALTER TABLE t ADD CONSTRAINT t_n UNIQUE (n);",
+        "ALTER TABLE t ADD CONSTRAINT t_p FOREIGN KEY (p_id) REFERENCES p NOT VALID;",
+    ];
+    for sql in mended {
+        let database = Database::postgres("mended").await;
+        database.script(SCHEMA).await;
+        let allowed = format!("-- zdmig:allow not-repeatable because \"a test\"\n{sql}");
+        let project = Project::new(&database).migration("1_tight", &allowed).config(OPEN_GATE);
+        for verb in ["expand", "backfill", "contract"] {
+            project.run(verb).done();
+        }
+    }
+}

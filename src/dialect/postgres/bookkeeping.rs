@@ -47,6 +47,12 @@ CREATE TABLE IF NOT EXISTS zdmig.key_aside (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     statement text NOT NULL
 );
+CREATE TABLE IF NOT EXISTS zdmig.seeded (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tag text NOT NULL,
+    relation text NOT NULL,
+    seed jsonb NOT NULL
+);
 CREATE TABLE IF NOT EXISTS zdmig.heartbeat (
     env text NOT NULL,
     service text NOT NULL,
@@ -280,6 +286,36 @@ BEGIN
         DELETE FROM zdmig.key_aside WHERE seq = one.seq;
     END LOOP;
 END $zdmig$;
+-- Notes a row that a migration inserts, and takes such rows back, the last one first: all
+-- but those that other rows point to by now.
+CREATE OR REPLACE FUNCTION zdmig.note_seed(tag text, relation text, seed jsonb)
+RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $zdmig$
+    INSERT INTO zdmig.seeded (tag, relation, seed) VALUES ($1, $2, $3)
+$zdmig$;
+CREATE OR REPLACE FUNCTION zdmig.take_seeds_back(tag text, relation text, key text[])
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    one record;
+    which text;
+BEGIN
+    SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO which FROM unnest(key) k;
+    which := CASE WHEN which IS NULL
+        THEN format('DELETE FROM %1$s WHERE ctid = (SELECT t.ctid FROM %1$s t WHERE to_jsonb(t) @> $1 LIMIT 1)',
+                    relation)
+        ELSE format('DELETE FROM %1$s t USING jsonb_populate_record(NULL::%1$s, $1) r WHERE %2$s',
+                    relation, which) END;
+    FOR one IN SELECT s.seq, s.seed FROM zdmig.seeded s WHERE s.tag = take_seeds_back.tag
+               ORDER BY s.seq DESC LOOP
+        BEGIN
+            EXECUTE which USING one.seed;
+        EXCEPTION WHEN foreign_key_violation THEN
+            NULL;
+        END;
+        DELETE FROM zdmig.seeded s WHERE s.seq = one.seq;
+    END LOOP;
+END $zdmig$;
+REVOKE ALL ON FUNCTION zdmig.note_seed(text, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION zdmig.take_seeds_back(text, text, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.set_keys_aside(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.put_keys_back() FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;

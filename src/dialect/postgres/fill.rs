@@ -5,6 +5,7 @@ use super::{locks, quote, sync};
 use crate::plan::{
     Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
 };
+use crate::sql::{Ident, TableName};
 
 /// The expression of a fill, over the table itself.
 fn expression(expr: &Expr) -> String {
@@ -126,6 +127,12 @@ pub(super) fn verify(one: &Verify) -> Lowered {
             format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
         }
         VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
+        VerifyRule::Holds(condition) => format!("NOT ({condition})"),
+        // Never true, and computed for every row all the same.
+        VerifyRule::Converts(one) => {
+            format!("octet_length(({})::text) < 0", expression(&one.value))
+        }
+        VerifyRule::Refers { columns, table, keys } => refers_to_nothing(one, columns, table, keys),
         VerifyRule::Distinct(_) => String::new(),
     };
     let table = quote::table(&one.table);
@@ -147,5 +154,28 @@ pub(super) fn verify(one: &Verify) -> Lowered {
     };
     let mut lowered = step(Vec::new(), asks(sql, Expect::NoRows), Undo::Nothing);
     lowered.locks = vec![locks::scan(&one.table)];
+    if let VerifyRule::Refers { table, .. } = &one.rule
+        && *table != one.table
+    {
+        lowered.locks.push(locks::scan(table));
+    }
     lowered
+}
+
+/// Rows whose columns point to no row of another table.
+fn refers_to_nothing(one: &Verify, columns: &[Ident], table: &TableName, keys: &[Ident]) -> String {
+    let own = |column: &Ident| format!("{}.{}", quote::table(&one.table), quote::ident(column));
+    let given: Vec<_> =
+        columns.iter().map(|column| format!("{} IS NOT NULL", own(column))).collect();
+    let same: Vec<_> = columns
+        .iter()
+        .zip(keys)
+        .map(|(column, key)| format!("there.{} = {}", quote::ident(key), own(column)))
+        .collect();
+    format!(
+        "{} AND NOT EXISTS (SELECT FROM {} AS there WHERE {})",
+        given.join(" AND "),
+        quote::table(table),
+        same.join(" AND ")
+    )
 }

@@ -60,6 +60,7 @@ impl Dialect for Postgres {
         Capabilities {
             row_rewriting_triggers: true,
             online_index: true,
+            notes_rows: true,
             table_alias: true,
             add_constraint: true,
             alter_column: true,

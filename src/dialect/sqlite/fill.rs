@@ -107,6 +107,24 @@ pub(super) fn verify(one: &Verify) -> Lowered {
             format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
         }
         VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
+        VerifyRule::Holds(condition) => format!("NOT ({condition})"),
+        VerifyRule::Converts(one) => format!("length({}) < 0", expression(&one.value)),
+        VerifyRule::Refers { columns, table: other, keys } => {
+            let own = |column| format!("{table}.{}", quote::ident(column));
+            let given: Vec<_> =
+                columns.iter().map(|column| format!("{} IS NOT NULL", own(column))).collect();
+            let same: Vec<_> = columns
+                .iter()
+                .zip(keys)
+                .map(|(column, key)| format!("there.{} = {}", quote::ident(key), own(column)))
+                .collect();
+            format!(
+                "{} AND NOT EXISTS (SELECT 1 FROM {} AS there WHERE {})",
+                given.join(" AND "),
+                quote::ident(&other.name),
+                same.join(" AND ")
+            )
+        }
         VerifyRule::Distinct(columns) => {
             let names: Vec<_> = columns.iter().map(quote::ident).collect();
             let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();

@@ -50,6 +50,7 @@ impl Dialect for Sqlite {
         Capabilities {
             row_rewriting_triggers: false,
             online_index: false,
+            notes_rows: false,
             table_alias: false,
             add_constraint: false,
             alter_column: false,

@@ -97,10 +97,39 @@ fn checked(
              which adds it in expand",
         );
     }
+    if !new.not_valid {
+        promised(scene, new, name, columns, parts);
+    }
     let carried = carried(new, name);
     parts.step(attach, Action::AttachConstraint(carried.clone()));
     if !new.not_valid {
         parts.step(validate, Action::ValidateConstraint(carried));
+    }
+}
+
+/// What the rows that are there must obey.
+fn promised(
+    scene: &Scene<'_>,
+    new: &NewConstraint,
+    name: &Ident,
+    columns: &[Ident],
+    parts: &mut Parts,
+) {
+    if let Some(condition) = &new.condition {
+        let rule = VerifyRule::Holds(Sql::new(condition.as_str()));
+        parts.premise(name.as_str(), &new.table, rule);
+    }
+    let Some(target) = new.references.as_ref().and_then(|table| scene.catalog.find(table)) else {
+        return;
+    };
+    let keys = if new.keys.is_empty() { &target.key } else { &new.keys };
+    if keys.len() == columns.len() && !columns.is_empty() {
+        let rule = VerifyRule::Refers {
+            columns: columns.to_vec(),
+            table: target.name.clone(),
+            keys: keys.clone(),
+        };
+        parts.premise(name.as_str(), &new.table, rule);
     }
 }
 
@@ -126,6 +155,8 @@ fn keyed(
                 ),
                 "deploy code that writes no duplicates before the backfill phase runs",
             );
+            let rule = VerifyRule::Distinct(columns.to_vec());
+            parts.premise(name.as_str(), &table.name, rule);
             parts.step(
                 phase,
                 Action::Verify(Verify {
@@ -153,6 +184,8 @@ fn keyed(
         for column in columns {
             let nullable = scene.catalog.column(table, column).is_some_and(|one| one.nullable);
             if nullable {
+                let rule = VerifyRule::NotNull(column.clone());
+                parts.premise(name.as_str(), &table.name, rule);
                 let column = ColumnRef::new(&table.name, column);
                 by_check(scene, &mut parts, &column, None, phase, None);
             }

@@ -56,24 +56,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
     let mut phase = if fills { Phase::Backfill } else { Phase::Expand };
     if index.unique {
         phase = Phase::Backfill;
-        parts.hazard(
-            "unique-tightens",
-            format!(
-                "code that writes duplicates into `{}` fails once `{name}` is built",
-                table.name
-            ),
-            "deploy code that writes no duplicates before the backfill phase runs",
-        );
-        if !index.keys.is_empty() && !index.partial {
-            parts.step(
-                phase,
-                Action::Verify(Verify {
-                    table: table.name.clone(),
-                    rule: VerifyRule::Distinct(index.keys.clone()),
-                    repair: None,
-                }),
-            );
-        }
+        forbids_duplicates(&mut parts, table, index, name);
     }
     if !scene.can.online_index {
         parts.hazard(
@@ -99,6 +82,27 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
         }),
     );
     Ok(parts)
+}
+
+/// What a unique index asks of the rows, and of code that writes them.
+fn forbids_duplicates(parts: &mut Parts, table: &Table, index: &NewIndex, name: &Ident) {
+    parts.hazard(
+        "unique-tightens",
+        format!("code that writes duplicates into `{}` fails once `{name}` is built", table.name),
+        "deploy code that writes no duplicates before the backfill phase runs",
+    );
+    if !index.keys.is_empty() && !index.partial {
+        let rule = VerifyRule::Distinct(index.keys.clone());
+        parts.premise(name.as_str(), &table.name, rule);
+        parts.step(
+            Phase::Backfill,
+            Action::Verify(Verify {
+                table: table.name.clone(),
+                rule: VerifyRule::Distinct(index.keys.clone()),
+                repair: None,
+            }),
+        );
+    }
 }
 
 /// What must not overtake an index that is built later.

@@ -5,14 +5,13 @@ use crate::plan::{Action, Phase, Verbatim};
 use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, TableName};
 
-pub(super) fn decompose(scene: &Scene<'_>, table: &TableName, references: &[TableName]) -> Parts {
+pub(super) fn decompose(scene: &Scene<'_>, table: &TableName) -> Parts {
     let mut parts = Parts::default();
     parts.step(
         Phase::Expand,
         Action::Verbatim(Verbatim {
             label: table.to_string(),
             creates: Some(table.clone()),
-            references: references.to_vec(),
             ..verbatim::statement(scene, false)
         }),
     );

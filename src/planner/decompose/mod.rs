@@ -28,7 +28,7 @@ use super::intent::{Intent, IntentKind, Words};
 use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::dialect::{Capabilities, Dialect};
 use crate::migration::Migration;
-use crate::plan::{Action, Expr, Fingerprint, Phase, Target};
+use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
 use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
 
 /// Everything a decomposition may look at.
@@ -108,6 +108,8 @@ pub(super) struct Parts {
     pub(super) rows: Vec<(Phase, TableName)>,
     /// Whether it must see rows as the statements before it left them.
     pub(super) minds_rows: bool,
+    /// What must be true of the rows that are there, and what needs it.
+    pub(super) premises: Vec<(String, Verify)>,
     /// When it is done for everybody else, where the last step only clears up.
     pub(super) settled: Option<Phase>,
     /// Columns that get another type, with the hidden columns that will take their place.
@@ -132,6 +134,12 @@ impl Parts {
                 "allow it for a maintenance window, or where the table is small",
             );
         }
+    }
+
+    /// Asks the rows that are there before anything is done.
+    fn premise(&mut self, about: &str, table: &TableName, rule: VerifyRule) {
+        let verify = Verify { table: table.clone(), rule, repair: None };
+        self.premises.push((about.to_owned(), verify));
     }
 
     /// A column that goes or changes its shape, in the phase that ends it.
@@ -247,9 +255,7 @@ impl Scene<'_> {
 /// Takes one intention apart.
 pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
     match &scene.intent.kind {
-        IntentKind::CreateTable { table, references } => {
-            Ok(create_table::decompose(scene, table, references))
-        }
+        IntentKind::CreateTable(table) => Ok(create_table::decompose(scene, table)),
         IntentKind::Nothing => Ok(Parts::default()),
         IntentKind::WithinNew(table) => Ok(verbatim::within_new(scene, table)),
         IntentKind::AddColumn { table, column, fill } => {

@@ -2,9 +2,9 @@
 
 use super::update::whole;
 use super::{Aspect, Parts, Scene, verbatim};
-use crate::catalog::Dependent;
+use crate::catalog::{Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
-use crate::plan::{Action, Phase, Target, Verbatim};
+use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
 use crate::planner::intent::Words;
 use crate::sql::Sql;
 
@@ -25,8 +25,11 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
     if plain.effect == Effect::Removes {
         parts.frees.extend(freed(scene, plain).into_iter().map(|name| (phase, name)));
     }
-    let one =
-        Verbatim { sql: vec![Sql::new(plain.sql.as_str())], ..verbatim::statement(scene, false) };
+    let one = Verbatim {
+        sql: vec![Sql::new(plain.sql.as_str())],
+        seeds: seeds(scene, plain),
+        ..verbatim::statement(scene, false)
+    };
     parts.step(phase, Action::Verbatim(one));
     hazards(scene, plain, &mut parts);
     if plain.effect == Effect::Removes {
@@ -39,6 +42,19 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
         }
     }
     parts
+}
+
+/// The rows of an INSERT, where all that it reports were not there before.
+fn seeds(scene: &Scene<'_>, plain: &Plain) -> Option<Seeds> {
+    let says = |word: &str| scene.intent.words.hold(&Words::of(word));
+    let reports = says("returning") || says("conflict") && !says("nothing");
+    let table = scene.catalog.find(plain.on.as_ref()?)?;
+    let noted = plain.effect == Effect::Seeds && scene.can.notes_rows && !reports;
+    (noted && table.kind != TableKind::View && !table.vague).then(|| Seeds {
+        tag: scene.tag(&format!("seeds of statement {}", scene.intent.number)),
+        table: table.name.clone(),
+        key: table.key.clone(),
+    })
 }
 
 fn phase(plain: &Plain) -> Phase {

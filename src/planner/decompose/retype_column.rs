@@ -138,6 +138,11 @@ pub(super) fn decompose(
     };
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     prove(parts, &fill, Phase::Backfill);
+    for one in retyped.iter().filter(|one| !one.widens) {
+        let about = format!("the type {} of {}", one.new.type_name, one.old.name);
+        let rule = VerifyRule::Converts(Assignment::to(&one.new, one.forward.clone()));
+        parts.premise(&about, &table.name, rule);
+    }
     if !widens {
         parts.step(Phase::Contract, Action::Tighten(sync.clone()));
         prove(parts, &fill, Phase::Contract);

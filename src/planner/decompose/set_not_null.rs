@@ -46,6 +46,8 @@ pub(super) fn decompose(
     let Some((fill, known)) = fill.zip(known) else {
         // Nobody said what NULLs become: there must be none, and the gate must find no code
         // that writes one.
+        let rule = VerifyRule::NotNull(column.column.clone());
+        parts.premise(&format!("NOT NULL of {column}"), &column.table, rule);
         parts.step(Phase::Backfill, Action::Verify(not_null(column, None)));
         behind_gate(scene, &mut parts, column);
         return Ok(parts);

@@ -18,7 +18,7 @@ pub(super) fn statement(scene: &Scene<'_>, within_new: bool) -> Verbatim {
         label: format!("statement-{}", scene.intent.number),
         creates: None,
         within_new,
-        references: Vec::new(),
+        seeds: None,
     }
 }
 

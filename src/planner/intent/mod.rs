@@ -35,7 +35,7 @@ pub(super) struct Intent {
 #[derive(Clone, Debug)]
 pub(super) enum IntentKind {
     /// A new table.
-    CreateTable { table: TableName, references: Vec<TableName> },
+    CreateTable(TableName),
     /// A statement about a table that this file creates.
     WithinNew(TableName),
     /// A statement that has nothing to do here.

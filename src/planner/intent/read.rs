@@ -243,9 +243,7 @@ impl Reader<'_> {
             Ok(world.require(table).map_err(unknown)?.name.clone())
         };
         Ok(match change {
-            ChangeKind::CreateTable { table, references, .. } => {
-                self.create_table(&table, &references, world)
-            }
+            ChangeKind::CreateTable { table, .. } => self.create_table(&table, world),
             ChangeKind::AddColumn { table, column, .. } => {
                 let table = world.require(&table).map_err(unknown)?;
                 self.add_column(table, column, world, changes)
@@ -322,19 +320,10 @@ impl Reader<'_> {
         IntentKind::Plain(plain)
     }
 
-    fn create_table(
-        &mut self,
-        table: &TableName,
-        references: &[TableName],
-        world: &Catalog,
-    ) -> IntentKind {
+    fn create_table(&mut self, table: &TableName, world: &Catalog) -> IntentKind {
         let table = world.placed(table);
         self.created.insert(table.clone());
-        let full = |name: &TableName| {
-            world.find(name).map_or_else(|| world.placed(name), |one| one.name.clone())
-        };
-        let references = references.iter().map(full).collect();
-        IntentKind::CreateTable { table, references }
+        IntentKind::CreateTable(table)
     }
 
     /// From a temporary table to the last statement that names it: one piece, because the

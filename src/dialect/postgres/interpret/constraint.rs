@@ -4,7 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::{NAME_MAX, Read, Reader, one_name, table_name};
 use crate::catalog::ConstraintKind;
 use crate::change::NewConstraint;
-use crate::dialect::postgres::words::Words;
+use crate::dialect::postgres::words::{Walk, Words};
 use crate::sql::{Ident, TableName};
 
 impl Reader<'_> {
@@ -42,6 +42,10 @@ impl Reader<'_> {
             definition: self.definition(node, of),
             columns,
             references,
+            keys: pointed(&words),
+            condition: ast::CheckConstraint::cast(node.clone())
+                .and_then(|check| check.expr())
+                .map(|condition| self.slice(condition.syntax()).to_owned()),
             not_valid: words.after(&["not", "valid"]).is_some() || words.ends(&["not", "valid"]),
             using_index,
         }))
@@ -94,6 +98,16 @@ fn kind(node: &SyntaxNode) -> Option<ConstraintKind> {
         .or(is(ast::ForeignKeyConstraint::cast(node.clone()).is_some(), ConstraintKind::Foreign))
         .or(is(ast::ReferencesConstraint::cast(node.clone()).is_some(), ConstraintKind::Foreign))
         .or(is(ast::ExcludeConstraint::cast(node.clone()).is_some(), ConstraintKind::Exclusion))
+}
+
+/// The columns that a foreign key points to, where they are written.
+fn pointed(words: &Words) -> Vec<Ident> {
+    let mut walk = Walk::along(words);
+    if !walk.past(&["references"]) || walk.name().is_none() {
+        return Vec::new();
+    }
+    let inside = walk.inside().unwrap_or_default();
+    inside.split(" , ").filter(|name| !name.is_empty()).map(Ident::new).collect()
 }
 
 fn referenced(node: &SyntaxNode) -> Read<Option<TableName>> {

@@ -1,7 +1,26 @@
 use super::{Ledger, Mode};
+use crate::catalog::ConstraintKind;
 use crate::dialect::postgres::words::Walk;
 use crate::plan::Held;
-use crate::sql::TableName;
+use crate::sql::{Ident, TableName};
+
+/// What stands between the commas of a list.
+fn parts(list: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for word in list.split(' ') {
+        match word {
+            "(" | "[" => depth += 1,
+            ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(last) if word != "," || depth > 0 => last.push_str(word),
+            _ => parts.push(String::new()),
+        }
+    }
+    parts
+}
 
 impl Ledger<'_> {
     /// Every statement but ALTER TABLE, by its first words.
@@ -44,6 +63,7 @@ impl Ledger<'_> {
             }
             "insert" => {
                 walk.takes(&["into"]);
+                self.insert(walk);
                 self.write(&mut walk);
             }
             "update" => self.write(&mut walk),
@@ -53,6 +73,39 @@ impl Ledger<'_> {
             }
             "grant" | "revoke" | "set" | "begin" => {}
             _ => self.reads(walk, None),
+        }
+    }
+
+    /// The tables that foreign keys of new rows point to, where the statement lists rows.
+    fn insert(&mut self, mut walk: Walk<'_>) {
+        let Some(table) = walk.name().and_then(|name| self.catalog.find(&name)) else { return };
+        if walk.takes(&["as"]) {
+            walk.next();
+        }
+        let listed = walk.inside().map(|inside| parts(&inside));
+        let columns = listed.unwrap_or_else(|| {
+            table.columns.iter().map(|column| column.name.to_string()).collect()
+        });
+        if !walk.past(&["values"]) {
+            return;
+        }
+        let mut rows = Vec::new();
+        while let Some(row) = walk.inside() {
+            rows.push(parts(&row));
+            walk.takes(&[","]);
+        }
+        let given = |column: &Ident, row: &[String]| {
+            let at = columns.iter().position(|name| name == column.as_str());
+            at.and_then(|at| row.get(at)).is_some_and(|value| value != "null" && value != "default")
+        };
+        let mut pointed = Vec::new();
+        for key in table.constraints.iter().filter(|one| one.kind == ConstraintKind::Foreign) {
+            if rows.iter().any(|row| key.columns.iter().all(|column| given(column, row))) {
+                pointed.extend(key.references.clone());
+            }
+        }
+        for name in pointed {
+            self.take(&name, Mode::RowShare, Held::WhileScanning);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use squawk_syntax::SourceFile;
 
-use super::{asks, quote, regclass, run, step, undo};
+use super::{asks, locks, quote, regclass, run, step, undo};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::dialect::postgres::words::{Walk, Words};
-use crate::plan::{Expect, Lowered, Undo, Verbatim};
+use crate::plan::{Expect, Lowered, Seeds, Undo, Verbatim};
 
 pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupported> {
     let outside = |sql: &crate::sql::Sql| {
@@ -29,6 +29,9 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
                 .into(),
         });
     }
+    if let Some(seeds) = &one.seeds {
+        return Ok(seeded(one, seeds, catalog));
+    }
     let (landed, undo) = match &one.creates {
         Some(table) => (
             asks(format!("SELECT 1 WHERE {} IS NOT NULL", regclass(table)), Expect::Rows),
@@ -40,6 +43,30 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
     let statements = one.sql.iter().map(|sql| repeatable(sql.as_str()));
     let sql = one.settings.iter().map(ToString::to_string).chain(statements).collect();
     Ok(step(sql, landed, undo))
+}
+
+/// An INSERT that notes the rows it inserts, so that they can be taken back.
+fn seeded(one: &Verbatim, seeds: &Seeds, catalog: &Catalog) -> Lowered {
+    let arguments =
+        format!("{}, {}", quote::literal(&seeds.tag), quote::literal(&quote::table(&seeds.table)));
+    let noted = one.sql.iter().map(|sql| {
+        let insert = sql.as_str().trim_end().trim_end_matches(';');
+        format!(
+            "WITH zdmig_seed AS (\n{insert}\nRETURNING *)\n\
+             SELECT zdmig.note_seed({arguments}, to_jsonb(zdmig_seed)) FROM zdmig_seed"
+        )
+    });
+    let sql = one.settings.iter().map(ToString::to_string).chain(noted).collect();
+    let key: Vec<_> = seeds.key.iter().map(|name| quote::literal(name.as_str())).collect();
+    let undo =
+        format!("SELECT zdmig.take_seeds_back({arguments}, ARRAY[{}]::text[])", key.join(", "));
+    let mut lowered = step(sql, asks(String::new(), Expect::Journal), run(undo));
+    lowered.locks = locks::of(&one.sql, catalog);
+    lowered.note = Some(
+        "its rows are noted; a rollback deletes them, but for those that other rows point to"
+            .into(),
+    );
+    lowered
 }
 
 /// A value of an enum stays after a rollback, and must not be in the way of the next expand.
@@ -58,10 +85,14 @@ fn repeatable(sql: &str) -> String {
     }
 }
 
-/// What is done to a new table goes with it; but a foreign key holds on to another one, which
-/// may have to go first.
+/// What is done to a new table goes with it; but what holds on to something else, which may
+/// have to go first, lets go of it before.
 fn within(one: &Verbatim, catalog: &Catalog) -> Undo {
-    let points = |sql: &crate::sql::Sql| sql.as_str().to_uppercase().contains("FOREIGN KEY");
+    const HOLD: [&str; 5] = ["FOREIGN KEY", "REFERENCES", "SET DEFAULT", "TRIGGER", "POLICY"];
+    let points = |sql: &crate::sql::Sql| {
+        let text = sql.as_str().to_uppercase();
+        HOLD.iter().any(|word| text.contains(word))
+    };
     match taken_back(one, catalog) {
         undo @ Undo::Run(_) if one.sql.iter().any(points) => undo,
         _ => Undo::Nothing,
