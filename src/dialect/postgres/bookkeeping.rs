@@ -90,6 +90,24 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     DELETE FROM zdmig.heartbeat h
      WHERE h.env = $1 AND h.service = $2 AND h.version = $3 AND h.instance = $4
 $zdmig$;
+-- Refuses a retired column that somebody can still use.
+CREATE OR REPLACE FUNCTION zdmig.nobody_uses(rel oid, gone text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    left_over text;
+BEGIN
+    SELECT string_agg(r.rolname, ', ') INTO left_over
+      FROM pg_roles r
+     WHERE r.rolcanlogin AND NOT r.rolsuper
+       -- Members of these (since 14) read or write everything, whatever is revoked.
+       AND NOT EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+                          AND pg_has_role(r.oid, m.oid, 'USAGE'))
+       AND has_column_privilege(r.oid, rel, gone, 'SELECT, INSERT, UPDATE');
+    IF left_over IS NOT NULL THEN
+        RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, relation, left_over
+              USING HINT = 'a role other than the owner granted it; revoke that grant first';
+    END IF;
+END $zdmig$;
 -- Takes one column away from every role and leaves everything else as it was: a privilege
 -- on the table becomes the same privilege on each other column, because a column cannot be
 -- revoked from under a table's grant. What was there is kept, to be put back exactly.
@@ -101,13 +119,25 @@ DECLARE
     others text;
     whole jsonb;
     single jsonb;
-    left_over text;
-    other text;
 BEGIN
-    SELECT column_name INTO other FROM zdmig.retired r WHERE r.relation = retire_column.relation;
+    IF EXISTS (SELECT FROM zdmig.retired r
+                WHERE r.relation = retire_column.relation AND r.column_name = gone) THEN
+        RAISE EXCEPTION 'the column % of % is retired already', gone, relation;
+    END IF;
+    -- Of a table that has lost a column before, every privilege is on columns by now.
+    INSERT INTO zdmig.retired (relation, column_name, table_grants, column_grants)
+    SELECT r.relation, gone, r.table_grants, r.column_grants FROM zdmig.retired r
+     WHERE r.relation = retire_column.relation LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'the column % of % is retired already', other, relation
-              USING HINT = 'purge or restore it first: one column of a table at a time';
+        FOR one IN SELECT a.grantee AS role, a.privilege_type AS privilege
+                     FROM pg_attribute t, aclexplode(t.attacl) a
+                    WHERE t.attrelid = rel AND t.attname = gone AND NOT t.attisdropped LOOP
+            EXECUTE format('REVOKE %s (%I) ON TABLE %s FROM %s CASCADE', one.privilege, gone,
+                           relation,
+                           CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END);
+        END LOOP;
+        PERFORM zdmig.nobody_uses(rel, gone);
+        RETURN;
     END IF;
     SELECT coalesce(jsonb_agg(jsonb_build_object(
                'role', a.grantee, 'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]')
@@ -147,17 +177,7 @@ BEGIN
                        CASE WHEN one.grantable AND one."column" <> gone
                             THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
-    SELECT string_agg(r.rolname, ', ') INTO left_over
-      FROM pg_roles r
-     WHERE r.rolcanlogin AND NOT r.rolsuper
-       -- Members of these (since 14) read or write everything, whatever is revoked.
-       AND NOT EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('pg_read_all_data', 'pg_write_all_data')
-                          AND pg_has_role(r.oid, m.oid, 'USAGE'))
-       AND has_column_privilege(r.oid, rel, gone, 'SELECT, INSERT, UPDATE');
-    IF left_over IS NOT NULL THEN
-        RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, relation, left_over
-              USING HINT = 'a role other than the owner granted it; revoke that grant first';
-    END IF;
+    PERFORM zdmig.nobody_uses(rel, gone);
 END $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.restore_column(relation text, gone text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
@@ -171,6 +191,25 @@ BEGIN
      WHERE r.relation = restore_column.relation AND r.column_name = gone
     RETURNING * INTO kept;
     IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM zdmig.retired r WHERE r.relation = restore_column.relation) THEN
+        -- Others stay retired: this one gets what the columns of the table have meanwhile.
+        FOR one IN SELECT g.role, g.privilege, g.grantable
+                     FROM jsonb_to_recordset(kept.table_grants)
+                       AS g(role oid, privilege text, grantable boolean)
+                   UNION
+                   SELECT g.role, g.privilege, g.grantable
+                     FROM jsonb_to_recordset(kept.column_grants)
+                       AS g("column" text, role oid, privilege text, grantable boolean)
+                    WHERE g."column" = gone LOOP
+            CONTINUE WHEN one.role <> 0 AND NOT EXISTS (SELECT FROM pg_roles WHERE oid = one.role);
+            EXECUTE format('GRANT %s (%I) ON TABLE %s TO %s%s', one.privilege, gone, relation,
+                           CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
+                           CASE WHEN one.grantable AND one.role <> 0
+                                 AND one.role <> (SELECT relowner FROM pg_class WHERE oid = rel)
+                                THEN ' WITH GRANT OPTION' ELSE '' END);
+        END LOOP;
         RETURN;
     END IF;
     -- What retire gave in place of a privilege on the table is taken back and the privilege
@@ -318,6 +357,7 @@ REVOKE ALL ON FUNCTION zdmig.note_seed(text, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.take_seeds_back(text, text, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.set_keys_aside(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.put_keys_back() FROM PUBLIC;
+REVOKE ALL ON FUNCTION zdmig.nobody_uses(oid, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.restore_column(text, text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA zdmig TO PUBLIC;
