@@ -31,6 +31,8 @@ pub enum ChangeKind {
         key: Vec<Ident>,
         /// Tables its foreign keys point to.
         references: Vec<TableName>,
+        /// The table that it is a partition of.
+        parent: Option<TableName>,
         /// Whether an existing table is to be left alone.
         if_not_exists: bool,
     },
@@ -108,7 +110,7 @@ pub enum ChangeKind {
         /// Whether a missing one is no error.
         if_exists: bool,
     },
-    /// UPDATE of a table, with expressions over the row alone.
+    /// UPDATE of a table, with expressions over the row alone, or DELETE, which sets nothing.
     Fill(Fill),
     /// A statement that is run as written, at its time.
     Plain(Plain),

@@ -170,7 +170,7 @@ pub struct FillRows {
     pub table: TableName,
     /// The columns to walk along, with their types.
     pub key: Vec<(Ident, String)>,
-    /// What is set.
+    /// What is set; where nothing is, the rows are deleted.
     pub set: Vec<Assignment>,
     /// Which rows still need it.
     pub pending: Pending,
@@ -372,6 +372,7 @@ impl Action {
             Self::DropNotNull(column) => format!("drop-not-null-{column}"),
             Self::InstallSync(sync) => format!("sync-{}", sync.subject()),
             Self::RemoveSync(sync) => format!("unsync-{}", sync.subject()),
+            Self::Backfill(fill) if fill.deletes() => format!("delete-{}", fill.table),
             Self::Backfill(fill) => format!("fill-{}.{}", fill.table, fill.columns("+")),
             Self::Verify(verify) => {
                 format!("prove-{}-{}.{}", verify.rule.word(), verify.table, verify.rule.columns())
@@ -419,6 +420,11 @@ impl Sync {
 }
 
 impl FillRows {
+    /// Whether rows are deleted.
+    pub fn deletes(&self) -> bool {
+        self.set.is_empty()
+    }
+
     /// The columns that are set, joined for a person.
     pub fn columns(&self, with: &str) -> String {
         let names: Vec<_> = self.set.iter().map(|one| one.column.as_str()).collect();

@@ -134,6 +134,27 @@ pub const CARDS: &[HazardCard] = &[
         remedy: "remove what keeps the column from being converted beside everybody; or allow it for a maintenance window or a small table",
     },
     HazardCard {
+        code: "deletes-rows",
+        severity: Severity::Warn,
+        condition: "a migration deletes rows",
+        effect: "a rollback does not bring them back",
+        remedy: "keep a copy where that may be needed",
+    },
+    HazardCard {
+        code: "late-writes",
+        severity: Severity::Deny,
+        condition: "a file copies rows or columns by one statement and takes them away by another, and no trigger follows what is written in between",
+        effect: "what running code writes between the copy and the end is lost without an error",
+        remedy: "within a table write ADD COLUMN, UPDATE and DROP COLUMN with a way back, which zdmig keeps in step; between tables write the triggers yourself under `-- zdmig:expand`",
+    },
+    HazardCard {
+        code: "row-security",
+        severity: Severity::Deny,
+        condition: "row level security is switched on, or forced, for a table that exists",
+        effect: "every role that is bound by it sees and writes only what a policy allows, and nothing where there is none: without an error for reads",
+        remedy: "create the policies in the same file before it, try them with the applications' roles, then allow it",
+    },
+    HazardCard {
         code: "type-under-code",
         severity: Severity::Warn,
         condition: "a column gets a type that is stored in another way, under its old name",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::copied::Copied;
 use super::decompose::{self, Parts, Scene};
 use super::intent::{Intent, IntentKind};
 use super::order::Order;
@@ -37,6 +38,7 @@ pub(super) fn assemble(
     let mut retyped = BTreeMap::new();
     let mut order = Order::default();
     let mut stirred = Stirred::default();
+    let mut copied = Copied::default();
     for intent in intents {
         let scene = Scene {
             migration,
@@ -49,6 +51,8 @@ pub(super) fn assemble(
             dialect,
         };
         let mut parts = decompose::decompose(&scene)?;
+        copied.warn(intent, &mut parts);
+        copied.note(intent);
         let lowered = lowered(&mut parts, &scene)?;
         draft.premises.extend(stirred.premises(&mut parts, &scene, catalog)?);
         stirred.note(intent);

@@ -1,6 +1,7 @@
 //! Floor 6: a migration and a catalogue in, a plan out. Pure: no clock, no I/O.
 
 mod assemble;
+mod copied;
 mod decompose;
 mod intent;
 mod order;

@@ -9,13 +9,14 @@ use std::process::Command;
 use crate::support::{Database, Project};
 
 /// What an author would allow in a project whose files were written for another runner.
-const ALLOWED: [&str; 16] = [
+const ALLOWED: [&str; 18] = [
     "alias-view",
     "body-names-column",
     "cascade",
     "destroys",
     "drops-constraint",
     "empty-file",
+    "late-writes",
     "long-lock",
     "loses-index",
     "not-repeatable",
@@ -23,6 +24,7 @@ const ALLOWED: [&str; 16] = [
     "one-way-sync",
     "opaque",
     "required-until-purge",
+    "row-security",
     "table-rewrite",
     "unique-copy",
     "whole-statement",

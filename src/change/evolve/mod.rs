@@ -92,8 +92,12 @@ impl Catalog {
             return Ok(next);
         }
         match change {
-            ChangeKind::CreateTable { table, columns, key, if_not_exists, .. } => {
+            ChangeKind::CreateTable { table, columns, key, references, parent, if_not_exists } => {
+                let new = self.find(table).is_none();
                 next.create_table(table, columns, key, *if_not_exists)?;
+                if new {
+                    next.ties(table, references, parent.as_ref());
+                }
             }
             ChangeKind::AddColumn { table, column, if_not_exists } => {
                 let there = self.column(self.require(table)?, &column.name).is_some();
@@ -235,7 +239,7 @@ impl Catalog {
             parent.constraints.push(Constraint {
                 name: new.name.clone(),
                 kind: ConstraintKind::Incoming,
-                columns: Vec::new(),
+                columns: if new.keys.is_empty() { parent.key.clone() } else { new.keys.clone() },
                 definition: child.to_string(),
                 references: None,
             });
@@ -315,6 +319,30 @@ impl Catalog {
         self.tables
             .insert(name.clone(), Table { vague, columns, key: key.to_vec(), ..Table::bare(name) });
         Ok(())
+    }
+
+    /// What a new table means for those that it points to and belongs to.
+    fn ties(&mut self, table: &TableName, references: &[TableName], parent: Option<&TableName>) {
+        let name = self.placed(table);
+        for other in references {
+            let Ok(other) = self.table_mut(other) else { continue };
+            other.constraints.push(Constraint {
+                name: Ident::new(""),
+                kind: ConstraintKind::Incoming,
+                columns: Vec::new(),
+                definition: name.to_string(),
+                references: None,
+            });
+        }
+        let Some(parent) = parent.and_then(|name| self.find(name)).map(|one| one.name.clone())
+        else {
+            return;
+        };
+        for above in self.tables.values_mut() {
+            if above.name == parent || above.partitions.contains(&parent) {
+                above.partitions.push(name.clone());
+            }
+        }
     }
 
     fn new_column(&self, table: &TableName, column: &NewColumn) -> Result<Column, EvolveError> {

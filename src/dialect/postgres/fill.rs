@@ -99,14 +99,22 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
     } else {
         format!(" WHERE {}", conditions.join(" AND "))
     };
-    format!("UPDATE {} SET {}{condition}", quote::table(&fill.table), set.join(", "))
+    let table = quote::table(&fill.table);
+    if fill.deletes() {
+        return format!("DELETE FROM {table}{condition}");
+    }
+    format!("UPDATE {table} SET {}{condition}", set.join(", "))
 }
 
 pub(super) fn backfill(fill: &FillRows) -> Lowered {
     let mut lowered = step(
         vec![chunk_update(fill, false, false)],
         asks(String::new(), Expect::Journal),
-        Undo::Nothing,
+        if fill.deletes() {
+            Undo::Stays("rows that it deleted are not brought back".into())
+        } else {
+            Undo::Nothing
+        },
     );
     lowered.locks = vec![locks::chunk(&fill.table)];
     lowered.transaction = Transaction::PerChunk;

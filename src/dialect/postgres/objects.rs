@@ -21,7 +21,17 @@ const QUERIES: &[(&str, &str)] = &[
         "pg_proc",
         "SELECT CASE x.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, n.nspname::text,
                 x.proname::text, NULL, pg_get_function_identity_arguments(x.oid),
-                pg_get_functiondef(x.oid)
+                pg_get_functiondef(x.oid) ||
+                CASE WHEN obj_description(x.oid, 'pg_proc') IS NULL THEN '' ELSE
+                     format(E';\nCOMMENT ON ROUTINE %s IS %L', x.oid::regprocedure,
+                            obj_description(x.oid, 'pg_proc')) END ||
+                CASE WHEN x.proacl IS NULL THEN '' ELSE
+                     format(E';\nREVOKE ALL ON ROUTINE %s FROM PUBLIC', x.oid::regprocedure) END ||
+                coalesce((SELECT string_agg(format(E';\nGRANT %s ON ROUTINE %s TO %s%s',
+                                g.privilege_type, x.oid::regprocedure,
+                                CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END,
+                                CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '')
+                            FROM aclexplode(x.proacl) g WHERE g.grantee <> x.proowner), '')
            FROM pg_proc x JOIN pg_namespace n ON n.oid = x.pronamespace
           WHERE x.prokind IN ('f', 'p', 'w')",
     ),

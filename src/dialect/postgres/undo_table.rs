@@ -88,9 +88,22 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
             }
         }
         A::ValidateConstraint(_) => Undo::Nothing,
-        A::DetachPartition(_) | A::SetSchema(_) | A::DropColumn(_) | A::DropConstraint(_) => {
-            Undo::Impossible
+        A::SetSchema(set) => {
+            let there = name(set.schema_ref().as_ref().map(AstNode::syntax));
+            let here = catalog.find(table).and_then(|found| found.name.schema.clone());
+            match there.zip(here) {
+                Some((there, here)) => {
+                    let moved = TableName { schema: Some(there), name: table.name.clone() };
+                    Undo::Run(vec![Sql::new(format!(
+                        "ALTER TABLE {} SET SCHEMA {}",
+                        quote::table(&moved),
+                        quote::ident(&here)
+                    ))])
+                }
+                None => Undo::Impossible,
+            }
         }
+        A::DetachPartition(_) | A::DropColumn(_) | A::DropConstraint(_) => Undo::Impossible,
         _ => stays(),
     }
 }
@@ -124,6 +137,13 @@ fn column(
         Some(AlterColumnOption::SetNotNull(_)) => run("DROP NOT NULL".into()),
         Some(AlterColumnOption::DropNotNull(_)) => run("SET NOT NULL".into()),
         Some(AlterColumnOption::AddGenerated(_)) => run("DROP IDENTITY IF EXISTS".into()),
+        Some(AlterColumnOption::SetDefault(_) | AlterColumnOption::DropDefault(_)) => {
+            let before = found.and_then(|known| known.default.as_ref());
+            match before {
+                Some(default) => run(format!("SET DEFAULT {}", default.sql)),
+                None => run("DROP DEFAULT".into()),
+            }
+        }
         Some(AlterColumnOption::DropIdentity(_) | AlterColumnOption::DropExpression(_)) => {
             Undo::Impossible
         }

@@ -138,6 +138,7 @@ fn create_table(create: &ast::CreateTable) -> Read<ChangeKind> {
         // A table WITHOUT ROWID has a key of its own, which the catalogue tells once it is made.
         key: if create.without_rowid { Vec::new() } else { vec![Ident::new("rowid")] },
         references,
+        parent: None,
         if_not_exists: create.if_not_exists,
     })
 }

@@ -28,8 +28,8 @@ pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts,
     let columns: Vec<Ident> = new.columns.iter().filter(known).cloned().collect();
     parts.touches = columns.iter().map(|column| ColumnRef::new(&table.name, column)).collect();
     match new.kind {
-        ConstraintKind::Exclusion => Ok(whole(scene, new, &name, parts)),
-        _ if table.kind != TableKind::Ordinary => Ok(whole(scene, new, &name, parts)),
+        ConstraintKind::Exclusion => Ok(whole(scene, new, &name, &columns, parts)),
+        _ if table.kind != TableKind::Ordinary => Ok(whole(scene, new, &name, &columns, parts)),
         ConstraintKind::Primary | ConstraintKind::Unique => {
             keyed(scene, new, &name, &columns, parts)
         }
@@ -41,9 +41,21 @@ pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts,
 }
 
 /// One that the server can only add as a whole, rows that exist and all.
-fn whole(scene: &Scene<'_>, new: &NewConstraint, name: &Ident, mut parts: Parts) -> Parts {
+fn whole(
+    scene: &Scene<'_>,
+    new: &NewConstraint,
+    name: &Ident,
+    columns: &[Ident],
+    mut parts: Parts,
+) -> Parts {
     let carried = Carried { at_once: !new.not_valid, ..carried(new, name) };
-    parts.step(Phase::Expand, Action::AttachConstraint(carried));
+    let unknown_to_code = unknown_to_code(scene, new, columns);
+    let allowed = scene.migration.allows("tightens").is_some();
+    let phase = if unknown_to_code || allowed { Phase::Expand } else { Phase::Contract };
+    if phase == Phase::Contract {
+        behind_gate(new, name, columns, &mut parts);
+    }
+    parts.step(phase, Action::AttachConstraint(carried));
     if let Some(table) = scene.catalog.find(&new.table) {
         parts.held(table, "reads all rows");
     }
@@ -71,9 +83,7 @@ fn checked(
     parts: &mut Parts,
 ) {
     let table = &new.table;
-    // Code that runs does not write a column that it does not know.
-    let unknown_to_code = !columns.is_empty()
-        && columns.iter().all(|column| scene.added.contains(&ColumnRef::new(table, column)));
+    let unknown_to_code = unknown_to_code(scene, new, columns);
     let allowed = scene.migration.allows("tightens").is_some();
     let filled = columns.iter().any(|column| scene.filled.contains(&ColumnRef::new(table, column)));
     let (attach, validate) = match () {
@@ -82,20 +92,7 @@ fn checked(
         () => (Phase::Contract, Phase::Contract),
     };
     if attach == Phase::Contract {
-        for column in columns {
-            parts.targets.push(Target {
-                column: ColumnRef::new(table, column),
-                ends: Use::Breaks(name.clone()),
-                replaced_by: None,
-            });
-        }
-        parts.late.push((attach, Words::name(&[name])));
-        parts.hazard(
-            "tightens",
-            format!("`{name}` waits for the gate: code that breaks it would get errors"),
-            "list it under `obeys` in the manifests of the versions that obey it, or allow it, \
-             which adds it in expand",
-        );
+        behind_gate(new, name, columns, parts);
     }
     if !new.not_valid {
         promised(scene, new, name, columns, parts);
@@ -105,6 +102,30 @@ fn checked(
     if !new.not_valid {
         parts.step(validate, Action::ValidateConstraint(carried));
     }
+}
+
+/// Code that runs does not write a column that it does not know.
+fn unknown_to_code(scene: &Scene<'_>, new: &NewConstraint, columns: &[Ident]) -> bool {
+    let added = |column: &Ident| scene.added.contains(&ColumnRef::new(&new.table, column));
+    !columns.is_empty() && columns.iter().all(added)
+}
+
+/// It waits for the gate, which asks for code that would break it.
+fn behind_gate(new: &NewConstraint, name: &Ident, columns: &[Ident], parts: &mut Parts) {
+    for column in columns {
+        parts.targets.push(Target {
+            column: ColumnRef::new(&new.table, column),
+            ends: Use::Breaks(name.clone()),
+            replaced_by: None,
+        });
+    }
+    parts.late.push((Phase::Contract, Words::name(&[name])));
+    parts.hazard(
+        "tightens",
+        format!("`{name}` waits for the gate: code that breaks it would get errors"),
+        "list it under `obeys` in the manifests of the versions that obey it, or allow it, which \
+         adds it in expand",
+    );
 }
 
 /// What the rows that are there must obey.

@@ -2,7 +2,7 @@
 
 use super::update::whole;
 use super::{Aspect, Parts, Scene, verbatim};
-use crate::catalog::{Dependent, TableKind};
+use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
 use crate::planner::intent::Words;
@@ -34,6 +34,7 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
     hazards(scene, plain, &mut parts);
     if plain.effect == Effect::Removes {
         parts.targets.extend(plain.objects.iter().take(names_before(plain)).filter_map(target));
+        parts.targets.extend(gone_tables(scene, plain));
     }
     if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds | Effect::Destroys) {
         let relations = plain.objects.iter().filter(|one| one.kind == ObjectKind::Relation);
@@ -110,6 +111,48 @@ fn target(object: &Object) -> Option<Target> {
     }
 }
 
+/// Tables that get another schema by it.
+fn gone_tables(scene: &Scene<'_>, plain: &Plain) -> Vec<Target> {
+    let words = Words::of(&plain.sql);
+    if words.hold(&Words::of("alter schema rename")) {
+        let schema = plain.objects.first().map(|object| &object.name.name);
+        let inside = |table: &&crate::catalog::Table| table.name.schema.as_ref() == schema;
+        let tables = scene.catalog.tables.values().filter(inside);
+        return tables.map(|table| Target::relation(&table.name)).collect();
+    }
+    let on = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
+    let moves = words.hold(&Words::of("set schema"));
+    on.filter(|_| moves).map(|table| Target::relation(&table.name)).into_iter().collect()
+}
+
+/// What holds a strong lock while it looks at rows, and what hides rows from running code.
+fn alter_table_hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
+    let words = Words::of(&plain.sql);
+    let Some(table) = plain.on.as_ref().and_then(|table| scene.catalog.find(table)) else { return };
+    if words.hold(&Words::of("attach partition")) {
+        let named = |one: &&crate::catalog::Table| {
+            one.name != table.name
+                && !one.is_empty()
+                && one.constraints.iter().all(|one| one.kind != ConstraintKind::Check)
+                && words.hold(&Words::name(&[&one.name.name]))
+        };
+        for part in scene.catalog.tables.values().filter(named) {
+            parts.held(part, "reads all rows");
+        }
+    }
+    if plain.effect == Effect::Tightens && words.hold(&Words::of("row level security")) {
+        parts.hazard(
+            "row-security",
+            format!(
+                "from contract on every role that is bound by it sees of `{}` only what policies \
+                 allow",
+                table.name
+            ),
+            "create the policies before it, in this file, and allow it once they are tried",
+        );
+    }
+}
+
 fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     let named = || {
         let names: Vec<_> = plain.objects.iter().map(|one| format!("`{}`", one.name)).collect();
@@ -136,6 +179,7 @@ fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
         ),
         _ => {}
     }
+    alter_table_hazards(scene, plain, parts);
     if plain.cascade {
         parts.hazard(
             "cascade",

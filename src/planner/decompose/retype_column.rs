@@ -39,6 +39,11 @@ pub(super) fn obstacle(
     if let Some(column) = table.retired.first() {
         return Some(format!("`{}.{column}` is retired and not yet purged", table.name));
     }
+    let unknown =
+        |one: &&Constraint| one.kind == ConstraintKind::Incoming && one.columns.is_empty();
+    if let Some(key) = table.constraints.iter().find(unknown) {
+        return Some(format!("`{}`, which points to it, is new in this file", key.definition));
+    }
     columns.iter().find_map(|one| column_obstacle(scene, table, one.column))
 }
 

@@ -1,4 +1,4 @@
-//! UPDATE of a table that exists: in chunks where the statement lets itself be cut.
+//! UPDATE and DELETE of a table that exists: in chunks where the statement lets itself be cut.
 
 use super::{Parts, Scene, verbatim};
 use crate::change::Fill;
@@ -29,6 +29,9 @@ pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanErr
                  such rows meanwhile",
             );
         }
+        if fill.set.is_empty() {
+            deletes(&mut parts, &table.name.to_string());
+        }
         parts.rows.push((Phase::Backfill, table.name.clone()));
         parts.minds_rows = true;
         return Ok(parts);
@@ -39,7 +42,19 @@ pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanErr
     if !table.is_empty() {
         whole(&mut parts, &table.name.to_string(), &why);
     }
+    if fill.set.is_empty() {
+        deletes(&mut parts, &table.name.to_string());
+    }
     Ok(parts)
+}
+
+/// The hazard of rows that are gone.
+fn deletes(parts: &mut Parts, table: &str) {
+    parts.hazard(
+        "deletes-rows",
+        format!("rows that it deletes from `{table}` are not brought back by a rollback"),
+        "keep a copy of them where that may be needed",
+    );
 }
 
 /// The hazard of a statement that is run in one piece.
@@ -47,8 +62,8 @@ pub(super) fn whole(parts: &mut Parts, table: &str, why: &str) {
     parts.hazard(
         "whole-statement",
         format!("this runs as one statement and holds every row of `{table}` that it touches until it ends: {why}"),
-        "write it as `UPDATE table SET column = expression WHERE condition`, which is run in \
-         chunks, or allow it where the table is small",
+        "write it as `UPDATE table SET column = expression WHERE condition`, or as `DELETE FROM \
+         table WHERE condition`, which are run in chunks, or allow it where the table is small",
     );
 }
 

@@ -3,6 +3,7 @@ use squawk_syntax::ast::{self, AstNode};
 
 use super::{Read, Reader, fold, is, one_name, quote, table_name};
 use crate::change::{ChangeKind, NewColumn, Plain};
+use crate::dialect::postgres::words::{Walk, Words};
 use crate::sql::Ident;
 
 impl Reader<'_> {
@@ -20,12 +21,16 @@ impl Reader<'_> {
         let borrowed = create.of_type().is_some()
             || create.partition_of().is_some()
             || create.inherits().is_some();
+        let words = Words::of(create.syntax());
+        let mut walk = Walk::along(&words);
+        let parent = walk.past(&["partition", "of"]).then(|| walk.name()).flatten();
         let Some(list) = create.table_arg_list().filter(|_| !borrowed) else {
             return Ok(vec![ChangeKind::CreateTable {
                 table,
                 columns: Vec::new(),
                 key: Vec::new(),
                 references: Vec::new(),
+                parent,
                 if_not_exists,
             }]);
         };
@@ -63,7 +68,7 @@ impl Reader<'_> {
             .collect::<Read<Vec<_>>>()?;
         let references = references.into_iter().filter(|one| *one != table).collect();
         let key = self.primary_key(&list, &columns);
-        Ok(vec![ChangeKind::CreateTable { table, columns, key, references, if_not_exists }])
+        Ok(vec![ChangeKind::CreateTable { table, columns, key, references, parent, if_not_exists }])
     }
 
     /// The columns of PRIMARY KEY, of a column or of the table.

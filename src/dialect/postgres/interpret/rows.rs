@@ -1,22 +1,34 @@
 use squawk_syntax::ast::{self, AstNode};
 
 use super::{Read, Reader, one_name, table_name};
-use crate::change::{ChangeKind, Effect, Fill, Object, ObjectKind, Plain};
+use crate::change::{ChangeKind, Fill};
 
 impl Reader<'_> {
     /// DELETE.
     pub(super) fn delete(&self, delete: &ast::Delete) -> Read<ChangeKind> {
         let relation = delete.relation_name().ok_or("it names no table")?;
         let reference = relation.relation_name_ref().ok_or("it names no table")?;
-        let table = table_name(reference.syntax())?;
-        let object = Object { kind: ObjectKind::Relation, name: table.clone(), on: None };
-        Ok(ChangeKind::Plain(Plain {
-            effect: Effect::Moves("rows that it deletes cannot be brought back".into()),
-            sql: self.text.trim().to_owned(),
-            objects: vec![object],
-            on: Some(table),
-            if_exists: false,
-            cascade: false,
+        let condition = match delete.where_clause_or_current_of() {
+            None => None,
+            Some(ast::WhereClauseOrCurrentOf::WhereClause(clause)) => {
+                clause.expr().map(|expression| self.span(expression.syntax()))
+            }
+            Some(ast::WhereClauseOrCurrentOf::WhereCurrentOf(_)) => {
+                return Err("WHERE CURRENT OF is not taken apart".into());
+            }
+        };
+        let whole = [
+            (delete.using_clause().is_some(), "it joins other tables with USING"),
+            (delete.returning_clause().is_some(), "it has RETURNING"),
+            (delete.with_clause().is_some(), "it has WITH"),
+            (delete.alias().is_some(), "its table has an alias"),
+        ];
+        Ok(ChangeKind::Fill(Fill {
+            table: table_name(reference.syntax())?,
+            set: Vec::new(),
+            plain: Vec::new(),
+            condition,
+            whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
         }))
     }
 
