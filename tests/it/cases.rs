@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Database, OPEN_GATE, Project};
 
-fn cases(product: &str) -> Vec<PathBuf> {
+pub fn cases(product: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(product);
     let entries = std::fs::read_dir(&folder).expect("the cases' folder");
     let mut cases: Vec<_> = entries.map(|entry| entry.expect("a case").path()).collect();
@@ -18,7 +18,7 @@ fn cases(product: &str) -> Vec<PathBuf> {
     cases
 }
 
-fn read(case: &Path, name: &str) -> Option<String> {
+pub fn read(case: &Path, name: &str) -> Option<String> {
     std::fs::read_to_string(case.join(name)).ok()
 }
 

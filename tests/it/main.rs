@@ -7,6 +7,7 @@
 mod bad_input;
 mod cases;
 mod chunks;
+mod clients;
 mod corpus;
 mod crash;
 mod kill;

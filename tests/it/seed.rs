@@ -27,7 +27,7 @@ pub async fn seed(database: &Database) {
     }
 }
 
-fn in_order(catalog: &Catalog) -> Vec<&Table> {
+pub fn in_order(catalog: &Catalog) -> Vec<&Table> {
     let mut ordered: Vec<&Table> = Vec::new();
     let mut waiting: Vec<&Table> = catalog.tables.values().collect();
     while !waiting.is_empty() {
@@ -48,18 +48,19 @@ fn in_order(catalog: &Catalog) -> Vec<&Table> {
     ordered
 }
 
-async fn labels(client: &mut dyn Client) -> BTreeMap<String, String> {
+pub async fn labels(client: &mut dyn Client) -> BTreeMap<String, String> {
     let query = "SELECT t.typname, min(e.enumlabel) FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid \
                  WHERE e.enumsortorder = (SELECT min(enumsortorder) FROM pg_enum f WHERE f.enumtypid = t.oid) GROUP BY 1";
     let rows = client.rows(query, &[]).await.expect("the enums");
     rows.into_iter().filter_map(|row| Some((row.first()?.clone()?, row.get(1)?.clone()?))).collect()
 }
 
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn row(table: &Table, number: usize, labels: &BTreeMap<String, String>) -> String {
+/// The statement that inserts the row of a number, every column named.
+pub fn row(table: &Table, number: usize, labels: &BTreeMap<String, String>) -> String {
     let mut names = Vec::new();
     let mut values = Vec::new();
     for column in &table.columns {
@@ -99,11 +100,12 @@ fn pointed(one: &zdmig::catalog::Constraint, column: &str, number: usize) -> Opt
     Some(format!(
         "(SELECT {} FROM {parent} ORDER BY 1 OFFSET {} LIMIT 1)",
         theirs.get(at)?,
-        number - 1
+        (number - 1) % ROWS
     ))
 }
 
-fn value(type_name: &str, number: usize, labels: &BTreeMap<String, String>) -> String {
+/// The value of a number, as far as the type tells them apart.
+pub fn value(type_name: &str, number: usize, labels: &BTreeMap<String, String>) -> String {
     let bare = type_name.rsplit('.').next().unwrap_or(type_name).trim_matches('"');
     if type_name.ends_with("[]") {
         return "'{}'".into();
@@ -119,14 +121,16 @@ fn value(type_name: &str, number: usize, labels: &BTreeMap<String, String>) -> S
         "boolean" => (number % 2 == 1).to_string(),
         "json" | "jsonb" => format!("'{{\"n\": {number}}}'"),
         "uuid" => format!("'00000000-0000-4000-8000-{number:012}'"),
-        "bytea" => format!("'\\x0{number}'"),
-        "date" => format!("'2026-01-0{number}'"),
+        "bytea" => format!("'\\x{number:08x}'"),
+        "date" => format!("(date '2026-01-01' + {number})"),
         "timestamp" | "timestamp without time zone" | "timestamp with time zone" => {
-            format!("'2026-01-0{number} 12:00:00'")
+            format!("(timestamp '2026-01-01 12:00:00' + interval '{number} hours')")
         }
-        "time" | "time without time zone" | "time with time zone" => format!("'0{number}:00:00'"),
+        "time" | "time without time zone" | "time with time zone" => {
+            format!("(time '00:00:00' + interval '{number} seconds')")
+        }
         "interval" => format!("'{number} hours'"),
-        "inet" | "cidr" => format!("'10.0.0.{number}'"),
+        "inet" | "cidr" => format!("'10.0.{}.{}'", number / 256 % 256, number % 256),
         _ => format!("'v{number}'"),
     }
 }
