@@ -36,6 +36,9 @@ pub struct Table {
     pub grants: Vec<Grant>,
     /// Its comment.
     pub comment: Option<String>,
+    /// How subscribers tell its rows, where that is not by the primary key: the words of the
+    /// statement that says so.
+    pub row_identity: Option<String>,
     /// Its triggers, ours apart.
     pub triggers: Vec<Trigger>,
     /// Columns that an earlier contract has retired and not yet purged.
@@ -209,6 +212,7 @@ impl Table {
             guarded: false,
             grants: Vec::new(),
             comment: None,
+            row_identity: None,
             triggers: Vec::new(),
             retired: Vec::new(),
         }

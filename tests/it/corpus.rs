@@ -54,7 +54,7 @@ fn psql(database: &Database, arguments: &[&str]) {
 }
 
 /// The schema as the server's own tool prints it, columns in the order of their names.
-fn dump(database: &Database) -> BTreeMap<String, usize> {
+pub fn dump(database: &Database) -> BTreeMap<String, usize> {
     let ran = Command::new("pg_dump")
         .args(["--schema-only", "--no-owner", "-N", "zdmig", "-d", &database.url])
         .output()
@@ -123,7 +123,7 @@ fn same(found: &Database, expected: &BTreeMap<String, usize>, project: &Path) {
 }
 
 /// The statements of one dump that the other lacks.
-fn differs(a: &BTreeMap<String, usize>, b: &BTreeMap<String, usize>) -> String {
+pub fn differs(a: &BTreeMap<String, usize>, b: &BTreeMap<String, usize>) -> String {
     let only = a.iter().filter(|(statement, count)| b.get(*statement) != Some(*count));
     only.map(|(statement, _)| statement.clone()).collect::<Vec<_>>().join("\n")
 }

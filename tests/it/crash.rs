@@ -1,6 +1,9 @@
 //! A session is cut at its n-th call, for every n, before and after the server acted; the
 //! same calls again must end where an uncut run ends.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use async_trait::async_trait;
 use chrono::Utc;
 use std::time::Duration;
@@ -17,6 +20,8 @@ use zdmig::plan::{Check, Plan};
 use zdmig::planner;
 use zdmig::sql::Sql;
 
+use crate::cases::{cases, read};
+use crate::corpus::{differs, dump};
 use crate::support::Database;
 
 /// When a connection is lost.
@@ -96,18 +101,22 @@ enum Journey {
     Back,
 }
 
+fn options() -> EngineOptions {
+    EngineOptions {
+        owner: "the test".into(),
+        lock_wait_max: Duration::from_secs(10),
+        pace: Pace { target: Duration::from_micros(1), duty: 1.0 },
+        step_aside: false,
+    }
+}
+
 /// Runs a journey on one session; a second call goes on where the first was cut.
 async fn travel(
     session: &mut dyn Session,
     plan: &Plan,
     journey: Journey,
 ) -> Result<(), EngineError> {
-    let options = EngineOptions {
-        owner: "the test".into(),
-        lock_wait_max: Duration::from_secs(10),
-        pace: Pace { target: Duration::from_micros(1), duty: 1.0 },
-        step_aside: false,
-    };
+    let options = options();
     let cancel = CancellationToken::new();
     let mut unheard = |_: Event<'_>| {};
     session.exclusive(&options.owner).await?;
@@ -178,11 +187,11 @@ async fn state(database: &Database) -> (Catalog, Vec<Vec<Option<String>>>, Vec<S
     (catalog, rows, done)
 }
 
-async fn plan_for(database: &Database) -> Plan {
+async fn plan_for(database: &Database, sql: &str) -> Plan {
     let file = SourceFile {
-        id: MigrationId::from_stem("1_rename").expect("an id"),
-        path: "1_rename.sql".into(),
-        text: "ALTER TABLE users RENAME COLUMN username TO email;".into(),
+        id: MigrationId::from_stem("1_change").expect("an id"),
+        path: "1_change.sql".into(),
+        text: sql.into(),
     };
     let dialect = database.dialect();
     let migration = Migration::parse(&file, |source| dialect.split(source)).expect("it parses");
@@ -208,7 +217,7 @@ async fn fresh(template: &Database) -> Database {
 async fn every_call(product: &str, journey: Journey) {
     let template = Database::of(product, "crash_template").await;
     template.script(SCHEMA).await;
-    let plan = plan_for(&template).await;
+    let plan = plan_for(&template, "ALTER TABLE users RENAME COLUMN username TO email;").await;
     let uncut = fresh(&template).await;
     travel(&mut *uncut.session().await, &plan, journey).await.expect("an uncut run");
     let expected = state(&uncut).await;
@@ -266,4 +275,117 @@ async fn postgres_forward() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_back() {
     every_call("postgres", Journey::Back).await;
+}
+
+/// Goes forth until it is cut, or until contract is done.
+async fn forth(session: &mut dyn Session, plan: &Plan) -> Result<(), EngineError> {
+    let options = options();
+    let cancel = CancellationToken::new();
+    let mut unheard = |_: Event<'_>| {};
+    session.exclusive(&options.owner).await?;
+    let mut engine = Engine::started(session, &options, &cancel, &mut unheard).await?;
+    engine.expand(plan).await?;
+    engine.backfill(plan).await?;
+    engine.contract(plan, permit(plan)).await
+}
+
+/// Takes back whatever there is.
+async fn back(session: &mut dyn Session, plan: &Plan) -> Result<(), EngineError> {
+    let options = options();
+    let cancel = CancellationToken::new();
+    let mut unheard = |_: Event<'_>| {};
+    session.exclusive(&options.owner).await?;
+    let mut engine = Engine::started(session, &options, &cancel, &mut unheard).await?;
+    if engine.journal().plan(&plan.migration).is_none() {
+        return Ok(());
+    }
+    engine.rollback(plan).await
+}
+
+/// A case is cut at some of its calls, or at all of them, and taken back: the server's own
+/// dump of the schema is what it was.
+async fn taken_back(case: &Path, every: bool) {
+    let database = Database::postgres("cut").await;
+    database.script(&read(case, "schema.sql").expect("schema.sql")).await;
+    let before = dump(&database);
+    let plan = plan_for(&database, &read(case, "migration.sql").expect("migration.sql")).await;
+    let mut whole =
+        Cut { inner: database.session().await, left: usize::MAX, when: When::Before, lost: false };
+    forth(&mut whole, &plan).await.unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let calls = usize::MAX - whole.left;
+    drop(whole);
+    let cuts: Vec<usize> =
+        if every { (0..calls).collect() } else { vec![calls / 4, calls / 2, calls * 3 / 4] };
+    back_to(&database, &plan, &before, case, "from contract").await;
+    for (at, n) in cuts.into_iter().enumerate() {
+        let whens = if every {
+            vec![When::Before, When::After]
+        } else {
+            vec![[When::Before, When::After][at % 2]]
+        };
+        for when in whens {
+            let mut cut = Cut { inner: database.session().await, left: n, when, lost: false };
+            let _ = forth(&mut cut, &plan).await;
+            drop(cut);
+            back_to(&database, &plan, &before, case, &format!("cut {when:?} call {n}")).await;
+        }
+    }
+}
+
+async fn back_to(
+    database: &Database,
+    plan: &Plan,
+    before: &BTreeMap<String, usize>,
+    case: &Path,
+    from: &str,
+) {
+    let mut tries = 0;
+    loop {
+        match back(&mut *database.session().await, plan).await {
+            Err(EngineError::Session(SessionError::Busy { .. })) if tries < 200 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other => {
+                other.unwrap_or_else(|error| panic!("{} {from}: {error}", case.display()));
+                break;
+            }
+        }
+    }
+    let found = dump(database);
+    let (more, less) = (differs(&found, before), differs(before, &found));
+    assert!(
+        more.is_empty() && less.is_empty(),
+        "{} {from}\nmore:\n{more}\nless:\n{less}",
+        case.display()
+    );
+}
+
+/// `ZDMIG_EVERY_CUT=1` cuts at every call, before and after the server acted; without it a
+/// few for each case.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_is_taken_back_from_where_it_was_cut() {
+    let every = std::env::var_os("ZDMIG_EVERY_CUT").is_some();
+    let wanted = std::env::var("ZDMIG_CASE").unwrap_or_default();
+    let mut waiting = cases("postgres");
+    waiting.retain(|path| {
+        let told = ["refused.txt", "irreversible"].map(|name| read(path, name));
+        path.display().to_string().contains(&wanted) && told.iter().all(Option::is_none)
+    });
+    let mut failed = Vec::new();
+    for some in waiting.chunks(4) {
+        let running: Vec<_> = some
+            .iter()
+            .map(|path| {
+                let path = path.clone();
+                tokio::spawn(async move { taken_back(&path, every).await })
+            })
+            .collect();
+        for (path, run) in some.iter().zip(running) {
+            if run.await.is_err() {
+                failed.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
 }

@@ -111,7 +111,11 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num
                        WHERE x.indrelid = c.oid AND x.indisprimary AND k.at <= x.indnkeyatts
                        ORDER BY k.at),
-                obj_description(c.oid, 'pg_class')
+                obj_description(c.oid, 'pg_class'),
+                CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
+                     WHEN 'i' THEN 'USING INDEX ' || (SELECT quote_ident(ic.relname)
+                        FROM pg_index x JOIN pg_class ic ON ic.oid = x.indexrelid
+                       WHERE x.indrelid = c.oid AND x.indisreplident) END
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
@@ -137,6 +141,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             guarded: get(&row, 6)?,
             grants: Vec::new(),
             comment: get(&row, 8)?,
+            row_identity: get(&row, 9)?,
             triggers: Vec::new(),
             retired: Vec::new(),
         };

@@ -87,6 +87,10 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
                 None => Undo::Impossible,
             }
         }
+        A::ReplicaIdentity(_) => {
+            let before = catalog.find(table).and_then(|found| found.row_identity.clone());
+            run(format!("REPLICA IDENTITY {}", before.as_deref().unwrap_or("DEFAULT")))
+        }
         A::ValidateConstraint(_) => Undo::Nothing,
         A::SetSchema(set) => {
             let there = name(set.schema_ref().as_ref().map(AstNode::syntax));

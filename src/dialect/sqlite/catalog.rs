@@ -89,6 +89,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         guarded: false,
         grants: Vec::new(),
         comment: None,
+        row_identity: None,
         triggers: Vec::new(),
         retired: Vec::new(),
     };

@@ -39,6 +39,14 @@ pub(super) fn obstacle(
     if let Some(column) = table.retired.first() {
         return Some(format!("`{}.{column}` is retired and not yet purged", table.name));
     }
+    let tells = |index: &&Index| {
+        let touches = columns.iter().any(|one| index.columns.contains(&one.column.name));
+        let identity = table.row_identity.as_deref().unwrap_or_default();
+        touches && mentions(identity, index.name.as_str())
+    };
+    if let Some(index) = table.indexes.iter().find(tells) {
+        return Some(format!("subscribers tell rows of `{}` by `{}`", table.name, index.name));
+    }
     let unknown =
         |one: &&Constraint| one.kind == ConstraintKind::Incoming && one.columns.is_empty();
     if let Some(key) = table.constraints.iter().find(unknown) {
