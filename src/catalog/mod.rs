@@ -2,6 +2,7 @@
 
 mod object;
 mod server;
+mod snapshot;
 mod table;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use object::Object;
 pub use server::Server;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use table::{
     Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index, Table,
     TableKind, Trigger,

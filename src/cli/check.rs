@@ -5,20 +5,29 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
+use crate::catalog::Catalog;
 use crate::dialect::{self, Dialect};
 use crate::migration::{Migration, SourceFile};
+use crate::plan::Severity;
 use crate::planner;
 use crate::report::{Format, counted, snippet};
+use crate::sql::Span;
 
-/// Read the files without a database: syntax, directives, order, what is not understood
+/// Read the files without a database: syntax, directives, order, hazards, what is not understood
+///
+/// What a file changes is known from the files before it, or from a snapshot of the database.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The files; the whole migrations folder without them
     files: Vec<PathBuf>,
     /// The database they are written for, by its URL scheme; that of the configured database
     /// without it, else postgres
-    #[arg(long, value_name = "SCHEME")]
+    #[arg(long, value_name = "SCHEME", conflicts_with = "catalog")]
     dialect: Option<String>,
+    /// A snapshot of the database: then sizes and everything that no file says are known too,
+    /// and only the files that it does not have yet are read
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -36,37 +45,93 @@ struct FileReport {
 
 #[derive(Serialize)]
 struct Finding {
-    code: &'static str,
+    code: String,
+    severity: Severity,
     line: usize,
     column: usize,
     message: String,
+    next: String,
     #[serde(skip)]
     shown: String,
 }
 
+/// What is known of the database.
+struct World {
+    dialect: &'static dyn Dialect,
+    catalog: Catalog,
+    /// Whether it is a snapshot, or only what the files say.
+    exact: bool,
+}
+
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let dialect = chosen(args, context)?;
-    let files = files(args, context)?;
+    let (mut world, files) = begin(args, context)?;
     let mut report = Report { zdmig_check: 1, files: Vec::new() };
     for file in &files {
-        report.files.push(check(file, dialect));
+        report.files.push(check(file, &mut world, context));
     }
-    let found: usize = report.files.iter().map(|file| file.findings.len()).sum();
+    let of = |severity: Severity| {
+        let all = report.files.iter().flat_map(|file| &file.findings);
+        all.filter(move |one| one.severity == severity)
+    };
+    let (errors, warnings) = (of(Severity::Deny).count(), of(Severity::Warn).count());
     if context.reporter.format() == Format::Json {
         context.reporter.json(&report);
     } else {
+        let verbose = context.reporter.verbose();
+        let shown = of(Severity::Deny).chain(of(Severity::Warn).filter(|_| verbose));
         let mut text = String::new();
-        for finding in report.files.iter().flat_map(|file| &file.findings) {
-            text.push_str(&format!("{}\n\n", finding.shown));
+        for finding in shown {
+            text.push_str(&format!("{}\n", finding.shown));
+            if !finding.next.is_empty() {
+                text.push_str(&format!("next: {}\n", finding.next));
+            }
+            text.push('\n');
         }
-        let files = counted(report.files.len() as u64, "file");
-        text.push_str(&match found {
-            0 => format!("{files}, nothing to complain about\n"),
-            n => format!("{files}, {}\n", counted(n as u64, "finding")),
+        text.push_str(&counted(report.files.len() as u64, "file"));
+        text.push_str(&match errors {
+            0 => ", nothing to complain about".to_owned(),
+            n => format!(", {}", counted(n as u64, "finding")),
         });
+        if warnings > 0 && !verbose {
+            text.push_str(&format!("; {}, shown by -v", counted(warnings as u64, "warning")));
+        }
+        text.push('\n');
         context.reporter.product(&text);
     }
-    Ok(if found == 0 { Exit::Done } else { Exit::Refused })
+    Ok(if errors == 0 { Exit::Done } else { Exit::Refused })
+}
+
+/// What is known before the first file, and the files.
+fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>), Failure> {
+    let named: Vec<_> = args
+        .files
+        .iter()
+        .map(|path| crate::migration::read_file(path))
+        .collect::<Result<_, _>>()?;
+    if let Some(path) = &args.catalog {
+        let snapshot = super::snapshot::read(path)?;
+        let dialect = super::snapshot::dialect(&snapshot, path)?;
+        let files = if named.is_empty() {
+            super::snapshot::pending(&snapshot, project::files(context)?)
+        } else {
+            named
+        };
+        return Ok((World { dialect, catalog: snapshot.catalog, exact: true }, files));
+    }
+    let dialect = chosen(args, context)?;
+    let mut world = World { dialect, catalog: dialect.empty(), exact: false };
+    if named.is_empty() {
+        return Ok((world, project::files(context)?));
+    }
+    // What the files before the first one have made.
+    let first = named.iter().map(|file| &file.id).min().cloned();
+    let before = project::files(context).unwrap_or_default();
+    for file in before.iter().filter(|file| Some(&file.id) < first.as_ref()) {
+        if let Ok(migration) = Migration::parse(file, |source| dialect.split(source)) {
+            world.catalog = planner::after(&migration, world.catalog, dialect);
+        }
+    }
+    Ok((world, named))
 }
 
 fn chosen(args: &Args, context: &Context<'_>) -> Result<&'static dyn Dialect, Failure> {
@@ -77,33 +142,65 @@ fn chosen(args: &Args, context: &Context<'_>) -> Result<&'static dyn Dialect, Fa
     }
 }
 
-fn files(args: &Args, context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
-    if args.files.is_empty() {
-        return project::files(context);
+/// A table of which only files tell holds as many rows as any.
+fn inhabited(catalog: &Catalog) -> Catalog {
+    let mut catalog = catalog.clone();
+    for table in catalog.tables.values_mut() {
+        (table.rows, table.bytes) = (100_000, 10_000_000);
     }
-    args.files.iter().map(|path| Ok(crate::migration::read_file(path)?)).collect()
+    catalog
 }
 
-fn check(file: &SourceFile, dialect: &dyn Dialect) -> FileReport {
+fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileReport {
     let mut findings = Vec::new();
-    let mut statements = 0;
-    let mut find = |code: &'static str, span: crate::sql::Span, message: String| {
+    let mut find = |code: &str, severity, span: Span, (message, next): (String, String)| {
         let place = span.place(&file.text);
         let shown = snippet(&file.path, &file.text, span, &format!("{code}: {message}"), false);
-        findings.push(Finding { code, line: place.line, column: place.column, message, shown });
+        let (line, column) = (place.line, place.column);
+        let code = code.to_owned();
+        findings.push(Finding { code, severity, line, column, message, next, shown });
     };
-    match Migration::parse(file, |source| dialect.split(source)) {
-        Ok(migration) => {
+    let mut statements = 0;
+    match Migration::parse(file, |source| world.dialect.split(source)) {
+        Ok(mut migration) => {
+            for (hazard, because) in &context.settings.allow {
+                migration.allow(hazard, because);
+            }
             statements = migration.statements.len();
-            for (span, why) in planner::opaque(&migration, dialect) {
-                find("opaque", span, why);
+            let before =
+                if world.exact { world.catalog.clone() } else { inhabited(&world.catalog) };
+            match planner::plan(&migration, &before, &[], world.dialect) {
+                Ok((plan, after)) => {
+                    for hazard in plan.hazards.iter().filter(|one| one.allowed.is_none()) {
+                        let said = (hazard.message.clone(), hazard.remedy.clone());
+                        // One is written before it is filled.
+                        let begun = hazard.code == "empty-file";
+                        let severity = if begun { Severity::Warn } else { hazard.severity() };
+                        find(&hazard.code, severity, hazard.span, said);
+                    }
+                    world.catalog = after;
+                }
+                Err(error) => {
+                    tracing::debug!(file = %file.path, %error, "no plan");
+                    for (span, why) in planner::opaque(&migration, world.dialect) {
+                        find("opaque", Severity::Deny, span, (why, String::new()));
+                    }
+                    // Files alone do not say all, so what they do not name is no finding.
+                    let lacks = matches!(error, planner::PlanError::Unknown { .. });
+                    if world.exact || !lacks {
+                        let span = error.span().unwrap_or_default();
+                        find("refused", Severity::Deny, span, (error.to_string(), error.remedy()));
+                    }
+                    let known = std::mem::replace(&mut world.catalog, world.dialect.empty());
+                    world.catalog = planner::after(&migration, known, world.dialect);
+                }
             }
         }
         Err(crate::migration::ParseError::Directive(error)) => {
-            find("directive", error.span, error.message);
+            find("directive", Severity::Deny, error.span, (error.message, String::new()));
         }
         Err(crate::migration::ParseError::Split(error)) => {
-            find("syntax", error.span, error.message);
+            find("syntax", Severity::Deny, error.span, (error.message, String::new()));
         }
     }
     FileReport { path: file.path.clone(), statements, findings }

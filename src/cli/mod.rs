@@ -19,6 +19,7 @@ mod project;
 mod purge;
 mod restore;
 mod rollback;
+mod snapshot;
 mod status;
 mod usage;
 mod verify;
@@ -98,6 +99,7 @@ enum Command {
     New(new::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Snapshot(snapshot::Args),
     Expand(expand::Args),
     Backfill(backfill::Args),
     Gate(gate::Args),
@@ -245,6 +247,7 @@ async fn dispatch(
         Command::New(args) => new::run(&args, &mut context),
         Command::Check(args) => check::run(&args, &mut context),
         Command::Plan(args) => plan::run(&args, &mut context).await,
+        Command::Snapshot(args) => snapshot::run(&args, &mut context).await,
         Command::Expand(args) => expand::run(&args, &mut context).await,
         Command::Backfill(args) => backfill::run(&args, &mut context).await,
         Command::Gate(args) => gate::run(&args, &mut context).await,

@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
+use crate::journal::Journal;
+use crate::migration::SourceFile;
 use crate::plan::Plan;
 use crate::report::{Format, render_plan};
 
@@ -22,24 +26,23 @@ pub(super) struct Args {
     /// A database to verify the plan on: a copy of the schema that nobody uses
     #[arg(long, value_name = "URL")]
     scratch: Option<String>,
+    /// Plan against a snapshot, without a connection
+    #[arg(long, value_name = "FILE", conflicts_with = "verify")]
+    catalog: Option<PathBuf>,
     /// Exit with 20 when something is pending
     #[arg(long)]
     exit_code: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let files = project::files(context)?;
-    let dialect = context.dialect()?;
-    let mut session = context.connect().await?;
-    let journal = session.journal().await?;
-    project::fitting(&files, &journal)?;
-    project::in_order(&files, &journal)?;
+    let (known, dialect) = known(args, context).await?;
+    let Known { files, journal, catalog } = known;
     let wanted = args
         .id
         .as_ref()
         .map(|id| project::one(id, files.iter().map(|file| &file.id)))
         .transpose()?;
-    let mut world = session.catalog().await?;
+    let mut world = catalog;
     let mut plans: Vec<Plan> = Vec::new();
     let mut denied = None;
     for file in &files {
@@ -50,7 +53,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             }
             continue;
         }
-        let migration = project::parse(file, context)?;
+        let migration = project::parsed(file, dialect, context)?;
         let (plan, after) = project::plan_one(&migration, &world, &journal, dialect)?;
         world = after;
         if wanted.as_ref().is_none_or(|id| *id == file.id) {
@@ -75,6 +78,34 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         None if args.exit_code && !plans.is_empty() => Ok(Exit::Pending),
         None => Ok(Exit::Done),
     }
+}
+
+/// What a plan is made from.
+struct Known {
+    files: Vec<SourceFile>,
+    journal: Journal,
+    catalog: Catalog,
+}
+
+/// From the database, or from a snapshot of it.
+async fn known(
+    args: &Args,
+    context: &Context<'_>,
+) -> Result<(Known, &'static dyn Dialect), Failure> {
+    let files = project::files(context)?;
+    if let Some(path) = &args.catalog {
+        let snapshot = super::snapshot::read(path)?;
+        let files = super::snapshot::pending(&snapshot, files);
+        let dialect = super::snapshot::dialect(&snapshot, path)?;
+        let journal = Journal::default();
+        return Ok((Known { files, journal, catalog: snapshot.catalog }, dialect));
+    }
+    let mut session = context.connect().await?;
+    let journal = session.journal().await?;
+    project::fitting(&files, &journal)?;
+    project::in_order(&files, &journal)?;
+    let catalog = session.catalog().await?;
+    Ok((Known { files, journal, catalog }, context.dialect()?))
 }
 
 fn save(plans: &[Plan], path: &std::path::Path, context: &mut Context<'_>) -> Result<(), Failure> {

@@ -22,7 +22,16 @@ pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
 
 /// Cuts a file into statements, or shows where it cannot be read.
 pub(super) fn parse(file: &SourceFile, context: &Context<'_>) -> Result<Migration, Failure> {
-    let mut migration = cut(file, context.dialect()?)?;
+    parsed(file, context.dialect()?, context)
+}
+
+/// The same with a dialect that is known already.
+pub(super) fn parsed(
+    file: &SourceFile,
+    dialect: &dyn Dialect,
+    context: &Context<'_>,
+) -> Result<Migration, Failure> {
+    let mut migration = cut(file, dialect)?;
     for (hazard, because) in &context.settings.allow {
         migration.allow(hazard, because);
     }

@@ -31,6 +31,9 @@ pub trait Dialect: Send + Sync {
     /// The product's name, as plans and messages say it.
     fn product(&self) -> &'static str;
 
+    /// A database with nothing in it yet, as a file's author sees it.
+    fn empty(&self) -> Catalog;
+
     /// Cuts a file into statements.
     ///
     /// # Errors
@@ -184,6 +187,12 @@ pub fn named(scheme: &str) -> Result<&'static dyn Dialect, UrlError> {
         "sqlite" => Ok(&sqlite::Sqlite),
         scheme => Err(UrlError::Scheme { scheme: scheme.to_owned() }),
     }
+}
+
+/// The dialect of a product, by the name that plans and snapshots say.
+pub fn of_product(product: &str) -> Option<&'static dyn Dialect> {
+    let all: [&'static dyn Dialect; 2] = [&postgres::Postgres, &sqlite::Sqlite];
+    all.into_iter().find(|dialect| dialect.product() == product)
 }
 
 /// The dialect of a database that needs no server.

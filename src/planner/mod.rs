@@ -96,6 +96,17 @@ pub fn plan(
     Ok((plan, after))
 }
 
+/// The catalogue after a file, as far as its statements are understood: what cannot be made
+/// of it is passed over.
+#[must_use]
+pub fn after(migration: &Migration, catalog: Catalog, dialect: &dyn Dialect) -> Catalog {
+    let changes = migration
+        .statements
+        .iter()
+        .flat_map(|statement| dialect.interpret(&migration.source, statement.span));
+    changes.fold(catalog, |known, change| known.after(&change).unwrap_or(known))
+}
+
 /// The statements of a file that nobody can judge, as far as that shows without a database:
 /// they are refused outside of a section.
 pub fn opaque(migration: &Migration, dialect: &dyn Dialect) -> Vec<(Span, String)> {

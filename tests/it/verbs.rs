@@ -429,3 +429,45 @@ async fn several_pending_files_are_planned_together() {
         project.run("status --exit-code").done();
     }
 }
+
+/// Without a database the files before a file say what it changes; a snapshot says it exactly.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_plan_know_the_tables_from_the_files_or_from_a_snapshot() {
+    let database = Database::postgres("snapshot").await;
+    let project = Project::new(&database)
+        .migration("1_a", "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE lone (n int);")
+        .config(OPEN_GATE);
+    for verb in ["expand", "backfill", "contract"] {
+        project.run(verb).done();
+    }
+    database.script("INSERT INTO a SELECT g, g FROM generate_series(1, 1000) g; ANALYZE").await;
+    project.write("migrations/2_b.sql", "ALTER TABLE lone ALTER COLUMN n TYPE bigint;\n");
+    project.write("migrations/3_c.sql", "ALTER TABLE a ADD COLUMN word text NOT NULL;\n");
+    // The files do not say that `lone` is empty.
+    let said = &["2_b.sql:1:1", "table-rewrite", "no primary key", "3_c.sql:1:1", "has no default"];
+    project.run("check").exits(10).says(said);
+    project.run("check migrations/1_a.sql").done();
+    project.run("check migrations/3_c.sql").exits(10).says(&["has no default", "next: "]);
+    project.run("snapshot -o catalog.json").done().says(&["2 tables, no data"]);
+    let text = std::fs::read_to_string(project.path("catalog.json")).expect("a snapshot");
+    assert!(!text.contains("postgres://"), "an address in a snapshot");
+    // The snapshot does, and knows which files are done.
+    let ran = project
+        .run("check --catalog catalog.json")
+        .exits(10)
+        .says(&["3_c.sql", "2 files, 1 finding"]);
+    assert!(!ran.out.contains("2_b.sql"), "{}", ran.out);
+    project
+        .write("migrations/3_c.sql", "ALTER TABLE a ADD COLUMN word text NOT NULL DEFAULT '';\n");
+    project.run("check --catalog catalog.json").done().says(&["nothing to complain about"]);
+    let offline = |line: &str| {
+        let mut command = project.command(line);
+        command.env_remove("ZDMIG_DATABASE_URL");
+        Ran::from(line, command.output().expect("it starts"))
+    };
+    let planned = offline("plan 3 --catalog catalog.json --format json").done();
+    let live = project.run("plan 3 --format json").done();
+    assert_eq!(planned.out, live.out, "a snapshot and the database give different plans");
+    project.write("catalog.json", "{\"zdmig_snapshot\": 9}");
+    offline("plan --catalog catalog.json").exits(2).says(&["format 9", "use a newer zdmig"]);
+}

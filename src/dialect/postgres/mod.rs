@@ -33,7 +33,7 @@ use super::{
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
-use crate::sql::Span;
+use crate::sql::{Ident, Span};
 
 /// The dialect.
 pub(super) struct Postgres;
@@ -42,6 +42,20 @@ pub(super) struct Postgres;
 impl Dialect for Postgres {
     fn product(&self) -> &'static str {
         "PostgreSQL"
+    }
+
+    fn empty(&self) -> Catalog {
+        Catalog {
+            server: Server {
+                product: self.product().into(),
+                version: String::new(),
+                number: (15, 0),
+            },
+            search_path: vec![Ident::new("public")],
+            tables: std::collections::BTreeMap::new(),
+            objects: Vec::new(),
+            case_insensitive: false,
+        }
     }
 
     fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError> {

@@ -34,6 +34,20 @@ impl Dialect for Sqlite {
         "SQLite"
     }
 
+    fn empty(&self) -> Catalog {
+        Catalog {
+            server: Server {
+                product: self.product().into(),
+                version: String::new(),
+                number: (3, 0),
+            },
+            search_path: Vec::new(),
+            tables: std::collections::BTreeMap::new(),
+            objects: Vec::new(),
+            case_insensitive: true,
+        }
+    }
+
     fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError> {
         split::split(source)
     }
