@@ -3,6 +3,8 @@
 //! 1. A chunked backfill of 1,000,000 rows against one single UPDATE of the same rows.
 //! 2. How long the process takes to start.
 //! 3. How long the rename's steps held their strong locks, with two applications at work.
+//! 4. What it takes to plan a history of 1,000 migrations, and to check one file, each as a
+//!    whole process without a connection.
 
 #![expect(
     clippy::print_stdout,
@@ -202,6 +204,88 @@ async fn locks(bench: &Bench) {
     );
 }
 
+/// A history as projects have them: tables that are made, grow columns, indexes and keys, and
+/// are changed.
+fn history(folder: &std::path::Path, files: usize) {
+    for number in 0..files {
+        let table = format!("t{}", number / 10);
+        let sql = match number % 10 {
+            0 => format!(
+                "CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
+                 name varchar(80) NOT NULL, state text NOT NULL DEFAULT 'new', at timestamptz);"
+            ),
+            1 => {
+                format!("ALTER TABLE {table} ADD COLUMN note text, ADD COLUMN size int DEFAULT 0;")
+            }
+            2 => format!("CREATE INDEX {table}_state ON {table} (state) WHERE at IS NOT NULL;"),
+            3 => format!("ALTER TABLE {table} RENAME COLUMN name TO title;"),
+            4 => format!(
+                "ALTER TABLE {table} ADD COLUMN parent bigint; ALTER TABLE {table} ADD CONSTRAINT \
+                 {table}_parent FOREIGN KEY (parent) REFERENCES {table} (id);"
+            ),
+            5 => format!("ALTER TABLE {table} ADD CONSTRAINT {table}_size CHECK (size >= 0);"),
+            6 => format!(
+                "UPDATE {table} SET note = '' WHERE note IS NULL; ALTER TABLE {table} ALTER COLUMN note SET NOT NULL;"
+            ),
+            7 => format!("ALTER TABLE {table} ALTER COLUMN size TYPE bigint;"),
+            8 => format!("CREATE UNIQUE INDEX {table}_title ON {table} (title);"),
+            _ => format!("ALTER TABLE {table} DROP COLUMN at;"),
+        };
+        std::fs::write(folder.join(format!("{:05}_change.sql", number + 1)), sql).unwrap();
+    }
+}
+
+/// Time and peak memory of a whole process, the best of a few.
+fn process(folder: &std::path::Path, arguments: &[&str], times: usize) -> (Duration, u64) {
+    let one = || {
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_zdmig"))
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let size = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+            peak = peak.max(size.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        (begun.elapsed(), peak)
+    };
+    let all: Vec<_> = (0..times).map(|_| one()).collect();
+    let best = all.iter().map(|(took, _)| *took).min().unwrap_or_default();
+    (best, all.iter().map(|(_, peak)| *peak).max().unwrap_or_default())
+}
+
+fn planning() {
+    println!("\n## A history of 1,000 migrations, whole process without a connection\n");
+    println!("| command | time, best of 5 | peak memory | target |");
+    println!("|---|---|---|---|");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("migrations")).unwrap();
+    history(&folder.path().join("migrations"), 1_000);
+    let empty = zdmig::catalog::Snapshot::of(dialect::default().empty(), Vec::new());
+    std::fs::write(folder.path().join("empty.json"), empty.to_json()).unwrap();
+    for (arguments, target) in [
+        (&["plan", "--catalog", "empty.json"][..], "1 s, 200 MB"),
+        (&["check", "migrations/01000_change.sql"], "50 ms"),
+    ] {
+        let (took, peak) = process(folder.path(), arguments, 5);
+        let time = took.as_secs_f64() * 1e3;
+        println!(
+            "| zdmig {} | {time:.0} ms | {} MB | {target} |",
+            arguments.join(" "),
+            peak / 1024
+        );
+    }
+}
+
 fn start_up(url: &str) {
     println!("\n## Start-up, whole process, median of 21\n");
     println!("| command | time |");
@@ -230,6 +314,7 @@ fn main() {
         let scratch = dialect.scratch(Some(&server), &std::env::temp_dir()).await.unwrap();
         let text = std::env::var("ZDMIG_TEST_POSTGRES_URL").unwrap();
         let bench = Bench { dialect, url: scratch.url.clone(), text };
+        planning();
         fill(&bench).await;
         start_up(&bench.text);
         locks(&bench).await;

@@ -62,7 +62,7 @@ pub(super) fn assemble(
         retyped.extend(hidden);
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
-            world = world.after(change).map_err(unknown)?;
+            world.make(change).map_err(unknown)?;
         }
     }
     if migration.statements.is_empty() {

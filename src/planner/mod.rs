@@ -104,7 +104,12 @@ pub fn after(migration: &Migration, catalog: Catalog, dialect: &dyn Dialect) -> 
         .statements
         .iter()
         .flat_map(|statement| dialect.interpret(&migration.source, statement.span));
-    changes.fold(catalog, |known, change| known.after(&change).unwrap_or(known))
+    let mut catalog = catalog;
+    for change in changes {
+        // What does not fit is passed over.
+        let _ = catalog.make(&change);
+    }
+    catalog
 }
 
 /// The statements of a file that nobody can judge, as far as that shows without a database:

@@ -17,7 +17,7 @@ use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, jud
 use zdmig::journal::{EntryKind, Journal};
 use zdmig::migration::{Migration, MigrationId, SourceFile};
 use zdmig::plan::{Check, Plan};
-use zdmig::planner;
+use zdmig::planner::{self, PlanError};
 use zdmig::sql::Sql;
 
 use crate::cases::{cases, read};
@@ -94,7 +94,7 @@ impl Session for Cut {
 
 /// What a run does, in order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Journey {
+pub enum Journey {
     /// Expand to purge.
     Forward,
     /// Expand, backfill, contract, and back again.
@@ -111,7 +111,7 @@ fn options() -> EngineOptions {
 }
 
 /// Runs a journey on one session; a second call goes on where the first was cut.
-async fn travel(
+pub async fn travel(
     session: &mut dyn Session,
     plan: &Plan,
     journey: Journey,
@@ -188,6 +188,11 @@ async fn state(database: &Database) -> (Catalog, Vec<Vec<Option<String>>>, Vec<S
 }
 
 async fn plan_for(database: &Database, sql: &str) -> Plan {
+    plan_of(database, sql).await.expect("a plan")
+}
+
+/// Plans a migration against a database.
+pub async fn plan_of(database: &Database, sql: &str) -> Result<Plan, PlanError> {
     let file = SourceFile {
         id: MigrationId::from_stem("1_change").expect("an id"),
         path: "1_change.sql".into(),
@@ -196,7 +201,7 @@ async fn plan_for(database: &Database, sql: &str) -> Plan {
     let dialect = database.dialect();
     let migration = Migration::parse(&file, |source| dialect.split(source)).expect("it parses");
     let catalog = database.session().await.catalog().await.expect("a catalogue");
-    planner::plan(&migration, &catalog, &[], dialect).expect("a plan").0
+    planner::plan(&migration, &catalog, &[], dialect).map(|(plan, _)| plan)
 }
 
 const SCHEMA: &str =

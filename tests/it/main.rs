@@ -13,6 +13,7 @@ mod crash;
 mod kill;
 mod locks;
 mod names;
+mod random;
 mod regressions;
 mod retype;
 mod runners;

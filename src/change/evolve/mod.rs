@@ -80,54 +80,53 @@ impl Catalog {
         })
     }
 
-    /// The catalogue after a change.
+    /// Makes a change.
     ///
     /// # Errors
     /// When the change names something that is not there, or makes what is there already.
-    pub fn after(&self, change: &ChangeKind) -> Result<Self, EvolveError> {
-        let mut next = self.clone();
+    pub fn make(&mut self, change: &ChangeKind) -> Result<(), EvolveError> {
         if change.table().and_then(|table| self.find(table)).is_some_and(|table| table.vague)
             && !change.is_of_whole_table()
         {
-            return Ok(next);
+            return Ok(());
         }
         match change {
             ChangeKind::CreateTable { table, columns, key, references, parent, if_not_exists } => {
                 let new = self.find(table).is_none();
-                next.create_table(table, columns, key, *if_not_exists)?;
+                self.create_table(table, columns, key, *if_not_exists)?;
                 if new {
-                    next.ties(table, references, parent.as_ref());
+                    self.ties(table, references, parent.as_ref());
                 }
             }
             ChangeKind::AddColumn { table, column, if_not_exists } => {
                 let there = self.column(self.require(table)?, &column.name).is_some();
                 if !(*if_not_exists && there) {
                     let added = self.new_column(table, column)?;
-                    next.table_mut(table)?.columns.push(added);
+                    self.table_mut(table)?.columns.push(added);
                 }
             }
-            ChangeKind::RenameColumn { column, to } => next.rename(column, to)?,
+            ChangeKind::RenameColumn { column, to } => self.rename(column, to)?,
             ChangeKind::DropColumn { column, if_exists } => {
                 let there = self.column(self.require(&column.table)?, &column.column).is_some();
                 if there || !if_exists {
-                    next.drop_column(column)?;
+                    self.drop_column(column)?;
                 }
             }
-            ChangeKind::SetNotNull(column) => next.column_mut(column)?.nullable = false,
-            ChangeKind::DropNotNull(column) => next.column_mut(column)?.nullable = true,
+            ChangeKind::SetNotNull(column) => self.column_mut(column)?.nullable = false,
+            ChangeKind::DropNotNull(column) => self.column_mut(column)?.nullable = true,
             ChangeKind::SetDefault { column, default, constant } => {
                 let default = Default { sql: default.clone(), constant: *constant };
-                next.column_mut(column)?.default = Some(default);
+                self.column_mut(column)?.default = Some(default);
             }
-            ChangeKind::DropDefault(column) => next.column_mut(column)?.default = None,
+            ChangeKind::DropDefault(column) => self.column_mut(column)?.default = None,
             ChangeKind::ChangeType(change) => {
-                let column = next.column_mut(&change.column)?;
+                let column = self.column_mut(&change.column)?;
                 column.type_name.clone_from(&change.type_name);
                 column.collation.clone_from(&change.collation);
             }
-            ChangeKind::AddConstraint(constraint) => next.add_constraint(constraint)?,
+            ChangeKind::AddConstraint(constraint) => self.add_constraint(constraint)?,
             ChangeKind::DropConstraint { table, name, .. } => {
-                let table = next.table_mut(table)?;
+                let table = self.table_mut(table)?;
                 if table
                     .constraints
                     .iter()
@@ -139,31 +138,33 @@ impl Catalog {
                 table.constraints.retain(|one| one.name != *name || one.kind == incoming);
                 table.indexes.retain(|one| one.constraint.as_ref() != Some(name));
                 let child = table.name.clone();
-                next.forget_incoming(&child, name);
+                self.forget_incoming(&child, name);
             }
-            ChangeKind::RenameTable { table, to } => next.rename_table(table, to)?,
+            ChangeKind::RenameTable { table, to } => self.rename_table(table, to)?,
             ChangeKind::DropTable { tables, if_exists } => {
                 for table in tables {
-                    match self.require(table) {
-                        Ok(found) => next.drop_table(&found.name.clone()),
+                    match self.require(table).map(|found| found.name.clone()) {
+                        Ok(found) => self.drop_table(&found),
                         Err(_) if *if_exists => {}
                         Err(error) => return Err(error),
                     }
                 }
             }
-            ChangeKind::CreateIndex(index) => next.create_index(index)?,
-            ChangeKind::DropIndex { index, if_exists } => match self.index(index) {
-                Some((table, found)) => {
-                    let name = found.name.clone();
-                    next.table_mut(&table.name)?.indexes.retain(|one| one.name != name);
+            ChangeKind::CreateIndex(index) => self.create_index(index)?,
+            ChangeKind::DropIndex { index, if_exists } => {
+                let found = self.index(index);
+                match found.map(|(table, found)| (table.name.clone(), found.name.clone())) {
+                    Some((table, name)) => {
+                        self.table_mut(&table)?.indexes.retain(|one| one.name != name);
+                    }
+                    None if *if_exists => {}
+                    None => return Err(EvolveError::NoIndex { index: index.clone() }),
                 }
-                None if *if_exists => {}
-                None => return Err(EvolveError::NoIndex { index: index.clone() }),
-            },
-            ChangeKind::Plain(plain) => next.run_plain(plain),
+            }
+            ChangeKind::Plain(plain) => self.run_plain(plain),
             ChangeKind::Fill(_) | ChangeKind::IfTable(_) | ChangeKind::Opaque(_) => {}
         }
-        Ok(next)
+        Ok(())
     }
 
     fn column_mut(&mut self, column: &ColumnRef) -> Result<&mut Column, EvolveError> {

@@ -50,10 +50,13 @@ fn columns(text: &str, renamed: &[(Ident, Ident)]) -> String {
     if renamed.is_empty() {
         return text.to_owned();
     }
+    // The server quotes what is not all lower case: `NULL` is a word of its own, and "NULL" a
+    // column.
+    let bare = |name: &Ident| !name.as_str().chars().any(char::is_uppercase);
     let named = |token: &str| {
         renamed
             .iter()
-            .find(|(from, _)| token == from.as_str() || token == quote::ident(from))
+            .find(|(from, _)| bare(from) && token == from.as_str() || token == quote::ident(from))
             .map(|(_, to)| quote::ident(to))
     };
     let tokens: Vec<_> = SourceFile::parse(text)
@@ -122,6 +125,13 @@ mod tests {
                  WHERE ((\"E Mail\")::text <> 'username'::text)"
             )
         );
+    }
+
+    #[test]
+    fn a_column_may_be_called_like_a_word_of_the_language() {
+        let both = [(Ident::new("NULL"), Ident::new("n"))];
+        let clause = "CHECK ((\"NULL\" IS NOT NULL))";
+        assert_eq!(constraint(clause, &both, &[]), "CHECK ((\"n\" IS NOT NULL))");
     }
 
     #[test]

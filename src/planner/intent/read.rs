@@ -49,8 +49,8 @@ pub(in crate::planner) fn read(
         let mut intent = reader.intent(at, &world)?;
         intent.settings.clone_from(&settings);
         for change in &intent.changes {
-            world = world
-                .after(change)
+            world
+                .make(change)
                 .map_err(|source: EvolveError| PlanError::Unknown { span, source })?;
         }
         let whole = matches!(intent.kind, IntentKind::WithinNew(_) | IntentKind::Expand);
