@@ -225,6 +225,8 @@ pub struct Fill {
     pub condition: Option<Span>,
     /// Why it cannot be cut into chunks, if so: FROM, RETURNING, a CTE, …
     pub whole: Option<String>,
+    /// Whether ONLY was written: rows of tables that inherit are not meant.
+    pub only: bool,
 }
 
 impl ChangeKind {

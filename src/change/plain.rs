@@ -44,7 +44,12 @@ pub enum Effect {
     /// Changes how something is kept, described or named inside the server, or allows more.
     Settles,
     /// Inserts rows that the statement itself lists.
-    Seeds,
+    Seeds {
+        /// Whether rows that were there before may be among those that it reports.
+        merges: bool,
+        /// Whether it names no columns, so that values go by place.
+        positional: bool,
+    },
     /// Reads or writes rows in one statement, with the reason why it is not cut into chunks.
     Moves(String),
     /// Checks rows that exist.

@@ -47,8 +47,13 @@ impl Engine<'_> {
         // Rows that another plan is at work on may be others by the time it matters.
         let busy = |premise: &&Premise| {
             let of = |other: &&Plan| {
-                other.migration != plan.migration
-                    && other.touches.iter().any(|column| column.table == premise.verify.table)
+                let writes = other.steps.iter().any(|step| {
+                    matches!(step.action, Action::Backfill(_) | Action::Verbatim(_))
+                        && self.journal.status(&step.id) != Status::Done
+                });
+                let touches =
+                    other.touches.iter().any(|column| column.table == premise.verify.table);
+                other.migration != plan.migration && (touches || writes)
             };
             let open = |other: &&Plan| self.journal.in_flight(&other.migration);
             self.journal.plans().filter(open).any(|other| of(&other))

@@ -174,6 +174,8 @@ pub struct FillRows {
     pub set: Vec<Assignment>,
     /// Which rows still need it.
     pub pending: Pending,
+    /// The triggers whose work it does, by their tag: they alone are skipped meanwhile.
+    pub does_for: Option<String>,
 }
 
 /// One column of a fill and what it is set to.

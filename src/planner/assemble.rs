@@ -55,7 +55,7 @@ pub(super) fn assemble(
         copied.note(intent);
         let lowered = lowered(&mut parts, &scene)?;
         draft.premises.extend(stirred.premises(&mut parts, &scene, catalog)?);
-        stirred.note(intent);
+        stirred.note(intent, &world);
         order.place(intent, &mut parts);
         let hidden = std::mem::take(&mut parts.retyped);
         draft.take(parts, lowered, &scene);

@@ -5,7 +5,7 @@
 use super::decompose::{Aspect, Parts};
 use super::intent::{Intent, Words};
 use crate::plan::Phase;
-use crate::sql::ColumnRef;
+use crate::sql::{ColumnRef, TableName};
 
 /// What the statements so far have left for later.
 #[derive(Default)]
@@ -27,6 +27,8 @@ struct Seen {
     rows: Vec<(Phase, Words)>,
     /// Whether it gives columns another type. Two that do know of each other.
     retypes: bool,
+    converts: Vec<TableName>,
+    shifts: Vec<TableName>,
 }
 
 impl Order {
@@ -68,6 +70,8 @@ impl Order {
             reshapes: parts.reshapes.clone(),
             last: last(parts),
             retypes: !parts.retyped.is_empty(),
+            converts: parts.converts.clone(),
+            shifts: parts.shifts.clone(),
             late: parts.late.clone(),
             frees: parts.frees.clone(),
             rows: parts
@@ -113,6 +117,12 @@ impl Order {
                     && matches!(aspect, Aspect::Whole | Aspect::Type | Aspect::Default)
                 {
                     wait(*phase, seen, name);
+                }
+            }
+            for (_, table) in &parts.rows {
+                let shifted = parts.by_place && seen.shifts.contains(table);
+                if shifted || seen.converts.contains(table) {
+                    wait(seen.last, seen, &Words::name(&[&table.name]));
                 }
             }
             if parts.minds_rows {

@@ -5,7 +5,7 @@ use super::PlanError;
 use super::decompose::{Parts, Scene};
 use super::intent::{Intent, IntentKind, Words};
 use super::unsupported;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, ConstraintKind, TableKind};
 use crate::change::Effect;
 use crate::plan::{Action, Premise, Verify, VerifyRule};
 use crate::sql::{Ident, TableName};
@@ -14,14 +14,38 @@ use crate::sql::{Ident, TableName};
 #[derive(Default)]
 pub(super) struct Stirred {
     words: Vec<Words>,
+    /// Whether one of them may have changed rows of any table.
+    anything: bool,
 }
 
 impl Stirred {
     /// Takes note of an intention.
-    pub(super) fn note(&mut self, intent: &Intent) {
-        if stirs(&intent.kind) {
-            self.words.push(intent.words.clone());
+    pub(super) fn note(&mut self, intent: &Intent, catalog: &Catalog) {
+        if !stirs(&intent.kind) {
+            return;
         }
+        self.words.push(intent.words.clone());
+        // A trigger, a foreign key's action, a view or a function leads on to other tables.
+        let contained = |table: &TableName| {
+            catalog.find(table).is_some_and(|table| {
+                let plain = table.kind == TableKind::Ordinary && table.triggers.is_empty();
+                plain && table.constraints.iter().all(|one| one.kind != ConstraintKind::Incoming)
+            })
+        };
+        self.anything |= match &intent.kind {
+            IntentKind::Update(fill) | IntentKind::Backfill { fill, .. } => !contained(&fill.table),
+            IntentKind::Plain(plain) if matches!(plain.effect, Effect::Seeds { .. }) => {
+                plain.on.as_ref().is_none_or(|table| {
+                    catalog.find(table).is_none_or(|table| !table.triggers.is_empty())
+                })
+            }
+            IntentKind::Plain(_)
+            | IntentKind::Together(_)
+            | IntentKind::Expand
+            | IntentKind::Contract { .. }
+            | IntentKind::Opaque(_) => true,
+            _ => false,
+        };
     }
 
     fn has(&self, table: &TableName) -> bool {
@@ -38,7 +62,8 @@ impl Stirred {
     ) -> Result<Vec<Premise>, PlanError> {
         let mut found = Vec::new();
         for (about, verify) in parts.premises.drain(..) {
-            if !asks_what_is_there(&verify, before) || tables(&verify).any(|one| self.has(one)) {
+            let moved = self.anything || tables(&verify).any(|one| self.has(one));
+            if moved || !asks_what_is_there(&verify, before) {
                 continue;
             }
             let action = Action::Verify(verify.clone());
@@ -100,7 +125,6 @@ fn stirs(kind: &IntentKind) -> bool {
         IntentKind::Plain(plain) => !matches!(
             plain.effect,
             Effect::Adds
-                | Effect::Replaces
                 | Effect::Settles
                 | Effect::Checks
                 | Effect::Tightens

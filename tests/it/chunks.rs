@@ -20,6 +20,7 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
             value: Expr::Column(Ident::new("a")),
         }],
         pending: Pending::Differs,
+        does_for: None,
     };
     let mut session = database.session().await;
     session.exclusive("the test").await.expect("alone");

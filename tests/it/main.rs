@@ -10,6 +10,7 @@ mod chunks;
 mod clients;
 mod corpus;
 mod crash;
+mod kept;
 mod kill;
 mod locks;
 mod names;

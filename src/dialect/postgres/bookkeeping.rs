@@ -104,7 +104,7 @@ BEGIN
                           AND pg_has_role(r.oid, m.oid, 'USAGE'))
        AND has_column_privilege(r.oid, rel, gone, 'SELECT, INSERT, UPDATE');
     IF left_over IS NOT NULL THEN
-        RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, relation, left_over
+        RAISE EXCEPTION 'the column % of % cannot be taken from: %', gone, rel::regclass, left_over
               USING HINT = 'a role other than the owner granted it; revoke that grant first';
     END IF;
 END $zdmig$;
@@ -195,15 +195,20 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM zdmig.retired r WHERE r.relation = restore_column.relation) THEN
         -- Others stay retired: this one gets what the columns of the table have meanwhile.
-        FOR one IN SELECT g.role, g.privilege, g.grantable
+        FOR one IN SELECT g.role, g.privilege, g.grantable, true AS whole
                      FROM jsonb_to_recordset(kept.table_grants)
                        AS g(role oid, privilege text, grantable boolean)
                    UNION
-                   SELECT g.role, g.privilege, g.grantable
+                   SELECT g.role, g.privilege, g.grantable, false
                      FROM jsonb_to_recordset(kept.column_grants)
                        AS g("column" text, role oid, privilege text, grantable boolean)
                     WHERE g."column" = gone LOOP
             CONTINUE WHEN one.role <> 0 AND NOT EXISTS (SELECT FROM pg_roles WHERE oid = one.role);
+            -- What was revoked meanwhile stays so.
+            CONTINUE WHEN one.whole AND NOT EXISTS (
+                SELECT FROM pg_attribute t, aclexplode(t.attacl) a
+                 WHERE t.attrelid = rel AND t.attnum > 0 AND NOT t.attisdropped
+                   AND a.grantee = one.role AND a.privilege_type = one.privilege);
             EXECUTE format('GRANT %s (%I) ON TABLE %s TO %s%s', one.privilege, gone, relation,
                            CASE one.role WHEN 0 THEN 'PUBLIC' ELSE one.role::regrole::text END,
                            CASE WHEN one.grantable AND one.role <> 0
@@ -291,6 +296,9 @@ BEGIN
                    CASE WHEN seq.seqmin <> lowest THEN 'MINVALUE ' || seq.seqmin END,
                    CASE WHEN seq.seqmax <> highest THEN 'MAXVALUE ' || seq.seqmax END,
                    seq.seqcache, CASE WHEN seq.seqcycle THEN 'CYCLE' END);
+    -- Past the end of a narrower type it stands at its end, and says so when it is asked.
+    SELECT least(greatest(last, s.seqmin), s.seqmax), called OR last > s.seqmax
+      INTO last, called FROM pg_sequence s WHERE s.seqrelid = seq.name::regclass;
     PERFORM setval(seq.name::regclass, last, called);
     FOR one IN SELECT g.* FROM aclexplode(acl) g WHERE g.grantee <> seq.relowner LOOP
         EXECUTE format('GRANT %s ON SEQUENCE %s TO %s%s', one.privilege_type, seq.name,
@@ -326,7 +334,8 @@ BEGIN
     END LOOP;
 END $zdmig$;
 -- Notes a row that a migration inserts, and takes such rows back, the last one first: all
--- but those that other rows point to by now.
+-- but those that somebody changed or that other rows point to by now, whatever those keys
+-- would do if the row went.
 CREATE OR REPLACE FUNCTION zdmig.note_seed(tag text, relation text, seed jsonb)
 RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $zdmig$
     INSERT INTO zdmig.seeded (tag, relation, seed) VALUES ($1, $2, $3)
@@ -336,18 +345,33 @@ RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
 DECLARE
     one record;
     which text;
+    free text;
 BEGIN
     SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO which FROM unnest(key) k;
-    which := CASE WHEN which IS NULL
-        THEN format('DELETE FROM %1$s WHERE ctid = (SELECT t.ctid FROM %1$s t WHERE to_jsonb(t) @> $1 LIMIT 1)',
-                    relation)
-        ELSE format('DELETE FROM %1$s t USING jsonb_populate_record(NULL::%1$s, $1) r WHERE %2$s',
-                    relation, which) END;
+    SELECT string_agg(format('NOT EXISTS (SELECT FROM %s c WHERE (c.tableoid, c.ctid) <> (t.tableoid, t.ctid) AND %s)',
+                             f.conrelid::regclass, f.same), ' AND ')
+      INTO free
+      FROM (SELECT c.conrelid,
+                   (SELECT string_agg(format('c.%I = t.%I', a.attname, b.attname), ' AND ')
+                      FROM unnest(c.conkey, c.confkey) AS k(mine, theirs)
+                      JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
+                      JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.theirs) AS same
+              FROM pg_constraint c
+             WHERE c.contype = 'f' AND c.confrelid = to_regclass(relation)) f;
+    which := format('DELETE FROM %1$s t WHERE (t.tableoid, t.ctid) = (
+                         SELECT t.tableoid, t.ctid
+                           FROM %1$s t, jsonb_populate_record(NULL::%1$s, $1) r
+                          WHERE %2$s AND %3$s
+                            AND (SELECT jsonb_object_agg(k, v) FROM jsonb_each(to_jsonb(t)) AS e(k, v)
+                                  WHERE $1 ? k) = $1
+                          LIMIT 1)', relation, coalesce(which, 'true'), coalesce(free, 'true'));
     FOR one IN SELECT s.seq, s.seed FROM zdmig.seeded s WHERE s.tag = take_seeds_back.tag
                ORDER BY s.seq DESC LOOP
         BEGIN
             EXECUTE which USING one.seed;
-        EXCEPTION WHEN foreign_key_violation THEN
+            -- What is checked at the end of the transaction is checked here, where it can be borne.
+            SET CONSTRAINTS ALL IMMEDIATE;
+        EXCEPTION WHEN integrity_constraint_violation OR raise_exception THEN
             NULL;
         END;
         DELETE FROM zdmig.seeded s WHERE s.seq = one.seq;

@@ -16,7 +16,12 @@ fn expression(expr: &Expr) -> String {
 }
 
 fn differs(one: &Assignment) -> String {
-    let (a, b) = (quote::ident(&one.column), expression(&one.value));
+    // As the column would store it: what it rounds away is no difference.
+    let value = match &one.value {
+        Expr::Column(name) => quote::ident(name),
+        Expr::Verbatim(sql) => format!("({sql})::{}", one.type_name),
+    };
+    let (a, b) = (quote::ident(&one.column), value);
     let [a, b] = sync::compared([&a, &b], &one.type_name, one.collation.as_deref());
     format!("{a} IS DISTINCT FROM {b}")
 }

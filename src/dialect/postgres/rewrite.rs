@@ -72,8 +72,18 @@ fn columns(text: &str, renamed: &[(Ident, Ident)]) -> String {
     for (at, token) in tokens.iter().enumerate() {
         let before = (0..at).rev().find(solid).map(|i| tokens[i].text().to_owned());
         let after = (at + 1..tokens.len()).find(solid).map(|i| tokens[i].text().to_owned());
-        let part = matches!(before.as_deref(), Some("." | ":" | "::"))
-            || matches!(after.as_deref(), Some("." | "("));
+        let around = (
+            before.as_deref().unwrap_or_default().to_lowercase(),
+            after.as_deref().unwrap_or_default().to_lowercase(),
+        );
+        let part = match (around.0.as_str(), around.1.as_str()) {
+            ("." | ":" | "::", _) | (_, "." | "(") => true,
+            // EXTRACT(year FROM …), and types of several words.
+            ("(", "from") | ("with" | "without", "zone") => true,
+            ("double", _) if token.text() == "precision" => true,
+            ("character" | "bit", _) if token.text() == "varying" => true,
+            _ => false,
+        };
         match named(token.text()).filter(|_| !part) {
             Some(shown) => out.push_str(&shown),
             None => out.push_str(token.text()),
@@ -132,6 +142,17 @@ mod tests {
         let both = [(Ident::new("NULL"), Ident::new("n"))];
         let clause = "CHECK ((\"NULL\" IS NOT NULL))";
         assert_eq!(constraint(clause, &both, &[]), "CHECK ((\"n\" IS NOT NULL))");
+    }
+
+    #[test]
+    fn units_and_types_of_several_words_are_no_columns() {
+        let both = |name: &str| [(Ident::new(name), Ident::new("new"))];
+        let year = "CHECK ((EXTRACT(year FROM at) = (year)::numeric))";
+        let copied = "CHECK ((EXTRACT(year FROM at) = (\"new\")::numeric))";
+        assert_eq!(constraint(year, &both("year"), &[]), copied);
+        let time = "CHECK ((time > '2000-01-01'::timestamp without time zone))";
+        let copied = "CHECK ((\"new\" > '2000-01-01'::timestamp without time zone))";
+        assert_eq!(constraint(time, &both("time"), &[]), copied);
     }
 
     #[test]

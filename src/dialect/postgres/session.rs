@@ -110,8 +110,14 @@ impl PostgresSession {
     }
 
     /// Opens a transaction under a lock timeout and makes sure that we still are the one.
-    async fn begin(&mut self, lock_timeout: Duration, fill: bool) -> Result<(), SessionError> {
-        let fill = if fill { "; SET LOCAL zdmig.backfill = 'on'" } else { "" };
+    async fn begin(
+        &mut self,
+        lock_timeout: Duration,
+        does_for: Option<&str>,
+    ) -> Result<(), SessionError> {
+        let fill = does_for
+            .map(|tag| format!("; SET LOCAL zdmig.backfill = {}", super::quote::literal(tag)))
+            .unwrap_or_default();
         let sql = format!(
             "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
              '10s'{fill}; SELECT 1 FROM zdmig.lease WHERE token = {} FOR SHARE",
@@ -303,7 +309,7 @@ impl Session for PostgresSession {
         if self.behind_autovacuum {
             waits = waits.max(AUTOVACUUM_YIELDS);
         }
-        self.begin(waits, false).await?;
+        self.begin(waits, None).await?;
         match self.work(work, waits).await {
             Ok(()) => {
                 self.commit_all().await?;
@@ -318,7 +324,7 @@ impl Session for PostgresSession {
     }
 
     async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        self.begin(self.options.lock_timeout, true).await?;
+        self.begin(self.options.lock_timeout, order.fill.does_for.as_deref()).await?;
         match self.fill(order).await {
             Ok(done) => {
                 self.commit_all().await?;

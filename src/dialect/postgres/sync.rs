@@ -9,8 +9,10 @@
 //!   before the trigger, so a test for NULL alone would take it for a value of the old code;
 //! - a default that is not a literal is taken off the old column while both exist and
 //!   computed here, once per row, so that both columns get the same value;
-//! - the trigger is skipped while `zdmig.backfill` is on: the fill sets the column by an
+//! - the trigger is skipped while `zdmig.backfill` names it: its fill sets the column by an
 //!   expression over the row's newest version, and must not look like a write of new code;
+//!   every other trigger fires, because a fill may change rows elsewhere, by a foreign key's
+//!   action or a trigger of the user's;
 //! - a value that has no counterpart in the other type never fails a write of running code:
 //!   its counterpart is NULL, and is found before anything rests on it.
 
@@ -91,10 +93,11 @@ pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) 
 pub(super) fn create_trigger(sync: &Sync) -> Sql {
     Sql::new(format!(
         "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\n\
-         WHEN (pg_catalog.current_setting('zdmig.backfill', true) IS DISTINCT FROM 'on')\n\
+         WHEN (pg_catalog.current_setting('zdmig.backfill', true) IS DISTINCT FROM {})\n\
          EXECUTE FUNCTION {}()",
         quote::ident(&trigger(sync)),
         quote::table(&sync.table),
+        quote::literal(&sync.tag),
         function(sync)
     ))
 }
@@ -111,11 +114,12 @@ pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
     ]
 }
 
-/// A conversion of times must come out the same for every session.
+/// A conversion by way of a text must come out the same for every session.
 fn settings(sync: &Sync) -> &'static str {
     match &sync.kind {
         SyncKind::Retype(columns) if columns.iter().any(|one| !one.widens) => {
-            " SET timezone FROM CURRENT SET datestyle FROM CURRENT"
+            " SET timezone FROM CURRENT SET datestyle FROM CURRENT SET intervalstyle FROM CURRENT \
+             SET bytea_output FROM CURRENT SET extra_float_digits FROM CURRENT"
         }
         _ => "",
     }
@@ -125,6 +129,8 @@ fn retype_body(sync: &Sync, columns: &[Retyped], stage: Stage<'_>) -> String {
     let mut body = String::from(COLUMNS_FIRST);
     body.push_str("BEGIN\n");
     for one in columns {
+        let name = &one.old.name;
+        let changed = distinct(&field("NEW", name), &field("OLD", name), &one.new);
         let (column, value) = match stage {
             Stage::Swapped => (&one.kept, one.reverse.as_ref()),
             _ => (&one.new.name, Some(&one.forward)),
@@ -132,17 +138,19 @@ fn retype_body(sync: &Sync, columns: &[Retyped], stage: Stage<'_>) -> String {
         let target = field("NEW", column);
         let Some(value) = value else {
             // Nothing leads back: a value that is still the same keeps its counterpart.
-            let name = &one.old.name;
-            let changed = distinct(&field("NEW", name), &field("OLD", name), &one.new);
             body.push_str(&format!(
                 "  IF TG_OP = 'UPDATE' AND {changed} THEN\n    {target} := NULL;\n  END IF;\n"
             ));
             continue;
         };
         let set = format!("{target} := {};", value_of(value, sync, None));
-        let certain =
-            matches!(stage, Stage::Strict) || one.widens && !matches!(stage, Stage::Swapped);
-        if certain {
+        if matches!(stage, Stage::Swapped) {
+            // What the way back would lose is still there as long as nobody changes the value.
+            body.push_str(&format!(
+                "  IF TG_OP = 'INSERT' OR {changed} THEN\n    BEGIN\n      {set}\n    EXCEPTION WHEN \
+                 OTHERS THEN\n      {target} := NULL;\n    END;\n  END IF;\n"
+            ));
+        } else if matches!(stage, Stage::Strict) || one.widens {
             body.push_str(&format!("  {set}\n"));
         } else {
             body.push_str(&format!(

@@ -281,6 +281,11 @@ fn comment(mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
         Some(known)
     } else if walk.takes(&["table"]) {
         walk.name().and_then(|name| catalog.find(&name)).map(|table| table.comment.clone())
+    } else if ["function", "procedure", "routine"].iter().any(|kind| walk.takes(&[kind])) {
+        match walk.name().and_then(|name| routine_comment(&name, catalog)) {
+            Some(statement) => return run(statement),
+            None => Some(None),
+        }
     } else {
         None
     };
@@ -290,6 +295,20 @@ fn comment(mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
     let end = sql.to_lowercase().find(" is ").unwrap_or(sql.len());
     let text = before.map_or_else(|| "NULL".to_owned(), |text| quote::literal(&text));
     run(format!("{} IS {text}", &sql[..end]))
+}
+
+/// The statement that gives a routine the comment that it has.
+fn routine_comment(name: &TableName, catalog: &Catalog) -> Option<String> {
+    let same = |object: &&Object| {
+        matches!(object.kind.as_str(), "function" | "procedure")
+            && object.name.name == name.name
+            && (name.schema.is_none() || object.name.schema == name.schema)
+    };
+    let definition = &catalog.objects.iter().find(same)?.definition;
+    let at = definition.find("\nCOMMENT ON ROUTINE ")? + 1;
+    let rest = &definition[at..];
+    let end = rest.find(";\nREVOKE ALL ON ROUTINE ").or_else(|| rest.find(";\nGRANT "));
+    Some(rest[..end.unwrap_or(rest.len())].to_owned())
 }
 
 /// GRANT and REVOKE are each other's undo, where they say nothing more.

@@ -212,6 +212,7 @@ fn update_rows(update: &ast::Update, text: &str, offset: u32) -> Read<ChangeKind
         plain,
         condition: parts.condition.map(|span| moved(span, offset)),
         whole,
+        only: false,
     }))
 }
 

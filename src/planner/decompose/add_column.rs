@@ -163,6 +163,7 @@ fn computed(
         key: scene.key(table)?,
         set: vec![Assignment::to(&defined(column), value)],
         pending: Pending::Null(None),
+        does_for: None,
     };
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     if column.not_null {
@@ -216,6 +217,7 @@ fn filled(
         key: scene.key(table)?,
         set: vec![Assignment::to(&defined(column), fill.value.clone())],
         pending: Pending::Null(fill.condition.clone()),
+        does_for: Some(sync.tag.clone()),
     };
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
     parts.targets.push(Target { column: target.clone(), ends: Use::NullWrites, replaced_by: None });

@@ -18,6 +18,7 @@ pub(super) fn decompose(
 ) -> Result<Parts, PlanError> {
     let table = scene.table(table)?;
     let mut parts = Parts::default();
+    parts.shifts.push(table.name.clone());
     let mut converted = Vec::new();
     let mut whole = Vec::new();
     for change in changes {
@@ -122,6 +123,7 @@ fn rewritten(
 ) {
     let column = &change.new.column;
     parts.reshapes_column(column, Phase::Contract);
+    parts.converts.push(table.name.clone());
     as_written(scene, table, change, Phase::Contract, parts);
     let ends = Use::Retypes(type_name.to_owned());
     parts.targets.push(Target { column: column.clone(), ends, replaced_by: None });

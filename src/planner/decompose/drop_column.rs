@@ -14,6 +14,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     let mut parts = Parts::default();
     parts.touches.push(column.clone());
     parts.reshapes_column(column, Phase::Purge);
+    parts.shifts.push(table.name.clone());
     droppable(scene, table, &column.column, &mut parts)?;
     // A view of the whole row would hold on to the column until it is gone.
     parts.late.push((Phase::Purge, Words::name(&[&column.table.name, &Ident::new("*")])));

@@ -106,6 +106,13 @@ pub(super) struct Parts {
     pub(super) frees: Vec<(Phase, Words)>,
     /// Tables whose rows it changes, and when.
     pub(super) rows: Vec<(Phase, TableName)>,
+    /// Tables of which a column gets another type or goes, so that what is inserted later must
+    /// come after: of those in the second list only what goes by place.
+    pub(super) converts: Vec<TableName>,
+    /// See above.
+    pub(super) shifts: Vec<TableName>,
+    /// Whether it inserts by place.
+    pub(super) by_place: bool,
     /// Whether it must see rows as the statements before it left them.
     pub(super) minds_rows: bool,
     /// What must be true of the rows that are there, and what needs it.

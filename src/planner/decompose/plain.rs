@@ -15,7 +15,7 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
         let name = Words::name(&object.words());
         match plain.effect {
             Effect::Adds | Effect::Replaces => parts.made.push(name),
-            Effect::Seeds | Effect::Moves(_) | Effect::Checks | Effect::Nothing => {}
+            Effect::Seeds { .. } | Effect::Moves(_) | Effect::Checks | Effect::Nothing => {}
             _ => {
                 parts.reshapes.push((Aspect::Whole, name.clone()));
                 parts.late.push((phase, name));
@@ -36,21 +36,21 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
         parts.targets.extend(plain.objects.iter().take(names_before(plain)).filter_map(target));
         parts.targets.extend(gone_tables(scene, plain));
     }
-    if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds | Effect::Destroys) {
+    if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds { .. } | Effect::Destroys) {
         let relations = plain.objects.iter().filter(|one| one.kind == ObjectKind::Relation);
         for table in relations.filter_map(|one| scene.catalog.find(&one.name)) {
             parts.rows.push((phase, table.name.clone()));
         }
     }
+    parts.by_place = matches!(plain.effect, Effect::Seeds { positional: true, .. });
     parts
 }
 
 /// The rows of an INSERT, where all that it reports were not there before.
 fn seeds(scene: &Scene<'_>, plain: &Plain) -> Option<Seeds> {
-    let says = |word: &str| scene.intent.words.hold(&Words::of(word));
-    let reports = says("returning") || says("conflict") && !says("nothing");
     let table = scene.catalog.find(plain.on.as_ref()?)?;
-    let noted = plain.effect == Effect::Seeds && scene.can.notes_rows && !reports;
+    let new = matches!(plain.effect, Effect::Seeds { merges: false, .. });
+    let noted = new && scene.can.notes_rows;
     (noted && table.kind != TableKind::View && !table.vague).then(|| Seeds {
         tag: scene.tag(&format!("seeds of statement {}", scene.intent.number)),
         table: table.name.clone(),
@@ -66,7 +66,7 @@ fn phase(plain: &Plain) -> Phase {
         Effect::Adds
         | Effect::Replaces
         | Effect::Settles
-        | Effect::Seeds
+        | Effect::Seeds { .. }
         | Effect::Rewrites
         | Effect::Setting
         | Effect::Boundary

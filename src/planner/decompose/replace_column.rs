@@ -68,7 +68,7 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
         }),
     );
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
-    let fill = fill(scene, table, &new, replace)?;
+    let fill = fill(scene, table, &new, replace, &sync.tag)?;
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     let assignment = fill.set[0].clone();
     let rule = match &fill.pending {
@@ -106,6 +106,7 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
 fn names(parts: &mut Parts, table: &Table, old: &Column, from: &ColumnRef, to: &ColumnRef) {
     parts.touches = vec![from.clone(), to.clone()];
     parts.reshapes_column(from, Phase::Purge);
+    parts.shifts.push(table.name.clone());
     parts.made.push(Words::name(&[&to.table.name, &to.column]));
     parts.uses.extend(Scene::held_by(old));
     let indexes = table.indexes.iter().filter(|one| one.columns.contains(&old.name));
@@ -269,6 +270,7 @@ fn fill(
     table: &Table,
     new: &Column,
     replace: &Replace,
+    tag: &str,
 ) -> Result<FillRows, PlanError> {
     // A mapping that is its own way back has one true value for each row. Of any other only
     // NULLs are filled: what new code wrote must not be computed over.
@@ -282,6 +284,7 @@ fn fill(
         key: scene.key(table)?,
         set: vec![Assignment::to(new, replace.forward.clone())],
         pending,
+        does_for: Some(tag.to_owned()),
     })
 }
 

@@ -66,6 +66,17 @@ fn column_obstacle(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<
     if let Some(why) = column.peculiar.iter().find(|why| counts(why).is_none()) {
         return Some(format!("{why}: `{named}`"));
     }
+    let carries = |one: &Constraint| {
+        matches!(one.kind, ConstraintKind::Primary | ConstraintKind::Unique)
+            && one.definition.contains("INCLUDE")
+            && table.indexes.iter().any(|index| {
+                index.constraint.as_ref() == Some(&one.name) && index.columns.contains(&column.name)
+            })
+            && !table.key.contains(&column.name)
+    };
+    if let Some(one) = table.constraints.iter().find(|one| carries(one)) {
+        return Some(format!("`{}` includes `{named}`", one.name));
+    }
     table.constraints_of(&column.name).find_map(|one| match one.kind {
         ConstraintKind::Exclusion => Some(format!("`{}` is an exclusion constraint", one.name)),
         ConstraintKind::Primary | ConstraintKind::Unique
@@ -100,7 +111,11 @@ fn child<'a>(
     scene.catalog.tables.values().find_map(|child| {
         let key = child.constraints.iter().find(|one| {
             let there = one.references.as_ref().and_then(|name| scene.catalog.find(name));
+            let bare = |text: &str| text.replace('"', "");
+            let owner = bare(&incoming.definition);
+            let named = [bare(child.name.name.as_str()), bare(&child.name.to_string())];
             one.kind == ConstraintKind::Foreign
+                && named.contains(&owner)
                 && one.name == incoming.name
                 && there.is_some_and(|found| found.name == table.name)
         });
@@ -148,6 +163,7 @@ pub(super) fn decompose(
         key: scene.key(table)?,
         set: retyped.iter().map(|one| Assignment::to(&one.new, one.forward.clone())).collect(),
         pending: Pending::Differs,
+        does_for: Some(sync.tag.clone()),
     };
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     prove(parts, &fill, Phase::Backfill);
@@ -168,6 +184,7 @@ pub(super) fn decompose(
     copies.indexes(parts, &mut swap);
     copies.constraints(parts, &mut swap);
     copies.statistics(&mut swap);
+    parts.converts.push(table.name.clone());
     parts.settled = Some(Phase::Contract);
     parts.step(Phase::Contract, Action::Swap(swap.clone()));
     parts.step(Phase::Purge, Action::DropSwapped(swap));
@@ -382,6 +399,22 @@ impl Copies<'_> {
             let verify = Verify { table: table.clone(), rule, repair: None };
             parts.step(settle, Action::Verify(verify));
         }
+        let counted = |name: &Ident| {
+            let known = self.scene.catalog.column(self.table, name);
+            known.is_some_and(|one| one.peculiar.iter().any(|why| counts(why).is_some()))
+        };
+        if index.unique && !index.columns.iter().any(counted) {
+            parts.hazard(
+                "unique-copy",
+                format!(
+                    "`{}` has a copy until contract: sessions that upsert the same value at the \
+                     same moment can get a unique violation from it",
+                    index.name
+                ),
+                "write `-- zdmig:allow unique-copy because \"…\"` where no two sessions upsert the \
+                 same value at once",
+            );
+        }
         let build = IndexBuild {
             table: table.clone(),
             name: working.clone(),
@@ -430,7 +463,11 @@ impl Copies<'_> {
         let (renamed, widens) = self.hidden(&owner.name, one.columns.iter());
         let there = target.map(|target| {
             let columns = target.columns.iter().map(|column| &column.name);
-            let pointed = |name: &&Ident| mentions(referenced(&one.definition), name.as_str());
+            // The clause doubles the quotes in a name.
+            let pointed = |name: &&Ident| {
+                let quoted = name.as_str().replace('"', "\"\"");
+                mentions(referenced(&one.definition), &quoted)
+            };
             self.hidden(&target.name, columns.filter(pointed))
         });
         let (pointed, there_too) = there.unwrap_or((Vec::new(), true));

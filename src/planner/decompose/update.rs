@@ -1,10 +1,12 @@
 //! UPDATE and DELETE of a table that exists: in chunks where the statement lets itself be cut.
 
 use super::{Parts, Scene, verbatim};
+use crate::catalog::{Constraint, ConstraintKind, Table, TableKind};
 use crate::change::Fill;
 use crate::plan::{Action, Phase};
 use crate::planner::PlanError;
-use crate::sql::mentions;
+use crate::planner::intent::Words;
+use crate::sql::{Span, mentions};
 
 pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanError> {
     let table = scene.table(&fill.table)?;
@@ -13,7 +15,7 @@ pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanErr
         None if table.key.is_empty() => {
             Some(format!("`{}` has no primary key to walk along", table.name))
         }
-        None => reads_itself(scene, fill),
+        None => unsafe_in_chunks(scene, table, fill),
     };
     let Some(why) = why else {
         let mut parts = verbatim::backfill(scene, fill, None)?;
@@ -67,15 +69,44 @@ pub(super) fn whole(parts: &mut Parts, table: &str, why: &str) {
     );
 }
 
-/// Whether the UPDATE reads other rows of its own table, which chunks before it have changed.
-fn reads_itself(scene: &Scene<'_>, fill: &Fill) -> Option<String> {
+/// Why a statement cut into chunks would not do what it does in one piece.
+fn unsafe_in_chunks(scene: &Scene<'_>, table: &Table, fill: &Fill) -> Option<String> {
+    if fill.only && table.kind != TableKind::Ordinary {
+        return Some("it says ONLY, and other tables inherit from it".to_owned());
+    }
+    let to_itself = |one: &Constraint| {
+        one.kind == ConstraintKind::Foreign
+            && one
+                .references
+                .as_ref()
+                .and_then(|name| scene.catalog.find(name))
+                .map(|one| &one.name)
+                == Some(&table.name)
+    };
+    if fill.set.is_empty() && table.constraints.iter().any(to_itself) {
+        return Some("its rows point to each other, and must go together".to_owned());
+    }
     let source = &scene.migration.source;
     let texts = fill.set.iter().map(|(_, value)| *value).chain(fill.condition);
-    let reads = |text: &str| mentions(text, "select") && mentions(text, fill.table.name.as_str());
+    let reads = |span: Span| {
+        let text = span.of(source);
+        mentions(text, "select") && reads_what_it_changes(scene, table, &Words::of(text))
+    };
     texts
         .into_iter()
-        .any(|span| reads(span.of(source)))
-        .then(|| "it reads other rows of the table that it changes".to_owned())
+        .any(reads)
+        .then(|| "it may read other rows of the table that it changes".to_owned())
+}
+
+/// Whether words name the table itself, or a view or a function that may read it.
+fn reads_what_it_changes(scene: &Scene<'_>, table: &Table, words: &Words) -> bool {
+    let view = |one: &Table| one.kind == TableKind::View;
+    let mut tables = scene.catalog.tables.values();
+    let routine = |kind: &str| matches!(kind, "function" | "procedure");
+    let mut objects = scene.catalog.objects.iter().filter(|one| routine(&one.kind));
+    words.hold(&Words::name(&[&table.name.name]))
+        || tables.any(|one| view(one) && words.hold(&Words::name(&[&one.name.name])))
+        || objects.any(|one| words.hold(&Words::name(&[&one.name.name])))
 }
 
 /// The first column whose new value depends on its old one in such a way that doing it twice

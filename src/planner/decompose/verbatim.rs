@@ -118,7 +118,7 @@ pub(super) fn backfill(
     }
     let condition = fill.condition.map(|span| Sql::new(span.of(source)));
     let pending = Pending::Where(condition);
-    let fill = FillRows { table: table.name.clone(), key, set, pending };
+    let fill = FillRows { table: table.name.clone(), key, set, pending, does_for: None };
     parts.step(Phase::Backfill, Action::Backfill(fill));
     Ok(parts)
 }

@@ -246,6 +246,7 @@ fn insert(mut walk: Walk<'_>) -> Option<Found> {
     if walk.takes(&["as"]) {
         walk.next();
     }
+    let positional = !walk.sees(&["("]);
     walk.parentheses();
     if walk.takes(&["overriding"]) {
         walk.next();
@@ -253,7 +254,8 @@ fn insert(mut walk: Walk<'_>) -> Option<Found> {
     }
     let listed = walk.sees(&["values"]) && !walk.holds(&["select"]) || walk.sees(&["default"]);
     let effect = if listed {
-        Effect::Seeds
+        let merges = walk.holds(&["do", "update"]) || walk.holds(&["returning"]);
+        Effect::Seeds { merges, positional }
     } else {
         Effect::Moves("it copies rows, and those written later are not copied".into())
     };
@@ -395,7 +397,16 @@ mod tests {
             ("DROP TRIGGER tr ON t", "Removes", "tr"),
             ("DROP SCHEMA s CASCADE", "Destroys", "s"),
             ("COMMENT ON COLUMN t.a IS 'x'", "Settles", ""),
-            ("INSERT INTO t (a) VALUES (1), (2) ON CONFLICT DO NOTHING", "Seeds", "t"),
+            (
+                "INSERT INTO t (a) VALUES (1), ('do update') ON CONFLICT DO NOTHING",
+                "Seeds { merges: false, positional: false }",
+                "t",
+            ),
+            (
+                "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 'nothing'",
+                "Seeds { merges: true, positional: true }",
+                "t",
+            ),
             ("INSERT INTO t SELECT 1", "Moves", "t"),
             ("MERGE INTO t USING x ON t.a = x.a WHEN MATCHED THEN DELETE", "Moves", "t"),
             ("SELECT 1", "Nothing", ""),

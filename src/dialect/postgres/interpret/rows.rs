@@ -1,7 +1,14 @@
+use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{self, AstNode};
 
 use super::{Read, Reader, one_name, table_name};
 use crate::change::{ChangeKind, Fill};
+
+/// Whether ONLY stands before or after a name.
+fn says_only(relation: &SyntaxNode) -> bool {
+    let text = relation.text().to_string();
+    text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("only"))
+}
 
 impl Reader<'_> {
     /// DELETE.
@@ -29,6 +36,7 @@ impl Reader<'_> {
             plain: Vec::new(),
             condition,
             whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
+            only: says_only(relation.syntax()),
         }))
     }
 
@@ -76,6 +84,7 @@ impl Reader<'_> {
             plain,
             condition,
             whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
+            only: says_only(relation.syntax()),
         }))
     }
 }

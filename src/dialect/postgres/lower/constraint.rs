@@ -58,8 +58,7 @@ pub(super) fn drop_not_null_check(check: &NotNullCheck) -> Lowered {
 
 pub(super) fn attach(one: &Carried) -> Lowered {
     let clause = rewrite::constraint(&one.definition, &one.renamed, &one.pointed);
-    let end = clause.to_uppercase().rfind("NOT VALID").unwrap_or(clause.len());
-    let clause = clause[..end].trim_end();
+    let clause = checked_at_once(&clause);
     let valid = if one.at_once { "" } else { " NOT VALID" };
     let name = quote::ident(&one.name);
     step(
@@ -67,6 +66,21 @@ pub(super) fn attach(one: &Carried) -> Lowered {
         constraint_is(&one.table, &one.name, ""),
         run(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table))),
     )
+}
+
+/// A clause without NOT VALID at its end.
+fn checked_at_once(clause: &str) -> &str {
+    let mut rest = clause.trim_end();
+    for word in ["VALID", "NOT"] {
+        let at = rest.len().saturating_sub(word.len());
+        let ends = rest.get(at..).is_some_and(|tail| tail.eq_ignore_ascii_case(word));
+        let apart = rest[..if ends { at } else { 0 }].ends_with(char::is_whitespace);
+        if !ends || !apart {
+            return clause.trim_end();
+        }
+        rest = rest[..at].trim_end();
+    }
+    rest
 }
 
 /// A unique index becomes a constraint, which takes no scan.
@@ -80,7 +94,8 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
     let before = catalog.find(&one.table).and_then(|table| {
         table.indexes.iter().find(|index| index.name == one.index && index.constraint.is_none())
     });
-    undo.extend(before.map(|index| Sql::new(index.definition.as_str())));
+    // As the author wrote it, it may ask for what no transaction can do.
+    undo.extend(before.map(|index| Sql::new(inside(&index.definition))));
     step(
         vec![format!(
             "{} ADD CONSTRAINT {name} {kind} USING INDEX {}{space}{}",
@@ -91,6 +106,15 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
         constraint_is(&one.table, &one.name, ""),
         Undo::Run(undo),
     )
+}
+
+/// The statement of an index without CONCURRENTLY.
+fn inside(definition: &str) -> String {
+    let upper = definition.to_uppercase();
+    match upper.find(" CONCURRENTLY") {
+        Some(at) => format!("{}{}", &definition[..at], &definition[at + 13..]),
+        None => definition.to_owned(),
+    }
 }
 
 /// DROP CONSTRAINT; of a foreign key it stops the readers of the other table too.

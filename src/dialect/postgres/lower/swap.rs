@@ -5,8 +5,8 @@ use super::sync::{self, Stage};
 use super::{alter, asks, column_is, index, quote, step};
 use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
-use crate::plan::{Expect, IndexRole, Lowered, Retyped, Swap, Sync, Undo};
-use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
+use crate::plan::{Expect, Expr, IndexRole, Lowered, Swap, Sync, Undo};
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 /// From now on a value that cannot be converted fails the write, so that none gets lost.
 pub(super) fn tighten(one: &Sync, catalog: &Catalog) -> Lowered {
@@ -196,42 +196,40 @@ impl Places<'_> {
         Ok(sql)
     }
 
-    /// Fails where a value came in that the old type cannot hold.
+    /// Fails where a value came in that the old one, converted, does not give again.
     fn nothing_lost(&self, catalog: &Catalog) -> String {
-        let known = catalog.find(self.table);
-        let others = |one: &Retyped| {
-            let columns = known.into_iter().flat_map(|table| &table.columns);
-            let text = match &one.forward {
-                crate::plan::Expr::Verbatim(sql) => sql.as_str(),
-                crate::plan::Expr::Column(_) => "",
+        let columns = self.swap.columns();
+        let known = catalog.find(self.table).into_iter().flat_map(|table| &table.columns);
+        let others = known
+            .filter(|column| columns.iter().all(|one| one.old.name != column.name))
+            .map(|column| quote::ident(&column.name));
+        let now = |at: usize| quote::ident(&Ident::new(format!("zdmig now {at}")));
+        // The old values under the names that the author's expressions know.
+        let old = columns.iter().enumerate().flat_map(|(at, one)| {
+            let name = quote::ident(&one.old.name);
+            [format!("{} AS {name}", quote::ident(&one.kept)), format!("{name} AS {}", now(at))]
+        });
+        let shown: Vec<_> = others.chain(old).collect();
+        let lost = columns.iter().enumerate().map(|(at, one)| {
+            let forward = match &one.forward {
+                Expr::Verbatim(sql) => format!("({sql})::{}", one.new.type_name),
+                Expr::Column(name) => quote::ident(name),
             };
-            let mut others = columns.filter(|column| column.name != one.old.name);
-            others.any(|column| mentions(text, column.name.as_str()))
-        };
-        let lost = |one: &Retyped| {
-            let (kept, now) = (quote::ident(&one.kept), quote::ident(&one.old.name));
-            let mut lost = format!("{kept} IS NULL AND {now} IS NOT NULL");
-            if let crate::plan::Expr::Verbatim(forward) = &one.forward
-                && one.old.nullable
-                && !others(one)
-            {
-                // What stands for NULL is no loss.
-                lost.push_str(&format!(
-                    " AND {now}::text IS DISTINCT FROM (SELECT ({forward})::text FROM \
-                     (SELECT NULL::{} AS {now}) AS {})",
-                    one.old.type_name,
-                    quote::ident(&self.table.name)
-                ));
-            }
-            format!("({lost})")
-        };
-        let lost: Vec<_> = self.swap.columns().iter().map(lost).collect();
+            let [a, b] = sync::compared(
+                [&now(at), &forward],
+                &one.new.type_name,
+                one.new.collation.as_deref(),
+            );
+            format!("{a} IS DISTINCT FROM {b}")
+        });
         let body = format!(
-            "\nBEGIN\n  IF EXISTS (SELECT FROM {} WHERE {}) THEN\n    RAISE EXCEPTION 'rows of % \
-             hold values that the old type cannot', {}\n      USING HINT = 'change or delete them, \
-             or finish with purge';\n  END IF;\nEND\n",
+            "\nBEGIN\n  IF EXISTS (SELECT FROM (SELECT {} FROM {}) AS {} WHERE {}) THEN\n    RAISE \
+             EXCEPTION 'rows of % hold values that the old type cannot', {}\n      USING HINT = \
+             'change or delete them, or finish with purge';\n  END IF;\nEND\n",
+            shown.join(", "),
             quote::table(self.table),
-            lost.join(" OR "),
+            quote::ident(&self.table.name),
+            lost.collect::<Vec<_>>().join(" OR "),
             quote::literal(&self.table.to_string()),
         );
         format!("DO {}", quote::dollar(&body))

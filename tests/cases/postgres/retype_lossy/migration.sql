@@ -1,3 +1,4 @@
+-- zdmig:allow unique-copy because "nobody upserts by it"
 -- zdmig:reverse payments.at = at::date::text
 ALTER TABLE payments ALTER COLUMN reference TYPE bigint USING reference::bigint;
 ALTER TABLE payments
