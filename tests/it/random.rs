@@ -75,7 +75,7 @@ fn quoted(name: &str) -> String {
 
 fn value(kind: &str, number: usize) -> String {
     match kind {
-        "boolean" => (number % 2 == 0).to_string(),
+        "boolean" => number.is_multiple_of(2).to_string(),
         "date" => format!("(date '2026-01-01' + {number})"),
         "text" | "varchar(40)" => format!("'{number}'"),
         _ => number.to_string(),
@@ -164,7 +164,7 @@ fn changes(dice: &mut Dice, made: &Made) -> String {
     let mut left = made.columns.clone();
     let (mut indexes, mut constraints) = (made.indexes.clone(), made.constraints.clone());
     let mut sql = String::new();
-    for number in 0..1 + dice.below(3) {
+    for number in 0..=dice.below(3) {
         if left.is_empty() {
             break;
         }

@@ -17,6 +17,7 @@ mod rename_column;
 mod rename_table;
 mod replace_column;
 mod retype_column;
+mod retype_copies;
 mod set_not_null;
 mod update;
 mod verbatim;

@@ -3,19 +3,19 @@
 //! one, and takes its place and its name in one instant behind the gate. From then on the
 //! old one, hidden, follows the new one, until purge.
 
+use super::retype_copies::Copies;
 use super::set_not_null::{behind_gate, by_check};
 use super::{Hidden, Parts, Scene};
-use crate::catalog::{Column, Constraint, ConstraintKind, DependentKind, Index, Table, TableKind};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table, TableKind};
 use crate::dialect::Conversion;
 use crate::migration::{ColumnPath, Directive};
 use crate::plan::{
-    Action, AddColumn, Assignment, Carried, Counts, Expr, FillRows, IndexBuild, IndexRole, Pending,
-    Phase, Retyped, Swap, SwappedConstraint, SwappedIndex, Sync, SyncKind, Target, Use, Verify,
-    VerifyRule,
+    Action, AddColumn, Assignment, Counts, Expr, FillRows, Pending, Phase, Retyped, Swap, Sync,
+    SyncKind, Target, Use, Verify, VerifyRule,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{TypeChange, Words};
-use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
+use crate::sql::{ColumnRef, Ident, Sql, mentions};
 
 /// A column, what is asked for, and what it takes.
 pub(super) struct Converted<'a> {
@@ -94,7 +94,7 @@ fn column_obstacle(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<
 }
 
 /// What counts a column up, by the catalogue's words.
-fn counts(peculiar: &str) -> Option<Counts> {
+pub(super) fn counts(peculiar: &str) -> Option<Counts> {
     match () {
         () if peculiar.contains("owns a sequence") => Some(Counts::Sequence),
         () if peculiar.contains("identity column") => Some(Counts::Identity),
@@ -103,7 +103,7 @@ fn counts(peculiar: &str) -> Option<Counts> {
 }
 
 /// The other end of a foreign key that points here.
-fn child<'a>(
+pub(super) fn child<'a>(
     scene: &'a Scene<'_>,
     table: &Table,
     incoming: &Constraint,
@@ -317,208 +317,6 @@ fn not_null(
             by_check(scene, parts, &column, Some(fill.clone()), Phase::Backfill, None);
         } else {
             behind_gate(scene, parts, &column);
-        }
-    }
-}
-
-/// The columns that a foreign key points to, in its clause.
-fn referenced(definition: &str) -> &str {
-    let Some((_, rest)) = definition.split_once(" REFERENCES ") else { return "" };
-    let open = rest.find('(').unwrap_or(rest.len());
-    let close = rest[open..].find(')').map_or(rest.len(), |at| open + at);
-    &rest[open..close]
-}
-
-/// Copies of what hangs on the columns, for the hidden ones.
-struct Copies<'a> {
-    scene: &'a Scene<'a>,
-    table: &'a Table,
-    /// The columns at hand, with their hidden ones.
-    own: Vec<(ColumnRef, Hidden)>,
-    names: Vec<Ident>,
-}
-
-impl Copies<'_> {
-    /// The hidden columns that stand for some of a table's, and whether no value of them can
-    /// fail to be converted.
-    fn hidden<'c>(
-        &self,
-        table: &TableName,
-        columns: impl Iterator<Item = &'c Ident>,
-    ) -> (Vec<(Ident, Ident)>, bool) {
-        let mut widens = true;
-        let mut pairs = Vec::new();
-        for column in columns {
-            let named = ColumnRef::new(table, column);
-            let own = self.own.iter().find(|(known, _)| *known == named).map(|(_, hidden)| hidden);
-            if let Some(hidden) = own.or_else(|| self.scene.retyped.get(&named)) {
-                widens &= hidden.widens;
-                pairs.push((column.clone(), hidden.name.clone()));
-            }
-        }
-        (pairs, widens)
-    }
-
-    /// What can fail on a value of the old type, or be broken by one, waits for the gate.
-    fn settle(widens: bool) -> Phase {
-        if widens { Phase::Backfill } else { Phase::Contract }
-    }
-
-    fn indexes(&self, parts: &mut Parts, swap: &mut Swap) {
-        let touches = |index: &&Index| self.names.iter().any(|name| index.columns.contains(name));
-        for index in self.table.indexes.iter().filter(touches) {
-            self.index(index, parts, swap);
-        }
-    }
-
-    fn index(&self, index: &Index, parts: &mut Parts, swap: &mut Swap) {
-        let table = &self.table.name;
-        let constraint = index.constraint.as_ref().and_then(|name| {
-            let own = |one: &&Constraint| {
-                one.name == *name
-                    && matches!(one.kind, ConstraintKind::Primary | ConstraintKind::Unique)
-            };
-            self.table.constraints.iter().find(own)
-        });
-        let role = match constraint {
-            Some(one) if one.kind == ConstraintKind::Primary => IndexRole::Primary,
-            Some(_) => IndexRole::Constraint,
-            None if index.unique => IndexRole::Unique,
-            None => IndexRole::Plain,
-        };
-        let (renamed, widens) = self.hidden(table, index.columns.iter());
-        let settle = Self::settle(widens);
-        let working = self.scene.working(&format!("{} retyped", index.name));
-        // Of an index over some rows the rest may well agree.
-        let all_rows = !index.keys.is_empty() && !index.definition.contains(" WHERE ");
-        if index.unique && !widens && all_rows {
-            let now = |key: &Ident| {
-                renamed.iter().find(|(old, _)| old == key).map_or(key, |(_, new)| new).clone()
-            };
-            let rule = VerifyRule::Distinct(index.keys.iter().map(now).collect());
-            let verify = Verify { table: table.clone(), rule, repair: None };
-            parts.step(settle, Action::Verify(verify));
-        }
-        let counted = |name: &Ident| {
-            let known = self.scene.catalog.column(self.table, name);
-            known.is_some_and(|one| one.peculiar.iter().any(|why| counts(why).is_some()))
-        };
-        if index.unique && !index.columns.iter().any(counted) {
-            parts.hazard(
-                "unique-copy",
-                format!(
-                    "`{}` has a copy until contract: sessions that upsert the same value at the \
-                     same moment can get a unique violation from it",
-                    index.name
-                ),
-                "write `-- zdmig:allow unique-copy because \"…\"` where no two sessions upsert the \
-                 same value at once",
-            );
-        }
-        let build = IndexBuild {
-            table: table.clone(),
-            name: working.clone(),
-            definition: Sql::new(index.definition.as_str()),
-            insert_at: None,
-            renamed: renamed.clone(),
-            unique: index.unique,
-            online: true,
-        };
-        parts.step(settle, Action::BuildIndex(build));
-        parts.late.push((Phase::Contract, Words::name(&[&index.name])));
-        let definition = constraint.map_or(&index.definition, |one| &one.definition);
-        swap.indexes.push(SwappedIndex {
-            name: index.name.clone(),
-            working,
-            role,
-            definition: Sql::new(definition.as_str()),
-            copy: Sql::new(index.definition.as_str()),
-            renamed,
-        });
-    }
-
-    /// The checks and foreign keys over the columns, and foreign keys that point to them.
-    fn constraints(&self, parts: &mut Parts, swap: &mut Swap) {
-        let about = |one: &&Constraint| self.names.iter().any(|name| one.columns.contains(name));
-        let mut copied: Vec<(&Table, &Constraint)> = Vec::new();
-        for one in self.table.constraints.iter().filter(about) {
-            let found = match one.kind {
-                ConstraintKind::Check | ConstraintKind::Foreign => Some((self.table, one)),
-                ConstraintKind::Incoming => child(self.scene, self.table, one),
-                _ => None,
-            };
-            // A key of the table to itself is found from both of its ends.
-            let new = |(owner, key): &(&Table, &Constraint)| {
-                !copied.iter().any(|(known, one)| known.name == owner.name && one.name == key.name)
-            };
-            copied.extend(found.filter(new));
-        }
-        for (owner, one) in copied {
-            self.constraint(owner, one, parts, swap);
-        }
-    }
-
-    fn constraint(&self, owner: &Table, one: &Constraint, parts: &mut Parts, swap: &mut Swap) {
-        let target = one.references.as_ref().and_then(|name| self.scene.catalog.find(name));
-        let (renamed, widens) = self.hidden(&owner.name, one.columns.iter());
-        let there = target.map(|target| {
-            let columns = target.columns.iter().map(|column| &column.name);
-            // The clause doubles the quotes in a name.
-            let pointed = |name: &&Ident| {
-                let quoted = name.as_str().replace('"', "\"\"");
-                mentions(referenced(&one.definition), &quoted)
-            };
-            self.hidden(&target.name, columns.filter(pointed))
-        });
-        let (pointed, there_too) = there.unwrap_or((Vec::new(), true));
-        let settle = Self::settle(widens && there_too);
-        let working =
-            self.scene.working(&format!("{} of {} for {}", one.name, owner.name, self.table.name));
-        let carried = Carried {
-            table: owner.name.clone(),
-            name: working.clone(),
-            definition: one.definition.clone(),
-            renamed,
-            pointed,
-            references: target.iter().map(|table| table.name.clone()).collect(),
-            at_once: false,
-        };
-        parts.step(settle, Action::AttachConstraint(carried.clone()));
-        if !one.definition.ends_with("NOT VALID") {
-            parts.step(settle, Action::ValidateConstraint(carried));
-        }
-        for column in &one.columns {
-            let column = ColumnRef::new(&owner.name, column);
-            if !parts.touches.contains(&column) {
-                parts.touches.push(column);
-            }
-        }
-        parts.uses.extend(target.map(|table| Words::name(&[&table.name.name])));
-        parts.late.push((Phase::Contract, Words::name(&[&one.name])));
-        swap.constraints.push(SwappedConstraint {
-            table: owner.name.clone(),
-            name: one.name.clone(),
-            working,
-            definition: one.definition.clone(),
-            references: target.map(|table| table.name.clone()),
-        });
-    }
-
-    /// Extended statistics are made again under the same name, over the same columns' names.
-    fn statistics(&self, swap: &mut Swap) {
-        let of = |kind: DependentKind| kind == DependentKind::Statistics;
-        for dependent in self.table.dependents.iter().filter(|one| of(one.kind)) {
-            if !self.names.iter().any(|name| dependent.columns.contains(name)) {
-                continue;
-            }
-            let found =
-                self.scene.catalog.objects.iter().find(|object| {
-                    object.kind == "statistics" && object.name.name == dependent.name
-                });
-            if let Some(object) = found {
-                let again = Sql::new(object.definition.as_str());
-                swap.statistics.push((object.name.clone(), again));
-            }
         }
     }
 }
