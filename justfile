@@ -20,6 +20,14 @@ bless:
 corpus:
     ZDMIG_CORPUS_PHASES=1 ZDMIG_CORPUS_ROWS=1 scripts/with-postgres cargo test --test it corpus -- --nocapture
 
+# every case cut at every call and taken back; half an hour or more
+cuts:
+    ZDMIG_EVERY_CUT=1 scripts/with-postgres cargo test --test it every_case_is_taken_back
+
+# a thousand random tables and changes
+random:
+    ZDMIG_RANDOM=1000 scripts/with-postgres cargo test --test it random
+
 # what a change costs, as ratios within one run; the server syncs to disk, as yours does
 bench:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB -c max_wal_size=8GB' scripts/with-postgres cargo bench --bench bench
