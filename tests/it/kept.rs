@@ -141,6 +141,25 @@ async fn rows_come_in_the_form_that_the_file_gives_them() {
     }
 }
 
+/// Nor by a file that comes while the change is under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_waits_for_a_change_of_type_in_flight() {
+    let (_database, project) = stage(
+        "flight",
+        "CREATE TABLE t (id int PRIMARY KEY, price numeric, word text); INSERT INTO t VALUES (1, 2);",
+        "-- zdmig:reverse t.price = price / 100.0
+         ALTER TABLE t ALTER COLUMN price TYPE int USING (price * 100)::int;",
+    )
+    .await;
+    run(&project, &["expand", "backfill"]);
+    for insert in ["INSERT INTO t (id, price) VALUES (9, 500);", "INSERT INTO t VALUES (9, 500);"] {
+        project.write("migrations/2_seed.sql", insert);
+        project.run("expand 2").exits(10).says(&["1_change", "not wholly done"]);
+    }
+    project.write("migrations/2_seed.sql", "INSERT INTO t (id, word) VALUES (9, 'x');");
+    run(&project, &["expand 2"]);
+}
+
 /// What a chunk takes away must not change what the next one means.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_in_chunks_deletes_what_the_statement_says() {

@@ -6,7 +6,7 @@ use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
 use crate::planner::intent::Words;
-use crate::sql::Sql;
+use crate::sql::{ColumnRef, Ident, Sql};
 
 pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
     let mut parts = Parts { minds_rows: true, ..Parts::default() };
@@ -42,8 +42,23 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
             parts.rows.push((phase, table.name.clone()));
         }
     }
-    parts.by_place = matches!(plain.effect, Effect::Seeds { positional: true, .. });
+    if let Effect::Seeds { positional, .. } = plain.effect {
+        parts.by_place = positional;
+        written(scene, plain, positional, &mut parts);
+    }
     parts
+}
+
+/// The columns that an INSERT writes: a plan that changes one must not be in flight beside it.
+fn written(scene: &Scene<'_>, plain: &Plain, positional: bool, parts: &mut Parts) {
+    let Some(table) = plain.on.as_ref().and_then(|table| scene.catalog.find(table)) else { return };
+    if positional {
+        parts.touches.push(ColumnRef::new(&table.name, &Ident::new("*")));
+        return;
+    }
+    let named = |name: &&Ident| scene.intent.words.hold(&Words::name(&[name]));
+    let columns = table.columns.iter().map(|column| &column.name).filter(named);
+    parts.touches.extend(columns.map(|name| ColumnRef::new(&table.name, name)));
 }
 
 /// The rows of an INSERT, where all that it reports were not there before.
