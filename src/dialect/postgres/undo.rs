@@ -292,7 +292,8 @@ fn comment(mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
     let Some(before) = before else {
         return Undo::Stays("the comment stays".into());
     };
-    let end = sql.to_lowercase().find(" is ").unwrap_or(sql.len());
+    let lower = sql.to_ascii_lowercase().replace(['\n', '\r', '\t'], " ");
+    let end = lower.find(" is ").unwrap_or(sql.len());
     let text = before.map_or_else(|| "NULL".to_owned(), |text| quote::literal(&text));
     run(format!("{} IS {text}", &sql[..end]))
 }
@@ -394,6 +395,7 @@ mod tests {
                 "ALTER TABLE \"t\" DISABLE ROW LEVEL SECURITY",
             ),
             ("COMMENT ON TABLE t IS 'x'", "COMMENT ON TABLE t IS NULL"),
+            ("COMMENT ON FUNCTION f(int) IS\n  'x'", "COMMENT ON FUNCTION f(int) IS NULL"),
             ("GRANT SELECT ON t TO a, b WITH GRANT OPTION", "REVOKE SELECT ON t FROM a, b"),
             ("REVOKE ALL ON t FROM a", "GRANT ALL ON t TO a"),
             ("INSERT INTO t VALUES (1)", "stays"),
