@@ -59,6 +59,14 @@ pub enum Section {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnPath(pub Vec<Ident>);
 
+impl ColumnPath {
+    /// Whether it means a column of a table; a path without a table may be any table's.
+    pub fn is(&self, table: &Ident, column: &Ident) -> bool {
+        let mut parts = self.0.iter().rev();
+        parts.next() == Some(column) && parts.next().is_none_or(|one| one == table)
+    }
+}
+
 /// Why a directive cannot be obeyed.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{message}")]

@@ -107,10 +107,9 @@ pub(super) struct Parts {
     pub(super) frees: Vec<(Phase, Words)>,
     /// Tables whose rows it changes, and when.
     pub(super) rows: Vec<(Phase, TableName)>,
-    /// Tables of which a column gets another type or goes, so that what is inserted later must
-    /// come after: of those in the second list only what goes by place.
+    /// Tables of which a column gets another type: what is inserted later must come after.
     pub(super) converts: Vec<TableName>,
-    /// See above.
+    /// Tables of which a column goes or moves: what is inserted later by place must come after.
     pub(super) shifts: Vec<TableName>,
     /// Whether it inserts by place.
     pub(super) by_place: bool,

@@ -8,7 +8,7 @@ use super::set_not_null::{behind_gate, by_check};
 use super::{Hidden, Parts, Scene};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table, TableKind};
 use crate::dialect::Conversion;
-use crate::migration::{ColumnPath, Directive};
+use crate::migration::Directive;
 use crate::plan::{
     Action, AddColumn, Assignment, Counts, Expr, FillRows, Pending, Phase, Retyped, Swap, Sync,
     SyncKind, Target, Use, Verify, VerifyRule,
@@ -230,14 +230,10 @@ fn retyped(scene: &Scene<'_>, table: &Table, one: &Converted<'_>) -> Retyped {
 
 /// What the author says of the way back: an expression, or that none is wanted.
 fn written_back<'a>(scene: &Scene<'a>, column: &ColumnRef) -> Option<&'a Directive> {
-    let about = |path: &ColumnPath| {
-        let mut parts = path.0.iter().rev();
-        let name = parts.next();
-        let here = parts.next().is_none_or(|table| *table == column.table.name);
-        here && name.is_some_and(|name| *name == column.column)
-    };
     scene.migration.directives.iter().find(|directive| match directive {
-        Directive::Reverse { column, .. } | Directive::NoSync { column, .. } => about(column),
+        Directive::Reverse { column: path, .. } | Directive::NoSync { column: path, .. } => {
+            path.is(&column.table.name, &column.column)
+        }
         _ => false,
     })
 }

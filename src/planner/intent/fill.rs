@@ -180,12 +180,7 @@ impl Reader<'_> {
         new: &Ident,
         forward: &Expr,
     ) -> (Option<Expr>, bool) {
-        let about = |path: &ColumnPath| {
-            let mut parts = path.0.iter().rev();
-            let column = parts.next();
-            let here = parts.next().is_none_or(|one| *one == table.name);
-            here && column.is_some_and(|one| one == old || one == new)
-        };
+        let about = |path: &ColumnPath| path.is(&table.name, old) || path.is(&table.name, new);
         for directive in &self.migration.directives {
             match directive {
                 Directive::Reverse { column, expression } if about(column) => {
