@@ -224,6 +224,11 @@ async fn valid_files_get_through() {
              ALTER TABLE t ALTER COLUMN price TYPE numeric(12,2) USING price / 3.0;",
         ),
         (
+            "CREATE TABLE t (id int PRIMARY KEY, a int, b text, UNIQUE (a) INCLUDE (b));
+             INSERT INTO t VALUES (1, 1, 'x');",
+            "ALTER TABLE t ALTER COLUMN a TYPE bigint;",
+        ),
+        (
             "CREATE TABLE t (id int PRIMARY KEY, status text); INSERT INTO t VALUES (1, 'not valid');",
             "ALTER TABLE t ADD CONSTRAINT c CHECK (status IN ('valid', 'not valid'));",
         ),

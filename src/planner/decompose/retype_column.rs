@@ -72,7 +72,7 @@ fn column_obstacle(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<
             && table.indexes.iter().any(|index| {
                 index.constraint.as_ref() == Some(&one.name) && index.columns.contains(&column.name)
             })
-            && !table.key.contains(&column.name)
+            && !one.columns.contains(&column.name)
     };
     if let Some(one) = table.constraints.iter().find(|one| carries(one)) {
         return Some(format!("`{}` includes `{named}`", one.name));
