@@ -210,6 +210,10 @@ pub struct NewIndex {
     pub insert_at: u32,
     /// UNIQUE only for some rows.
     pub partial: bool,
+    /// ONLY was written: partitions get none by this statement.
+    pub only: bool,
+    /// What the server calls an index after that has no name: its keys and included columns.
+    pub shown: String,
 }
 
 /// An `UPDATE table SET column = expression [WHERE condition]`.
@@ -227,6 +231,13 @@ pub struct Fill {
     pub whole: Option<String>,
     /// Whether ONLY was written: rows of tables that inherit are not meant.
     pub only: bool,
+}
+
+impl Fill {
+    /// Whether no row is left after it.
+    pub fn deletes_all(&self) -> bool {
+        self.set.is_empty() && self.condition.is_none() && self.whole.is_none() && !self.only
+    }
 }
 
 impl ChangeKind {

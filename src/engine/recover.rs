@@ -76,6 +76,7 @@ fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
             Action::Verbatim(_)
                 | Action::DropConstraint(_)
                 | Action::DropIndex(_)
+                | Action::JoinIndexes(_)
                 | Action::Retire(_)
                 | Action::DropColumn(_)
                 | Action::AliasColumn(_)

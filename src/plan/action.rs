@@ -1,12 +1,12 @@
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
+use super::derive::Derived;
 use super::object::{
-    AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault,
+    AliasColumn, AttachIndex, DropConstraint, JoinIndexes, RenameTable, RetireTables, SetDefault,
 };
+use super::retire::{DropColumn, Retire};
 use super::retype::{Retyped, Swap};
-use crate::catalog::{Column, Default, Grant, Index};
+use crate::catalog::{Column, Grant, Index};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// One thing to do to a database, before a dialect puts it into words.
@@ -41,6 +41,8 @@ pub enum Action {
     SetDefault(SetDefault),
     /// Add a check or foreign key, old rows unchecked.
     AttachConstraint(Carried),
+    /// Make one index of those that were built on each partition.
+    JoinIndexes(JoinIndexes),
     /// Turn a unique index into a unique constraint or a primary key.
     AttachIndex(AttachIndex),
     /// Drop a constraint.
@@ -154,6 +156,8 @@ pub enum SyncKind {
     },
     /// Columns of one table that get another type.
     Retype(Vec<Retyped>),
+    /// Columns that take the place of others, several on one side or on both.
+    Derive(Box<Derived>),
     /// A column that old code does not know or leaves empty.
     FillNull {
         /// The column.
@@ -174,7 +178,7 @@ pub struct FillRows {
     pub set: Vec<Assignment>,
     /// Which rows still need it.
     pub pending: Pending,
-    /// The triggers whose work it does, by their tag: they alone are skipped meanwhile.
+    /// The triggers whose work it does, by their tag: they alone know it for a fill.
     pub does_for: Option<String>,
 }
 
@@ -197,7 +201,7 @@ pub struct Assignment {
 pub enum Pending {
     /// Those whose column differs from the expression.
     Differs,
-    /// Those whose column is NULL, and for which the author's condition holds.
+    /// Those whose columns are all NULL, and for which the author's condition holds.
     Null(Option<Sql>),
     /// Those for which the author's condition holds.
     Where(Option<Sql>),
@@ -220,8 +224,8 @@ pub struct Verify {
 pub enum VerifyRule {
     /// The column equals the expression.
     Equal(Assignment),
-    /// The column is not NULL where the expression is not, under the author's condition.
-    Filled(Assignment, Option<Sql>),
+    /// Where all the columns are NULL, so are the expressions, under the author's condition.
+    Filled(Vec<Assignment>, Option<Sql>),
     /// The column is not NULL.
     NotNull(Ident),
     /// No two rows agree in all these columns, NULLs apart.
@@ -237,8 +241,8 @@ pub enum VerifyRule {
         /// Its columns.
         keys: Vec<Ident>,
     },
-    /// The expression fails for no row.
-    Converts(Assignment),
+    /// The expression fails for no row for which the author's condition holds.
+    Converts(Assignment, Option<Sql>),
 }
 
 /// An index to build or to drop.
@@ -258,6 +262,9 @@ pub struct IndexBuild {
     pub unique: bool,
     /// Whether it can be built and dropped beside writers: one over partitions cannot.
     pub online: bool,
+    /// Whether the statement is about the table that this one is a partition of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_part: bool,
 }
 
 /// The check by which a column becomes NOT NULL without a scan under a strong lock.
@@ -293,78 +300,6 @@ pub struct Carried {
     pub at_once: bool,
 }
 
-/// The reversible half of contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retire {
-    /// The column.
-    pub column: ColumnRef,
-    /// How.
-    pub way: RetireWay,
-    /// The triggers that keep it current meanwhile.
-    pub sync: Option<Sync>,
-}
-
-/// How a column is taken away from applications.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetireWay {
-    /// Its privileges are revoked.
-    Privileges,
-    /// It is renamed, because no privilege would stop the applications.
-    Rename(Ident),
-}
-
-/// The irreversible half of contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DropColumn {
-    /// The column, by the name the author knows.
-    pub column: ColumnRef,
-    /// How it was retired.
-    pub way: RetireWay,
-    /// The triggers that go with it.
-    pub sync: Option<Sync>,
-    /// Indexes that are lost with it, as they were listed in the plan.
-    pub loses: BTreeSet<Ident>,
-    /// Objects made for the new column that take over the names of the lost ones.
-    pub renames: Vec<TakenOver>,
-}
-
-/// Something made under a working name that gets its final one when the old one is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TakenOver {
-    /// An index.
-    Index {
-        /// The working name.
-        from: Ident,
-        /// The final name.
-        to: Ident,
-        /// How it would be built under its final name, where it cannot be renamed.
-        rebuilt: IndexBuild,
-    },
-    /// A unique index that becomes a constraint.
-    UniqueConstraint {
-        /// The working name.
-        from: Ident,
-        /// The final name.
-        to: Ident,
-    },
-    /// A check or foreign key.
-    Constraint {
-        /// The working name.
-        from: Ident,
-        /// The final name.
-        to: Ident,
-    },
-    /// A default that the triggers stood in for.
-    Default {
-        /// The new column.
-        column: Ident,
-        /// The default.
-        default: Default,
-    },
-}
-
 impl Action {
     /// A short name for the step, unique within its phase: part of a step's identity.
     pub fn slug(&self) -> String {
@@ -387,6 +322,7 @@ impl Action {
             Self::SetDefault(one) if one.default.is_some() => format!("default-{}", one.column),
             Self::SetDefault(one) => format!("drop-default-{}", one.column),
             Self::AttachConstraint(one) => format!("attach-{}", one.name),
+            Self::JoinIndexes(one) => format!("join-{}", one.name),
             Self::AttachIndex(one) => format!("attach-{}", one.name),
             Self::DropConstraint(one) => format!("drop-{}.{}", one.table, one.name),
             Self::RenameTable(one) => format!("rename-{}", one.from),
@@ -416,6 +352,7 @@ impl Sync {
                 let names: Vec<_> = columns.iter().map(|one| one.old.name.as_str()).collect();
                 format!("{}.{}", self.table, names.join("+"))
             }
+            SyncKind::Derive(derived) => format!("{}.{}", self.table, derived.names()),
             SyncKind::FillNull { column, .. } => format!("{}.{column}", self.table),
         }
     }
@@ -443,13 +380,16 @@ impl VerifyRule {
             Self::Distinct(_) => "distinct",
             Self::Holds(_) => "holds",
             Self::Refers { .. } => "refers",
-            Self::Converts(_) => "converts",
+            Self::Converts(..) => "converts",
         }
     }
 
     fn columns(&self) -> String {
         match self {
-            Self::Equal(one) | Self::Filled(one, _) | Self::Converts(one) => one.column.to_string(),
+            Self::Equal(one) | Self::Converts(one, _) => one.column.to_string(),
+            Self::Filled(all, _) => {
+                all.iter().map(|one| one.column.as_str()).collect::<Vec<_>>().join("+")
+            }
             Self::Holds(_) => "rows".into(),
             Self::NotNull(column) => column.to_string(),
             Self::Distinct(columns) | Self::Refers { columns, .. } => {
@@ -470,6 +410,7 @@ impl IndexBuild {
             renamed: Vec::new(),
             unique: index.unique,
             online: true,
+            on_part: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Nouns only.
 
 mod action;
+mod derive;
 mod fingerprint;
 mod format;
 mod hazard;
@@ -9,6 +10,7 @@ mod lock;
 mod object;
 mod premise;
 mod requirement;
+mod retire;
 mod retype;
 mod step;
 
@@ -17,16 +19,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use action::{
-    Action, AddColumn, Assignment, Carried, DropColumn, Expr, FillRows, IndexBuild, NotNullCheck,
-    Pending, Retire, RetireWay, Seeds, Sync, SyncKind, TakenOver, Verbatim, Verify, VerifyRule,
+    Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, NotNullCheck, Pending,
+    Seeds, Sync, SyncKind, Verbatim, Verify, VerifyRule,
 };
+pub use derive::{Derived, StandIn};
 pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
-pub use object::{AliasColumn, AttachIndex, DropConstraint, RenameTable, RetireTables, SetDefault};
+pub use object::{
+    AliasColumn, AttachIndex, DropConstraint, JoinIndexes, RenameTable, RetireTables, SetDefault,
+};
 pub use premise::Premise;
 pub use requirement::{Requirement, Target, Use};
+pub use retire::{DropColumn, Retire, RetireWay, TakenOver};
 pub use retype::{Counts, IndexRole, Retyped, Swap, SwappedConstraint, SwappedIndex};
 pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
 

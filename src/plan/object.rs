@@ -14,6 +14,21 @@ pub struct SetDefault {
     pub before: Option<Sql>,
 }
 
+/// The index of a partitioned table, whose parts are built already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinIndexes {
+    /// The table.
+    pub table: TableName,
+    /// The index.
+    pub name: Ident,
+    /// The statement that makes it, as written.
+    pub definition: Sql,
+    /// What the server calls the indexes of partitions after: their keys and included columns.
+    pub shown: String,
+    /// The partitions, each with its index under a working name.
+    pub parts: Vec<(TableName, Ident)>,
+}
+
 /// A unique index that becomes a constraint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachIndex {

@@ -33,9 +33,10 @@ pub(super) fn assemble(
     let can = dialect.capabilities(&catalog.server);
     let mut world = catalog.clone();
     let mut draft = Draft::default();
-    let filled = intents.iter().filter_map(filled_column).collect();
-    let added = intents.iter().filter_map(added_column).collect();
+    let filled = intents.iter().flat_map(filled_columns).collect();
+    let added = intents.iter().flat_map(added_columns).collect();
     let mut retyped = BTreeMap::new();
+    let mut emptied = BTreeSet::new();
     let mut order = Order::default();
     let mut stirred = Stirred::default();
     let mut copied = Copied::default();
@@ -47,6 +48,7 @@ pub(super) fn assemble(
             intent,
             filled: &filled,
             added: &added,
+            emptied: &emptied,
             retyped: &retyped,
             dialect,
         };
@@ -60,6 +62,11 @@ pub(super) fn assemble(
         let hidden = std::mem::take(&mut parts.retyped);
         draft.take(parts, lowered, &scene);
         retyped.extend(hidden);
+        if let IntentKind::Update(fill) = &intent.kind
+            && fill.deletes_all()
+        {
+            emptied.insert(fill.table.clone());
+        }
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
             world.make(change).map_err(unknown)?;
@@ -124,22 +131,23 @@ pub fn table_fingerprint<'a>(tables: impl Iterator<Item = &'a Table>) -> Fingerp
     Fingerprint::of(&bare)
 }
 
-/// The column that an intention fills: an index on it is built once it is filled.
-fn filled_column(intent: &Intent) -> Option<ColumnRef> {
+/// The columns that an intention fills: an index on one is built once it is filled.
+fn filled_columns(intent: &Intent) -> Vec<ColumnRef> {
     match &intent.kind {
-        IntentKind::Replace(replace) => Some(ColumnRef::new(&replace.table, &replace.new)),
-        IntentKind::AddColumn { table, column, fill } if fill.is_some() => {
-            Some(ColumnRef::new(table, &column.name))
-        }
-        _ => None,
+        IntentKind::Replace(replace) => vec![ColumnRef::new(&replace.table, &replace.new)],
+        IntentKind::AddColumn { fill: None, .. } => Vec::new(),
+        _ => added_columns(intent),
     }
 }
 
-/// The column that an intention adds.
-fn added_column(intent: &Intent) -> Option<ColumnRef> {
+/// The columns that an intention adds.
+fn added_columns(intent: &Intent) -> Vec<ColumnRef> {
     match &intent.kind {
-        IntentKind::AddColumn { table, column, .. } => Some(ColumnRef::new(table, &column.name)),
-        _ => None,
+        IntentKind::AddColumn { table, column, .. } => vec![ColumnRef::new(table, &column.name)],
+        IntentKind::Derive(derive) => {
+            derive.columns.iter().map(|one| ColumnRef::new(&derive.table, &one.name)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::decompose::Parts;
 use super::intent::{Intent, IntentKind, Words};
 use crate::change::Effect;
+use crate::sql::TableName;
 
 /// The statements so far that copy from rows, once.
 #[derive(Default)]
@@ -28,25 +29,26 @@ impl Copied {
 
     /// Says so where an intention takes away what was copied.
     pub(super) fn warn(&self, intent: &Intent, parts: &mut Parts) {
-        let names: Vec<Words> = match &intent.kind {
+        let names: Vec<(Words, String)> = match &intent.kind {
             IntentKind::DropColumn(column) => {
-                vec![Words::name(&[&column.table.name, &column.column])]
+                let words = Words::name(&[&column.table.name, &column.column]);
+                vec![(words, column.to_string())]
             }
             IntentKind::DropTables(tables) => {
-                tables.iter().map(|table| Words::name(&[&table.name])).collect()
+                let named = |table: &TableName| (Words::name(&[&table.name]), table.to_string());
+                tables.iter().map(named).collect()
             }
             _ => return,
         };
-        for name in names {
+        for (name, shown) in names {
             let Some((number, _)) = self.readers.iter().find(|(_, words)| words.hold(&name)) else {
                 continue;
             };
             parts.hazards.push((
                 "late-writes",
                 format!(
-                    "what running code writes into `{}` after statement {number} has read it is \
-                     not copied, and is lost with it",
-                    name.shown()
+                    "what running code writes into `{shown}` after statement {number} has read it is \
+                     not copied, and is lost with it"
                 ),
                 "copy it by a trigger of your own under `-- zdmig:expand` until then, or allow this \
                  where no running code writes there"

@@ -5,10 +5,10 @@ use super::PlanError;
 use super::decompose::{Parts, Scene};
 use super::intent::{Intent, IntentKind, Words};
 use super::unsupported;
-use crate::catalog::{Catalog, ConstraintKind, TableKind};
-use crate::change::Effect;
-use crate::plan::{Action, Premise, Verify, VerifyRule};
-use crate::sql::{Ident, TableName};
+use crate::catalog::{Catalog, ConstraintKind, Table, TableKind};
+use crate::change::{Effect, Object, ObjectKind};
+use crate::plan::{Action, Expr, FillRows, Pending, Premise, Verify, VerifyRule};
+use crate::sql::{Ident, Sql, TableName, without_literals};
 
 /// The statements so far that change rows, or what rows are made of.
 #[derive(Default)]
@@ -16,11 +16,22 @@ pub(super) struct Stirred {
     words: Vec<Words>,
     /// Whether one of them may have changed rows of any table.
     anything: bool,
+    /// Functions, types and the like that the file makes: they are not there beforehand.
+    made: Vec<Words>,
+    /// Whether it makes what only the server knows, an extension for one.
+    unknown: bool,
 }
 
 impl Stirred {
     /// Takes note of an intention.
     pub(super) fn note(&mut self, intent: &Intent, catalog: &Catalog) {
+        if let IntentKind::Plain(plain) = &intent.kind
+            && matches!(plain.effect, Effect::Adds | Effect::Replaces)
+        {
+            let of = |one: &Object| Words::name(&[&one.name.name]);
+            self.made.extend(plain.objects.iter().map(of));
+            self.unknown |= plain.objects.iter().any(|one| one.kind == ObjectKind::Other);
+        }
         if !stirs(&intent.kind) {
             return;
         }
@@ -38,6 +49,12 @@ impl Stirred {
                 plain.on.as_ref().is_none_or(|table| {
                     catalog.find(table).is_none_or(|table| !table.triggers.is_empty())
                 })
+            }
+            IntentKind::Plain(plain)
+                if matches!(plain.effect, Effect::Moves(_) | Effect::Destroys)
+                    && !plain.cascade =>
+            {
+                reaches_on(intent, catalog)
             }
             IntentKind::Plain(_)
             | IntentKind::Together(_)
@@ -71,6 +88,11 @@ impl Stirred {
                 .dialect
                 .lower(&action, before)
                 .map_err(|error| unsupported(scene.intent.span, error))?;
+            let words = Words::of(lowered.landed.sql.as_str());
+            let computes = matches!(verify.rule, VerifyRule::Converts(..) | VerifyRule::Holds(_));
+            if computes && (self.unknown || self.made.iter().any(|name| words.hold(name))) {
+                continue;
+            }
             found.push(Premise {
                 span: scene.intent.span,
                 about,
@@ -82,6 +104,62 @@ impl Stirred {
         }
         Ok(found)
     }
+}
+
+/// Whether a statement that moves rows may change others than those of the tables it names.
+fn reaches_on(intent: &Intent, catalog: &Catalog) -> bool {
+    let named = |name: &Ident| intent.words.hold(&Words::name(&[name]));
+    let says = |word: &str| named(&Ident::new(word));
+    // What is only inserted, or wholly taken away, leads nowhere but by a trigger.
+    let acts = ["update", "delete", "merge", "call", "do"].into_iter().any(says);
+    let leads = |table: &Table| {
+        table.kind == TableKind::View
+            || !table.triggers.is_empty()
+            || acts && table.constraints.iter().any(|one| one.kind == ConstraintKind::Incoming)
+    };
+    catalog.tables.values().any(|table| named(&table.name.name) && leads(table))
+        || catalog.objects.iter().any(|one| {
+            matches!(one.kind.as_str(), "function" | "procedure") && named(&one.name.name)
+        })
+}
+
+/// Asks whether the expressions of an UPDATE fail for no row that it means.
+pub(super) fn computes(scene: &Scene<'_>, parts: &mut Parts, fill: &FillRows) {
+    let condition = match &fill.pending {
+        Pending::Differs => None,
+        Pending::Null(condition) | Pending::Where(condition) => condition.clone(),
+    };
+    for one in &fill.set {
+        let Expr::Verbatim(value) = &one.value else { continue };
+        let text = format!("{value} {}", condition.as_ref().map_or("", Sql::as_str));
+        if reads_what_is_there(scene, &fill.table, &text) {
+            let about = format!("UPDATE of {}", one.column);
+            let rule = VerifyRule::Converts(one.clone(), condition.clone());
+            parts.premise(&about, &fill.table, rule);
+        }
+    }
+}
+
+/// Whether an expression can be tried beforehand: it reads no column that this file adds, and
+/// calls nothing that does more than compute.
+fn reads_what_is_there(scene: &Scene<'_>, table: &TableName, text: &str) -> bool {
+    const ACTS: [&str; 8] = [
+        "nextval",
+        "setval",
+        "random",
+        "gen_random_uuid",
+        "clock_timestamp",
+        "pg_sleep",
+        "select",
+        "lo_create",
+    ];
+    let words = Words::of(&without_literals(text));
+    let named = |name: &Ident| words.hold(&Words::name(&[name]));
+    !ACTS.into_iter().any(|word| named(&Ident::new(word)))
+        && !scene.added.iter().any(|column| column.table == *table && named(&column.column))
+        && !scene.catalog.objects.iter().any(|one| {
+            matches!(one.kind.as_str(), "function" | "procedure") && named(&one.name.name)
+        })
 }
 
 fn tables(verify: &Verify) -> impl Iterator<Item = &TableName> {

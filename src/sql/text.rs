@@ -34,9 +34,47 @@ pub fn mentions(text: &str, name: &str) -> bool {
         .any(|(at, _)| !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word))
 }
 
+/// The text without what stands between single quotes: a name in there is a word of a value.
+pub fn without_literals(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\'') {
+        let escapes = rest[..at].ends_with(['e', 'E']);
+        out.push_str(&rest[..at]);
+        out.push_str("''");
+        let inside = &rest[at + 1..];
+        let mut end = inside.len();
+        let mut characters = inside.char_indices().peekable();
+        while let Some((place, character)) = characters.next() {
+            let doubled = character == '\'' && characters.peek().is_some_and(|(_, c)| *c == '\'');
+            if doubled || escapes && character == '\\' {
+                characters.next();
+            } else if character == '\'' {
+                end = place + 1;
+                break;
+            }
+        }
+        rest = &inside[end..];
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_quotes_is_left_out() {
+        for (text, expected) in [
+            ("doc->>'plan'", "doc->>''"),
+            ("a || 'it''s' || b", "a || '' || b"),
+            (r"E'x\' y' || c", "E'' || c"),
+            ("'open", "''"),
+            ("\"näme\"", "\"näme\""),
+        ] {
+            assert_eq!(without_literals(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_name_is_found_as_a_word_only() {

@@ -55,6 +55,61 @@ async fn a_fill_does_not_silence_the_triggers_of_other_tables() {
     assert_eq!(value(&database, "SELECT pref FROM c").await, "NULL");
 }
 
+/// A trigger that notes the time of each change notes none for a fill that the author wrote
+/// no UPDATE for, and does not keep the two columns apart; and what a trigger writes
+/// elsewhere in the table while the fill runs is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fill_and_the_users_own_triggers_leave_each_other_alone() {
+    const SCHEMA: &str = "
+        CREATE TABLE t (id int PRIMARY KEY, n int, seen int DEFAULT 0, changed timestamptz);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.changed := now(); RETURN NEW; END $$;
+        CREATE TRIGGER t_note BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note();
+        INSERT INTO t SELECT g, g, 0, '2020-01-01' FROM generate_series(1, 100) g;";
+    // What it writes into row 1, in whichever column is filled.
+    const ELSEWHERE: &str = "
+        CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN UPDATE t SET n = n + 1, seen = seen + 1 WHERE id = 1; RETURN NULL; END $$;
+        CREATE TRIGGER t_count AFTER UPDATE ON t FOR EACH ROW WHEN (NEW.id = 50)
+            EXECUTE FUNCTION count_it();";
+    for (change, column) in [
+        ("ALTER TABLE t ALTER COLUMN n TYPE bigint;", "n"),
+        (
+            "-- zdmig:allow body-names-column because \"the trigger goes before contract\"
+             ALTER TABLE t RENAME COLUMN n TO m;",
+            "m",
+        ),
+    ] {
+        let schema = format!("{SCHEMA}{ELSEWHERE}");
+        let (database, project) = stage("elsewhere", &schema, change).await;
+        run(&project, &["expand", "backfill"]);
+        assert_eq!(value(&database, "SELECT n || ' ' || seen FROM t WHERE id = 1").await, "2 1");
+        database.script("DROP FUNCTION count_it CASCADE").await;
+        run(&project, &["contract"]);
+        let found = value(&database, &format!("SELECT {column}::text FROM t WHERE id = 1")).await;
+        assert_eq!(found, "2", "{change}");
+        let touched = "SELECT count(*)::text FROM t WHERE changed > '2021-01-01'";
+        assert_eq!(value(&database, touched).await, "1", "{change}");
+    }
+    for (change, column) in [
+        (
+            "ALTER TABLE t ALTER COLUMN changed TYPE timestamp USING changed AT TIME ZONE 'UTC';
+             -- zdmig:reverse t.changed = changed AT TIME ZONE 'UTC'",
+            "changed",
+        ),
+        (
+            "-- zdmig:allow body-names-column because \"nothing is written after contract\"
+             ALTER TABLE t RENAME COLUMN changed TO updated;",
+            "updated",
+        ),
+    ] {
+        let (database, project) = stage("noted", SCHEMA, change).await;
+        run(&project, &["expand", "backfill", "contract"]);
+        let touched = format!("SELECT count(*)::text FROM t WHERE {column} > '2021-01-01'");
+        assert_eq!(value(&database, &touched).await, "0", "{change}");
+    }
+}
+
 /// A rollback takes back its own rows, and nothing of anybody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn seeds_are_taken_back_and_nothing_with_them() {

@@ -10,6 +10,7 @@ mod chunks;
 mod clients;
 mod corpus;
 mod crash;
+mod derive;
 mod kept;
 mod kill;
 mod locks;

@@ -100,7 +100,12 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                      WHEN c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits i
                         WHERE i.inhparent = c.oid OR i.inhrelid = c.oid) THEN 'partitioned'
                      ELSE '' END,
-                CASE WHEN c.reltuples < 0 THEN pg_relation_size(c.oid) / 100 ELSE c.reltuples END::int8,
+                CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(CASE WHEN l.reltuples < 0
+                        THEN pg_relation_size(l.oid) / 100 ELSE l.reltuples END), 0)
+                        FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+                       WHERE p.isleaf)
+                     WHEN c.reltuples < 0 THEN pg_relation_size(c.oid) / 100
+                     ELSE c.reltuples END::int8,
                 CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(pg_relation_size(p.relid)), 0)
                                                   FROM pg_partition_tree(c.oid) p)::int8
                      ELSE pg_relation_size(c.oid) END,

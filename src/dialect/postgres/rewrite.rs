@@ -23,6 +23,20 @@ pub(super) fn index(definition: &str, name: &Ident, renamed: &[(Ident, Ident)]) 
     Some(format!("CREATE {unique}INDEX CONCURRENTLY {} {head}{body}", quote::ident(name)))
 }
 
+/// The index of a partitioned table for one of its partitions, built beside writers.
+pub(super) fn on_part(definition: &str, name: &Ident, part: &TableName) -> Option<String> {
+    let parsed = SourceFile::parse(definition);
+    let ast::Stmt::CreateIndex(create) = parsed.tree().stmts().next()? else { return None };
+    let unique = if create.unique_token().is_some() { "UNIQUE " } else { "" };
+    let after_table: usize = create.table_relation_name()?.syntax().text_range().end().into();
+    let body = definition[after_table..].trim_end().trim_end_matches(';');
+    Some(format!(
+        "CREATE {unique}INDEX CONCURRENTLY {} ON {}{body}",
+        quote::ident(name),
+        quote::table(part)
+    ))
+}
+
 /// A constraint's clause for other columns; of a foreign key on this side and on the other.
 pub(super) fn constraint(
     definition: &str,

@@ -9,12 +9,16 @@
 //!   before the trigger, so a test for NULL alone would take it for a value of the old code;
 //! - a default that is not a literal is taken off the old column while both exist and
 //!   computed here, once per row, so that both columns get the same value;
-//! - the trigger is skipped while `zdmig.backfill` names it: its fill sets the column by an
-//!   expression over the row's newest version, and must not look like a write of new code;
-//!   every other trigger fires, because a fill may change rows elsewhere, by a foreign key's
-//!   action or a trigger of the user's;
-//! - a value that has no counterpart in the other type never fails a write of running code:
-//!   its counterpart is NULL, and is found before anything rests on it.
+//! - while `zdmig.backfill` names it, the trigger knows the statement for its own fill, which
+//!   must not look like a write of new code: the value goes from old to new, computed here from
+//!   what other triggers left, or else a trigger that sets the old column would leave the two
+//!   apart. What triggers of the user's write elsewhere meanwhile is deeper, and is a write
+//!   like any other;
+//! - the fill of a rename or of a change of type, which the author wrote no UPDATE for, changes
+//!   nothing else in the row: a trigger that notes the time of each update notes nothing;
+//! - a value that has no counterpart on the other side, because its type does not hold it or
+//!   the author's expression fails, never fails a write of running code: its counterpart is
+//!   NULL, and is found before anything rests on it.
 
 use super::quote;
 use crate::catalog::{Catalog, Column};
@@ -29,13 +33,15 @@ const COLUMNS_FIRST: &str = "\n#variable_conflict use_column\n";
 pub(super) enum Stage<'a> {
     /// Both columns exist, each by its own name.
     Both,
-    /// The old column is renamed away.
-    OldNamed(&'a Ident),
+    /// Old columns are renamed away: what they were called, and what they are called now.
+    OldNamed(&'a [(Ident, Ident)]),
     /// A value without a counterpart fails the write.
     Strict,
     /// A column of another type has taken the old one's place and name.
     Swapped,
 }
+
+mod derive;
 
 /// The function's name.
 pub(super) fn function(sync: &Sync) -> String {
@@ -54,27 +60,28 @@ pub(super) fn computed_default(sync: &Sync) -> Option<(&Column, &str)> {
             let default = old.default.as_ref().filter(|default| !default.constant)?;
             Some((old, &default.sql))
         }
-        SyncKind::FillNull { .. } | SyncKind::Retype(_) => None,
+        SyncKind::FillNull { .. } | SyncKind::Retype(_) | SyncKind::Derive(_) => None,
     }
 }
 
 /// CREATE OR REPLACE FUNCTION, as it is at one stage.
 pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) -> Sql {
+    let renamed = match stage {
+        Stage::OldNamed(names) => names,
+        Stage::Both | Stage::Strict | Stage::Swapped => &[],
+    };
     let body = match &sync.kind {
         SyncKind::Replace { old, new, forward, reverse } => {
-            let old_name = match stage {
-                Stage::OldNamed(name) => Some(name),
-                Stage::Both | Stage::Strict | Stage::Swapped => None,
-            };
-            replace_body(sync, (old, new), (forward, reverse.as_ref()), old_name)
+            replace_body(sync, (old, new), (forward, reverse.as_ref()), renamed)
         }
+        SyncKind::Derive(derived) => derive::body(sync, derived, renamed),
         SyncKind::Retype(columns) => retype_body(sync, columns, stage),
         SyncKind::FillNull { column, value } => {
             let target = field("NEW", column);
             format!(
                 "{COLUMNS_FIRST}BEGIN\n  IF {target} IS NULL THEN\n    {target} := {};\n  END IF;\n  \
                  RETURN NEW;\nEND\n",
-                value_of(value, sync, None)
+                value_of(value, sync, &[])
             )
         }
     };
@@ -92,12 +99,9 @@ pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) 
 /// CREATE TRIGGER.
 pub(super) fn create_trigger(sync: &Sync) -> Sql {
     Sql::new(format!(
-        "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\n\
-         WHEN (pg_catalog.current_setting('zdmig.backfill', true) IS DISTINCT FROM {})\n\
-         EXECUTE FUNCTION {}()",
+        "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\nEXECUTE FUNCTION {}()",
         quote::ident(&trigger(sync)),
         quote::table(&sync.table),
-        quote::literal(&sync.tag),
         function(sync)
     ))
 }
@@ -128,6 +132,9 @@ fn settings(sync: &Sync) -> &'static str {
 fn retype_body(sync: &Sync, columns: &[Retyped], stage: Stage<'_>) -> String {
     let mut body = String::from(COLUMNS_FIRST);
     body.push_str("BEGIN\n");
+    if !matches!(stage, Stage::Swapped) {
+        body.push_str(&filling(sync, "NEW := OLD;"));
+    }
     for one in columns {
         let name = &one.old.name;
         let changed = distinct(&field("NEW", name), &field("OLD", name), &one.new);
@@ -143,7 +150,7 @@ fn retype_body(sync: &Sync, columns: &[Retyped], stage: Stage<'_>) -> String {
             ));
             continue;
         };
-        let set = format!("{target} := {};", value_of(value, sync, None));
+        let set = format!("{target} := {};", value_of(value, sync, &[]));
         if matches!(stage, Stage::Swapped) {
             // What the way back would lose is still there as long as nobody changes the value.
             body.push_str(&format!(
@@ -166,13 +173,19 @@ fn replace_body(
     sync: &Sync,
     (old, new): (&Column, &Column),
     (forward, reverse): (&Expr, Option<&Expr>),
-    old_name: Option<&Ident>,
+    renamed: &[(Ident, Ident)],
 ) -> String {
-    let old_name = old_name.unwrap_or(&old.name);
+    let old_name = now(&old.name, renamed);
     let (old_field, new_field) = (field("NEW", old_name), field("NEW", &new.name));
-    let renamed = (*old_name != old.name).then_some((&old.name, old_name));
-    let set_new = format!("{new_field} := {}", value_of(forward, sync, renamed));
-    let set_old = reverse.map(|expr| format!("{old_field} := {}", value_of(expr, sync, renamed)));
+    let set = |target: &str, value: &Expr| {
+        let set = format!("{target} := {}", value_of(value, sync, renamed));
+        match value {
+            Expr::Column(_) => set,
+            Expr::Verbatim(_) => guarded(&set, &[target.to_owned()]),
+        }
+    };
+    let set_new = set(&new_field, forward);
+    let set_old = reverse.map(|expr| set(&old_field, expr));
     let computed = computed_default(sync)
         .map(|(_, default)| {
             // Where nothing leads back, new code never gives the old column a value.
@@ -212,12 +225,29 @@ fn replace_body(
             changed(&new.name, new)
         ),
     };
+    let alone = if matches!(forward, Expr::Column(_)) { "NEW := OLD;\n    " } else { "" };
+    let fill = filling(sync, &format!("{alone}{set_new};\n    RETURN NEW;"));
     format!(
-        "{COLUMNS_FIRST}BEGIN\n  IF TG_OP = 'INSERT' THEN\n{computed}    IF {} THEN\n{}{insert_reverse}    \
+        "{COLUMNS_FIRST}BEGIN\n{fill}  IF TG_OP = 'INSERT' THEN\n{computed}    IF {} THEN\n{}{insert_reverse}    \
          END IF;\n{update}  END IF;\n  RETURN NEW;\nEND\n",
         unset(&new_field, new),
         format_args!("      {set_new};\n"),
     )
+}
+
+/// What is done where the statement is the one of its own fill.
+fn filling(sync: &Sync, what: &str) -> String {
+    format!(
+        "  IF TG_OP = 'UPDATE' AND pg_trigger_depth() = 1\n    AND \
+         current_setting('zdmig.backfill', true) IS NOT DISTINCT FROM {} THEN\n    {what}\n  END IF;\n",
+        quote::literal(&sync.tag)
+    )
+}
+
+/// An assignment that does not fail the statement which it is part of.
+fn guarded(set: &str, targets: &[String]) -> String {
+    let nothing: Vec<_> = targets.iter().map(|one| format!("{one} := NULL;")).collect();
+    format!("BEGIN {set}; EXCEPTION WHEN OTHERS THEN {} END", nothing.join(" "))
 }
 
 /// Whether an insert left the column out: it has its literal default, or NULL.
@@ -280,19 +310,26 @@ fn field(row: &str, name: &Ident) -> String {
     format!("{row}.{}", quote::ident(name))
 }
 
-/// The expression over the row that the trigger holds. The author's words are run as they
-/// stand, over a one-row table that bears the table's name, and in which the old column
-/// still has the name that they know when it has been renamed away.
-fn value_of(expr: &Expr, sync: &Sync, renamed: Option<(&Ident, &Ident)>) -> String {
-    match (expr, renamed) {
-        (Expr::Column(name), Some((known, now))) if name == known => field("NEW", now),
-        (Expr::Column(name), _) => field("NEW", name),
-        (Expr::Verbatim(sql), renamed) => {
-            let alias = renamed
-                .map(|(known, now)| format!(", {} AS {}", field("NEW", now), quote::ident(known)))
-                .unwrap_or_default();
-            let table = quote::ident(&sync.table.name);
-            format!("(SELECT {sql} FROM (SELECT NEW.*{alias}) AS {table})")
-        }
+/// What a column is called by now.
+fn now<'a>(name: &'a Ident, renamed: &'a [(Ident, Ident)]) -> &'a Ident {
+    renamed.iter().find(|(known, _)| known == name).map_or(name, |(_, now)| now)
+}
+
+/// The expression over the row that the trigger holds.
+fn value_of(expr: &Expr, sync: &Sync, renamed: &[(Ident, Ident)]) -> String {
+    match expr {
+        Expr::Column(name) => field("NEW", now(name, renamed)),
+        Expr::Verbatim(sql) => format!("(SELECT {sql} FROM {})", row(sync, renamed)),
     }
+}
+
+/// The row that the trigger holds, for the author's words as they stand: a one-row table that
+/// bears the table's name, and in which columns still have the names that they know when they
+/// have been renamed away.
+fn row(sync: &Sync, renamed: &[(Ident, Ident)]) -> String {
+    let aliases: Vec<_> = renamed
+        .iter()
+        .map(|(known, now)| format!(", {} AS {}", field("NEW", now), quote::ident(known)))
+        .collect();
+    format!("(SELECT NEW.*{}) AS {}", aliases.concat(), quote::ident(&sync.table.name))
 }

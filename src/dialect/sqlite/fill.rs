@@ -20,7 +20,8 @@ fn pending(fill: &FillRows) -> Option<String> {
     };
     let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
     if parts.len() > 1 {
-        parts = vec![format!("({})", parts.join(" OR "))];
+        let with = if matches!(fill.pending, Pending::Null(_)) { " AND " } else { " OR " };
+        parts = vec![format!("({})", parts.join(with))];
     }
     if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
         parts.push(format!("({sql})"));
@@ -101,14 +102,21 @@ pub(super) fn verify(one: &Verify) -> Lowered {
     let table = quote::ident(&one.table.name);
     let wrong = match &one.rule {
         VerifyRule::Equal(one) => differs(one),
-        VerifyRule::Filled(one, condition) => {
+        VerifyRule::Filled(all, condition) => {
             let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
-            let value = expression(&one.value);
-            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
+            let empty = all.iter().map(|one| format!("{} IS NULL", quote::ident(&one.column)));
+            let given = all.iter().map(|one| format!("{} IS NOT NULL", expression(&one.value)));
+            let (empty, given): (Vec<_>, Vec<_>) = (empty.collect(), given.collect());
+            let given =
+                if given.len() > 1 { format!("({})", given.join(" OR ")) } else { given.concat() };
+            format!("{} AND {given}{also}", empty.join(" AND "))
         }
         VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
         VerifyRule::Holds(condition) => format!("NOT ({condition})"),
-        VerifyRule::Converts(one) => format!("length({}) < 0", expression(&one.value)),
+        VerifyRule::Converts(one, condition) => {
+            let also = condition.as_ref().map(|sql| format!("({sql}) AND ")).unwrap_or_default();
+            format!("{also}length({}) < 0", expression(&one.value))
+        }
         VerifyRule::Refers { columns, table: other, keys } => {
             let own = |column| format!("{table}.{}", quote::ident(column));
             let given: Vec<_> =

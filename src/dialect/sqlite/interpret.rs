@@ -172,6 +172,8 @@ fn create_index(create: &ast::CreateIndex, text: &str) -> Read<ChangeKind> {
         definition: text.to_owned(),
         insert_at: 0,
         partial: create.predicate.is_some(),
+        only: false,
+        shown: String::new(),
     }))
 }
 

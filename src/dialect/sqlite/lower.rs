@@ -30,6 +30,7 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AttachConstraint(one) | Action::ValidateConstraint(one) => {
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }
+        Action::JoinIndexes(one) => Err(in_place(&one.table.to_string(), "partition")),
         Action::AttachIndex(one) => Err(in_place(&one.table.to_string(), "ADD CONSTRAINT")),
         Action::DropConstraint(one) => Err(in_place(&one.table.to_string(), "DROP CONSTRAINT")),
         Action::SetDefault(one) => Err(in_place(&one.column.to_string(), "change a default")),
@@ -345,6 +346,7 @@ mod tests {
             renamed: vec![(Ident::new("username"), Ident::new("e mail"))],
             unique: true,
             online: true,
+            on_part: false,
         };
         assert_eq!(
             index_definition(&index).expect("it can be carried"),

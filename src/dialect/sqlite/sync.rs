@@ -23,8 +23,9 @@ pub(super) fn names(sync: &Sync) -> Vec<String> {
         SyncKind::Replace { reverse: Some(_), .. } => &["insert", "old", "new"],
         SyncKind::Replace { reverse: None, .. } => &["insert", "old"],
         SyncKind::FillNull { .. } => &["insert", "update"],
-        // Never planned here, where no constraint can follow a column.
-        SyncKind::Retype(_) => &[],
+        // Never planned here, where no constraint can follow a column, and no trigger can
+        // change a row before it is checked.
+        SyncKind::Retype(_) | SyncKind::Derive(_) => &[],
     };
     all.iter().map(|on| trigger(sync, on)).collect()
 }
@@ -35,7 +36,7 @@ pub(super) fn create(sync: &Sync, table: &Table) -> Vec<Sql> {
         SyncKind::Replace { old, new, forward, reverse } => {
             replace(sync, table, (old, new), (forward, reverse.as_ref()))
         }
-        SyncKind::Retype(_) => Vec::new(),
+        SyncKind::Retype(_) | SyncKind::Derive(_) => Vec::new(),
         SyncKind::FillNull { column, value } => {
             let name = quote::ident(column);
             let body = update(table, column, value, &format!("{name} IS NULL"));

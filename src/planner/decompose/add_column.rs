@@ -12,6 +12,7 @@ use crate::plan::{
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{RowFill, Words};
+use crate::planner::premise::computes;
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) fn decompose(
@@ -59,7 +60,11 @@ pub(super) fn decompose(
             add(&mut parts, table, defined(column), true);
         }
         (None, Some(default)) => computed(scene, &mut parts, table, column, default)?,
-        (None, None) if column.not_null && scene.can.alter_column && table.is_empty() => {
+        (None, None)
+            if column.not_null
+                && scene.can.alter_column
+                && (table.is_empty() || scene.emptied.contains(&table.name)) =>
+        {
             required(scene, &mut parts, table, column);
         }
         (None, None) if column.not_null => {
@@ -122,7 +127,7 @@ pub(super) fn defined(column: &NewColumn) -> Column {
     }
 }
 
-/// NOT NULL without a default, on a table without rows: code that runs leaves it out, so
+/// NOT NULL without a default, on a table that has no rows or loses them all: code that runs leaves it out, so
 /// that it is nullable until none does.
 fn required(scene: &Scene<'_>, parts: &mut Parts, table: &Table, column: &NewColumn) {
     add(parts, table, Column { nullable: true, ..defined(column) }, true);
@@ -219,6 +224,7 @@ fn filled(
         pending: Pending::Null(fill.condition.clone()),
         does_for: Some(sync.tag.clone()),
     };
+    computes(scene, parts, &rows);
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
     parts.targets.push(Target { column: target.clone(), ends: Use::NullWrites, replaced_by: None });
     if column.not_null {
@@ -230,7 +236,7 @@ fn filled(
         Phase::Backfill,
         Action::Verify(Verify {
             table: table.name.clone(),
-            rule: VerifyRule::Filled(assignment, fill.condition.clone()),
+            rule: VerifyRule::Filled(vec![assignment], fill.condition.clone()),
             repair: Some(rows),
         }),
     );

@@ -29,7 +29,14 @@ pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts,
     parts.touches = columns.iter().map(|column| ColumnRef::new(&table.name, column)).collect();
     match new.kind {
         ConstraintKind::Exclusion => Ok(whole(scene, new, &name, &columns, parts)),
-        _ if table.kind != TableKind::Ordinary => Ok(whole(scene, new, &name, &columns, parts)),
+        // A check goes down to partitions, unvalidated first like any other.
+        ConstraintKind::Check if !table.partitions.is_empty() => {
+            checked(scene, new, &name, &columns, &mut parts);
+            Ok(parts)
+        }
+        _ if !matches!(table.kind, TableKind::Ordinary | TableKind::Partition) => {
+            Ok(whole(scene, new, &name, &columns, parts))
+        }
         ConstraintKind::Primary | ConstraintKind::Unique => {
             keyed(scene, new, &name, &columns, parts)
         }
@@ -196,6 +203,7 @@ fn keyed(
                     renamed: Vec::new(),
                     unique: true,
                     online: true,
+                    on_part: false,
                 }),
             );
             name.clone()

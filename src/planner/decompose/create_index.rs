@@ -3,9 +3,9 @@
 
 use super::verbatim::statement;
 use super::{Aspect, Parts, Scene};
-use crate::catalog::Table;
+use crate::catalog::{Table, TableKind};
 use crate::change::NewIndex;
-use crate::plan::{Action, IndexBuild, Phase, Verbatim, Verify, VerifyRule};
+use crate::plan::{Action, IndexBuild, JoinIndexes, Phase, Verbatim, Verify, VerifyRule};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
@@ -46,13 +46,6 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             }
         }
     }
-    if table.kind == crate::catalog::TableKind::Partitioned {
-        let one =
-            Verbatim { sql: vec![Sql::new(index.definition.as_str())], ..statement(scene, false) };
-        parts.step(Phase::Expand, Action::Verbatim(one));
-        parts.held(table, "reads all rows");
-        return Ok(parts);
-    }
     let mut phase = if fills { Phase::Backfill } else { Phase::Expand };
     if index.unique {
         phase = Phase::Backfill;
@@ -68,6 +61,10 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
     if phase != Phase::Expand {
         comes_late(&mut parts, table, index, name, phase);
     }
+    if table.kind == TableKind::Partitioned {
+        over_partitions(scene, &mut parts, (table, index, name), phase);
+        return Ok(parts);
+    }
     let online = scene.can.online_index && !index.concurrently;
     parts.step(
         phase,
@@ -79,9 +76,68 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             renamed: Vec::new(),
             unique: index.unique,
             online: true,
+            on_part: false,
         }),
     );
     Ok(parts)
+}
+
+/// The server builds an index over partitions under a lock that stops all writers. Built on
+/// each of them before, it only has to be put together.
+fn over_partitions(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    (table, index, name): (&Table, &NewIndex, &Ident),
+    phase: Phase,
+) {
+    let leaves: Vec<_> = table
+        .partitions
+        .iter()
+        .filter_map(|name| scene.catalog.find(name))
+        .filter(|one| one.kind != TableKind::Partitioned)
+        .collect();
+    // One that the server may take for a part by itself.
+    let alike = |one: &crate::catalog::Index| one.keys == index.keys;
+    let plain = leaves.iter().all(|leaf| {
+        leaf.kind == TableKind::Partition && !leaf.vague && !leaf.indexes.iter().any(alike)
+    });
+    if index.only || leaves.is_empty() || !plain || !scene.can.online_index {
+        let one =
+            Verbatim { sql: vec![Sql::new(index.definition.as_str())], ..statement(scene, false) };
+        parts.step(phase, Action::Verbatim(one));
+        if !index.only {
+            parts.held(table, "reads all rows");
+        }
+        return;
+    }
+    let mut built = Vec::new();
+    for leaf in leaves {
+        let working = scene.working(&format!("{name} of {}", leaf.name));
+        parts.step(
+            phase,
+            Action::BuildIndex(IndexBuild {
+                table: leaf.name.clone(),
+                name: working.clone(),
+                definition: Sql::new(index.definition.as_str()),
+                insert_at: None,
+                renamed: Vec::new(),
+                unique: index.unique,
+                online: true,
+                on_part: true,
+            }),
+        );
+        built.push((leaf.name.clone(), working));
+    }
+    parts.step(
+        phase,
+        Action::JoinIndexes(JoinIndexes {
+            table: table.name.clone(),
+            name: name.clone(),
+            definition: Sql::new(index.definition.as_str()),
+            shown: index.shown.clone(),
+            parts: built,
+        }),
+    );
 }
 
 /// What a unique index asks of the rows, and of code that writes them.

@@ -1,6 +1,8 @@
 //! DROP COLUMN. Expand makes it legal to leave the column out; contract takes it away
 //! reversibly; purge drops it, and nothing with it that was not listed.
 
+use std::collections::BTreeSet;
+
 use super::drop_constraint::let_go;
 use super::{Parts, Scene};
 use crate::catalog::{ConstraintKind, DependentKind, Table};
@@ -160,11 +162,18 @@ pub(super) fn take_away(
     renames: Vec<TakenOver>,
     parts: &mut Parts,
 ) {
-    let way = if scene.can.privileges && table.guarded {
-        RetireWay::Privileges
-    } else {
-        RetireWay::Rename(Ident::new(format!("zdmig_retired_{}", scene.tag(&column.to_string()))))
-    };
+    take_all_away(scene, table, std::slice::from_ref(column), sync, renames, parts);
+}
+
+/// The same for columns that triggers keep current together. They go with the first.
+pub(super) fn take_all_away(
+    scene: &Scene<'_>,
+    table: &Table,
+    columns: &[ColumnRef],
+    sync: Option<Sync>,
+    renames: Vec<TakenOver>,
+    parts: &mut Parts,
+) {
     if scene.can.drop_rewrites {
         parts.hazard(
             "drop-rewrites",
@@ -172,11 +181,43 @@ pub(super) fn take_away(
             "run purge at a quiet hour if that is long",
         );
     }
-    parts.step(
-        Phase::Contract,
-        Action::Retire(Retire { column: column.clone(), way: way.clone(), sync: sync.clone() }),
-    );
-    let loses = table
+    let mut renamed = Vec::new();
+    let (mut triggers, mut renames) = (sync.clone(), renames);
+    for column in columns {
+        let way = way(scene, table, column);
+        let (sync, before) = (sync.clone(), renamed.clone());
+        if let RetireWay::Rename(to) = &way {
+            renamed.push((column.column.clone(), to.clone()));
+        }
+        let retire = Retire { column: column.clone(), way: way.clone(), sync, renamed: before };
+        parts.step(Phase::Contract, Action::Retire(retire));
+        let loses = lost_names(table, column);
+        // Their names are free once they are gone.
+        for name in loses.iter().filter(|name| !taken_over(&renames, name)) {
+            parts.late.push((Phase::Purge, Words::name(&[name])));
+        }
+        let drop = DropColumn {
+            column: column.clone(),
+            way,
+            sync: triggers.take(),
+            loses,
+            renames: std::mem::take(&mut renames),
+        };
+        parts.step(Phase::Purge, Action::DropColumn(drop));
+    }
+}
+
+fn way(scene: &Scene<'_>, table: &Table, column: &ColumnRef) -> RetireWay {
+    if scene.can.privileges && table.guarded {
+        RetireWay::Privileges
+    } else {
+        RetireWay::Rename(Ident::new(format!("zdmig_retired_{}", scene.tag(&column.to_string()))))
+    }
+}
+
+/// The indexes and constraints that go with a column.
+fn lost_names(table: &Table, column: &ColumnRef) -> BTreeSet<Ident> {
+    table
         .indexes
         .iter()
         .filter(|one| one.columns.contains(&column.column))
@@ -188,15 +229,7 @@ pub(super) fn take_away(
                 .map(|one| one.name.clone()),
         )
         .filter(|name| !name.as_str().is_empty())
-        .collect::<std::collections::BTreeSet<Ident>>();
-    // Their names are free once they are gone.
-    for name in loses.iter().filter(|name| !taken_over(&renames, name)) {
-        parts.late.push((Phase::Purge, Words::name(&[name])));
-    }
-    parts.step(
-        Phase::Purge,
-        Action::DropColumn(DropColumn { column: column.clone(), way, sync, loses, renames }),
-    );
+        .collect()
 }
 
 /// Whether something made for the new column gets this name.

@@ -7,6 +7,7 @@ mod change_type;
 mod column_default;
 mod create_index;
 mod create_table;
+mod derive_columns;
 mod drop_column;
 mod drop_constraint;
 mod drop_index;
@@ -46,6 +47,8 @@ pub(super) struct Scene<'a> {
     pub(super) filled: &'a BTreeSet<ColumnRef>,
     /// Columns that this file adds, so that no running code knows them.
     pub(super) added: &'a BTreeSet<ColumnRef>,
+    /// Tables whose rows statements before this one delete, all of them.
+    pub(super) emptied: &'a BTreeSet<TableName>,
     /// Columns that statements before this one give another type, with the hidden columns
     /// that will take their place.
     pub(super) retyped: &'a BTreeMap<ColumnRef, Hidden>,
@@ -144,7 +147,7 @@ impl Parts {
     }
 
     /// Asks the rows that are there before anything is done.
-    fn premise(&mut self, about: &str, table: &TableName, rule: VerifyRule) {
+    pub(super) fn premise(&mut self, about: &str, table: &TableName, rule: VerifyRule) {
         let verify = Verify { table: table.clone(), rule, repair: None };
         self.premises.push((about.to_owned(), verify));
     }
@@ -269,6 +272,7 @@ pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
             add_column::decompose(scene, table, column, fill.as_ref())
         }
         IntentKind::Replace(replace) => replace_column::decompose(scene, replace),
+        IntentKind::Derive(derive) => derive_columns::decompose(scene, derive),
         IntentKind::DropColumn(column) => drop_column::decompose(scene, column),
         IntentKind::SetNotNull { column, fill } => {
             set_not_null::decompose(scene, column, fill.as_ref())

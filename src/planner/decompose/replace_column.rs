@@ -11,6 +11,7 @@ use crate::plan::{
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{Replace, Words};
+use crate::planner::premise::computes;
 use crate::sql::{ColumnRef, Sql};
 
 pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, PlanError> {
@@ -69,19 +70,9 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     );
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
     let fill = fill(scene, table, &new, replace, &sync.tag)?;
+    computes(scene, &mut parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
-    let assignment = fill.set[0].clone();
-    let rule = match &fill.pending {
-        Pending::Differs => VerifyRule::Equal(assignment),
-        Pending::Null(_) | Pending::Where(_) => {
-            VerifyRule::Filled(assignment, replace.condition.clone())
-        }
-    };
-    let table_name = table.name.clone();
-    parts.step(
-        Phase::Backfill,
-        Action::Verify(Verify { table: table_name, rule, repair: Some(fill.clone()) }),
-    );
+    prove(&mut parts, replace, &fill);
     let mut renames = Vec::new();
     if replace.definition.is_some() {
         lost_indexes(table, &from, &mut parts);
@@ -100,6 +91,24 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     parts.targets.push(Target { column: from.clone(), ends: Use::Any, replaced_by: Some(to) });
     take_away(scene, table, &from, Some(sync), renames, &mut parts);
     Ok(parts)
+}
+
+/// Proves that every row has its value.
+fn prove(parts: &mut Parts, replace: &Replace, fill: &FillRows) {
+    let assignment = fill.set[0].clone();
+    let rule = match &fill.pending {
+        Pending::Differs => VerifyRule::Equal(assignment),
+        Pending::Null(_) | Pending::Where(_) => {
+            VerifyRule::Filled(vec![assignment], replace.condition.clone())
+        }
+    };
+    let repair = Some(fill.clone());
+    let verify = Action::Verify(Verify { table: fill.table.clone(), rule, repair });
+    parts.step(Phase::Backfill, verify.clone());
+    if matches!(replace.forward, Expr::Verbatim(_)) {
+        // What old code wrote since may be something that the expression fails for.
+        parts.step(Phase::Contract, verify);
+    }
 }
 
 /// What it touches, for the order and for other plans.
@@ -363,6 +372,7 @@ fn carry_indexes(
             renamed,
             unique: index.unique,
             online: true,
+            on_part: false,
         };
         let rebuilt = IndexBuild { name: index.name.clone(), ..build.clone() };
         parts.step(Phase::Backfill, Action::BuildIndex(build));

@@ -169,7 +169,7 @@ pub(super) fn decompose(
     prove(parts, &fill, Phase::Backfill);
     for one in retyped.iter().filter(|one| !one.widens) {
         let about = format!("the type {} of {}", one.new.type_name, one.old.name);
-        let rule = VerifyRule::Converts(Assignment::to(&one.new, one.forward.clone()));
+        let rule = VerifyRule::Converts(Assignment::to(&one.new, one.forward.clone()), None);
         parts.premise(&about, &table.name, rule);
     }
     if !widens {

@@ -115,6 +115,7 @@ impl Copies<'_> {
             renamed: renamed.clone(),
             unique: index.unique,
             online: true,
+            on_part: false,
         };
         parts.step(settle, Action::BuildIndex(build));
         parts.late.push((Phase::Contract, Words::name(&[&index.name])));

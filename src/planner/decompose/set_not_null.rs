@@ -11,6 +11,7 @@ use crate::plan::{
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{RowFill, Words};
+use crate::planner::premise::computes;
 use crate::sql::ColumnRef;
 
 pub(super) fn decompose(
@@ -34,15 +35,17 @@ pub(super) fn decompose(
         ));
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::NullWrites, replaced_by: None });
-    if table.kind != TableKind::Ordinary {
-        if fill.is_some() {
-            scene.plain_table(table)?;
-        }
+    if fill.is_some() {
+        scene.plain_table(table)?;
+    }
+    // A check goes down to partitions; to tables that inherit otherwise it may not fit.
+    let parted = table.kind == TableKind::Partitioned && table.partitions.is_empty();
+    if parted || table.kind == TableKind::View {
         parts.step(Phase::Contract, Action::Verbatim(statement(scene, false)));
         parts.held(table, "reads all rows");
         return Ok(parts);
     }
-    scene.plain_table(table)?;
+    scene.nothing_retired(table)?;
     let Some((fill, known)) = fill.zip(known) else {
         // Nobody said what NULLs become: there must be none, and the gate must find no code
         // that writes one.
@@ -61,6 +64,7 @@ pub(super) fn decompose(
         pending: Pending::Null(None),
         does_for: Some(sync.tag.clone()),
     };
+    computes(scene, &mut parts, &rows);
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
     by_check(scene, &mut parts, column, Some(rows), Phase::Contract, Some(sync));
     Ok(parts)

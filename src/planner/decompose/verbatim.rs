@@ -7,6 +7,7 @@ use crate::change::{ChangeKind, Fill};
 use crate::plan::{Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
+use crate::planner::premise::computes;
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 /// The statement as it stands in the file.
@@ -119,6 +120,7 @@ pub(super) fn backfill(
     let condition = fill.condition.map(|span| Sql::new(span.of(source)));
     let pending = Pending::Where(condition);
     let fill = FillRows { table: table.name.clone(), key, set, pending, does_for: None };
+    computes(scene, &mut parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill));
     Ok(parts)
 }

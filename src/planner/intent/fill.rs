@@ -160,7 +160,12 @@ impl Reader<'_> {
             .any(|one| Words::of(one.change.span.of(&self.migration.source)).hold(name))
     }
 
-    fn take_not_null(&mut self, table: &TableName, column: &Ident, world: &Catalog) -> bool {
+    pub(super) fn take_not_null(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+        world: &Catalog,
+    ) -> bool {
         let found = self.found.iter_mut().find(|found| {
             matches!(&found.change.kind, ChangeKind::SetNotNull(one)
                 if world.find(&one.table).is_some_and(|found| found.name == *table)

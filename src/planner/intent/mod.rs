@@ -1,6 +1,7 @@
 //! From statements to intentions: statements that only make sense together are put
 //! together here, so that `ADD COLUMN` + `UPDATE` + `DROP COLUMN` is one change.
 
+mod derive;
 mod fill;
 mod read;
 mod retype;
@@ -44,6 +45,8 @@ pub(super) enum IntentKind {
     AddColumn { table: TableName, column: NewColumn, fill: Option<RowFill> },
     /// A column that takes the place of another.
     Replace(Box<Replace>),
+    /// Columns that take the place of others, several on one side or on both.
+    Derive(Box<Derive>),
     /// A column that goes.
     DropColumn(ColumnRef),
     /// A column that becomes NOT NULL.
@@ -121,6 +124,25 @@ pub(super) struct Replace {
     pub(super) forward: Expr,
     /// Old from new.
     pub(super) reverse: Option<Expr>,
+    /// Whether the author said that old readers need no new values.
+    pub(super) no_sync: bool,
+    /// The author's WHERE.
+    pub(super) condition: Option<Sql>,
+}
+
+/// Columns that are filled from others, which are dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Derive {
+    /// The table.
+    pub(super) table: TableName,
+    /// The columns that come.
+    pub(super) columns: Vec<NewColumn>,
+    /// The columns that go.
+    pub(super) olds: Vec<Ident>,
+    /// Each new column from the old ones.
+    pub(super) forward: Vec<(Ident, Expr)>,
+    /// Old columns from the new ones, as far as the author says how.
+    pub(super) reverse: Vec<(Ident, Expr)>,
     /// Whether the author said that old readers need no new values.
     pub(super) no_sync: bool,
     /// The author's WHERE.

@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     pub(super) found: Vec<Found>,
     /// Statements further down that became part of the intention at hand.
     pub(super) taken: Vec<Span>,
+    /// Whether triggers can compute columns before a row is stored.
+    pub(super) derives: bool,
 }
 
 /// Reads a file's intentions, in the order of their first statements.
@@ -34,7 +36,13 @@ pub(in crate::planner) fn read(
 ) -> Result<Vec<Intent>, PlanError> {
     let mut world = catalog.clone();
     let found = found(migration, dialect);
-    let mut reader = Reader { migration, created: BTreeSet::new(), found, taken: Vec::new() };
+    let mut reader = Reader {
+        migration,
+        created: BTreeSet::new(),
+        found,
+        taken: Vec::new(),
+        derives: dialect.capabilities(&catalog.server).row_rewriting_triggers,
+    };
     let mut intents: Vec<Intent> = Vec::new();
     let mut settings: Vec<Sql> = Vec::new();
     for at in 0..reader.found.len() {
@@ -246,7 +254,10 @@ impl Reader<'_> {
             ChangeKind::CreateTable { table, .. } => self.create_table(&table, world),
             ChangeKind::AddColumn { table, column, .. } => {
                 let table = world.require(&table).map_err(unknown)?;
-                self.add_column(table, column, world, changes)
+                match self.derived(at, table, &column, world, changes) {
+                    Some(derived) => derived,
+                    None => self.add_column(table, column, world, changes),
+                }
             }
             ChangeKind::RenameColumn { column, to } => {
                 let old = known(&column)?;

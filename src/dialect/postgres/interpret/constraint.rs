@@ -152,7 +152,11 @@ pub(super) fn default_name(table: &Ident, kind: ConstraintKind, columns: &[Ident
 }
 
 /// `table_columns_label`, the longer of the first two shortened until all fits.
-pub(super) fn object_name(table: &Ident, columns: &str, label: &str) -> Ident {
+pub(in crate::dialect::postgres) fn object_name(
+    table: &Ident,
+    columns: &str,
+    label: &str,
+) -> Ident {
     let mut first = table.as_str().to_owned();
     let mut second = columns.to_owned();
     let overhead = label.len() + 1 + usize::from(!second.is_empty());

@@ -31,6 +31,14 @@ impl Reader<'_> {
                 }
             }
         }
+        for item in create
+            .index_include_clause()
+            .and_then(|clause| clause.partition_item_list())
+            .into_iter()
+            .flat_map(|list| list.partition_items())
+        {
+            shown.push(self.slice(item.syntax()).trim().trim_matches('"').to_owned());
+        }
         let mut mentions = Vec::new();
         let clauses = [
             Some(items.syntax().clone()),
@@ -72,6 +80,19 @@ impl Reader<'_> {
             definition,
             insert_at,
             partial: create.where_clause().is_some(),
+            only: relation.only_token().is_some(),
+            shown: distinct(shown).join("_"),
         }))
     }
+}
+
+/// The server numbers names that come again.
+fn distinct(names: Vec<String>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        let again = (1..).map(|number| format!("{name}{number}"));
+        let free = std::iter::once(name.clone()).chain(again).find(|one| !found.contains(one));
+        found.extend(free);
+    }
+    found
 }

@@ -15,6 +15,8 @@ use super::quote;
 use crate::change::ChangeKind;
 use crate::sql::{Ident, Span, TableName};
 
+pub(super) use constraint::object_name;
+
 /// What one statement means.
 pub(super) fn interpret(source: &str, statement: Span) -> Vec<ChangeKind> {
     let text = statement.of(source);

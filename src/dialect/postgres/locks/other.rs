@@ -138,9 +138,13 @@ impl Ledger<'_> {
             walk.takes(&["index"]);
             let online = walk.takes(&["concurrently"]);
             walk.past(&["on"]);
-            walk.takes(&["only"]);
+            let only = walk.takes(&["only"]);
             let mode = if online { Mode::ShareUpdateExclusive } else { Mode::Share };
-            if let Some(name) = walk.name() {
+            let Some(name) = walk.name() else { return };
+            let parted = self.catalog.find(&name).is_some_and(|one| !one.partitions.is_empty());
+            if only && parted {
+                self.take(&name, mode, Held::Instant);
+            } else {
                 self.take_all(&name, mode, Held::WhileScanning);
             }
         } else if walk.takes(&["trigger"]) {

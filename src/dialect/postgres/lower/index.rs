@@ -1,15 +1,30 @@
 //! Indexes, built and dropped beside writers.
 
 use super::{asks, quote, rewrite, run, step};
+use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
-use crate::plan::{Clear, Expect, IndexBuild, Lowered, SwappedIndex, Transaction, Undo};
-use crate::sql::{Sql, TableName};
+use crate::dialect::postgres::interpret::object_name;
+use crate::plan::{
+    Clear, Expect, IndexBuild, JoinIndexes, Lowered, SwappedIndex, Transaction, Undo,
+};
+use crate::sql::{Ident, Sql, TableName};
 
 fn index_name(index: &IndexBuild) -> String {
     quote::beside(&index.table, &index.name)
 }
 
 fn index_definition(index: &IndexBuild) -> Result<String, Unsupported> {
+    if index.on_part {
+        let definition = index.definition.as_str();
+        return rewrite::on_part(definition, &index.name, &index.table).ok_or_else(|| {
+            Unsupported {
+                what: format!("`{definition}` cannot be read as the index of a partition"),
+                remedy: "build the index on each partition with CREATE INDEX CONCURRENTLY, in \
+                         statements of its own, and then this one, which joins them"
+                    .into(),
+            }
+        });
+    }
     if let Some(at) = index.insert_at {
         let (head, tail) = index.definition.as_str().split_at(at as usize);
         return Ok(format!("{head} CONCURRENTLY{tail}"));
@@ -38,17 +53,16 @@ pub(super) fn whole(table: &TableName, one: &SwappedIndex) -> Result<String, Uns
         renamed: one.renamed.clone(),
         unique: true,
         online: false,
+        on_part: false,
     };
     Ok(index_definition(&build)?.replacen(" CONCURRENTLY", "", 1))
 }
 
 pub(super) fn build(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     let own = index.definition.as_str().starts_with("CREATE");
-    let definition = if own && index.renamed.is_empty() && index.insert_at.is_none() {
-        index.definition.to_string()
-    } else {
-        index_definition(index)?
-    };
+    let as_is = index.renamed.is_empty() && index.insert_at.is_none() && !index.on_part;
+    let definition =
+        if own && as_is { index.definition.to_string() } else { index_definition(index)? };
     let name = index_name(index);
     let drop = Sql::new(format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"));
     let landed = asks(
@@ -89,6 +103,48 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     lowered.transaction = Transaction::Forbidden;
     lowered.clear = Some(invalid(&name));
     Ok(lowered)
+}
+
+/// The index over all partitions. The server takes those that are there for its parts, and
+/// they get the names that it would have given them.
+pub(super) fn join(one: &JoinIndexes, catalog: &Catalog) -> Lowered {
+    let name = quote::beside(&one.table, &one.name);
+    let mut sql = vec![one.definition.to_string()];
+    let mut taken: Vec<Ident> = Vec::new();
+    for (part, working) in &one.parts {
+        let chosen = chosen_name(part, &one.shown, catalog, &taken);
+        sql.push(format!(
+            "ALTER INDEX {} RENAME TO {}",
+            quote::beside(part, working),
+            quote::ident(&chosen)
+        ));
+        taken.push(chosen);
+    }
+    let landed = asks(
+        format!(
+            "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid",
+            quote::literal(&name)
+        ),
+        Expect::Rows,
+    );
+    let mut lowered = step(sql, landed, run(format!("DROP INDEX IF EXISTS {name}")));
+    lowered.note = Some(
+        "no scan: the indexes that were built on each partition become its parts; a partition \
+         that has appeared since is indexed here"
+            .into(),
+    );
+    lowered
+}
+
+/// The name that the server gives an index of a partition: the first one that is free.
+fn chosen_name(part: &TableName, shown: &str, catalog: &Catalog, taken: &[Ident]) -> Ident {
+    let free = |name: &Ident| {
+        let full = TableName { schema: part.schema.clone(), name: name.clone() };
+        !taken.contains(name) && catalog.index(&full).is_none() && catalog.find(&full).is_none()
+    };
+    let numbered = (1..1000).map(|number| object_name(&part.name, shown, &format!("idx{number}")));
+    let plain = object_name(&part.name, shown, "idx");
+    std::iter::once(plain.clone()).chain(numbered).find(free).unwrap_or(plain)
 }
 
 /// An index that an interrupted build left: it is never used, and costs every write.
@@ -136,7 +192,6 @@ fn of_constraint(index: &IndexBuild) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::Ident;
 
     #[test]
     fn an_index_is_put_together_from_a_constraint() {
@@ -149,6 +204,7 @@ mod tests {
                 renamed: Vec::new(),
                 unique: true,
                 online: true,
+                on_part: false,
             })
             .unwrap_or_default()
         };

@@ -27,8 +27,9 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
             }
         }
     }
-    if matches!(action, Action::SetNotNull(_)) {
-        // The valid check proves it, which the catalogue at hand does not know yet.
+    if matches!(action, Action::SetNotNull(_) | Action::JoinIndexes(_)) {
+        // The valid check proves it, or the parts are there, which the catalogue at hand does
+        // not know yet.
         for lock in &mut lowered.locks {
             lock.held = Held::Instant;
         }
@@ -47,6 +48,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::Verify(verify) => Ok(fill::verify(verify)),
         Action::BuildIndex(index) => index::build(index),
         Action::DropIndex(index) => index::drop(index),
+        Action::JoinIndexes(one) => Ok(index::join(one, catalog)),
         Action::AddNotNullCheck(check) => Ok(constraint::add_not_null_check(check)),
         Action::ValidateNotNull(check) => {
             Ok(constraint::validate(&check.column.table, &check.check))

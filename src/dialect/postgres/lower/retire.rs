@@ -13,14 +13,14 @@ fn retired_name(column: &ColumnRef, way: &RetireWay) -> Ident {
     }
 }
 
-pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
-    let table = &one.column.table;
+pub(super) fn retire(retire: &Retire, catalog: &Catalog) -> Lowered {
+    let table = &retire.column.table;
     let arguments = format!(
         "({}, {})",
         quote::literal(&quote::table(table)),
-        quote::literal(one.column.column.as_str())
+        quote::literal(retire.column.column.as_str())
     );
-    match &one.way {
+    match &retire.way {
         RetireWay::Privileges => {
             let mut lowered = step(
                 vec![format!("SELECT zdmig.retire_column{arguments}")],
@@ -28,13 +28,13 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
                     format!(
                         "SELECT 1 FROM zdmig.retired WHERE relation = {} AND column_name = {}",
                         quote::literal(&quote::table(table)),
-                        quote::literal(one.column.column.as_str())
+                        quote::literal(retire.column.column.as_str())
                     ),
                     Expect::Rows,
                 ),
                 run(format!("SELECT zdmig.restore_column{arguments}")),
             );
-            let current = if one.sync.is_some() { "; the triggers keep it current" } else { "" };
+            let current = if retire.sync.is_some() { "; the triggers keep it current" } else { "" };
             lowered.note = Some(format!(
                 "revokes every privilege on the column and keeps all others; takes no lock on the \
                  table{current}; until purge no column can be added to the table"
@@ -42,13 +42,18 @@ pub(super) fn retire(one: &Retire, catalog: &Catalog) -> Lowered {
             lowered
         }
         RetireWay::Rename(tombstone) => {
-            let (old, new) = (quote::ident(&one.column.column), quote::ident(tombstone));
+            let (old, new) = (quote::ident(&retire.column.column), quote::ident(tombstone));
             let mut sql = vec![format!("{} RENAME COLUMN {old} TO {new}", alter(table))];
             let mut undo = vec![Sql::new(format!("{} RENAME COLUMN {new} TO {old}", alter(table)))];
-            if let Some(one) = &one.sync {
-                let function = sync::create_function(one, Stage::OldNamed(tombstone), catalog);
+            if let Some(one) = &retire.sync {
+                let away = (retire.column.column.clone(), tombstone.clone());
+                let names: Vec<_> = retire.renamed.iter().cloned().chain([away]).collect();
+                let function = sync::create_function(one, Stage::OldNamed(&names), catalog);
                 sql.push(function.to_string());
-                undo.push(sync::create_function(one, Stage::Both, catalog));
+                undo.push(match retire.renamed.as_slice() {
+                    [] => sync::create_function(one, Stage::Both, catalog),
+                    before => sync::create_function(one, Stage::OldNamed(before), catalog),
+                });
             }
             let mut lowered = step(
                 sql,

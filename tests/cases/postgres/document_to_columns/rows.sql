@@ -1,0 +1,1 @@
+SELECT id, plan, seats FROM accounts ORDER BY id

@@ -1,0 +1,1 @@
+SELECT id, at, note FROM places ORDER BY id

@@ -1,0 +1,1 @@
+SELECT id, first, last, age FROM people ORDER BY id
