@@ -16,6 +16,13 @@ pub struct Table {
     pub kind: TableKind,
     /// Its partitions, those of partitions too.
     pub partitions: Vec<TableName>,
+    /// The expression by which its rows are spread over partitions, where that is one; as the
+    /// server prints it.
+    #[serde(default)]
+    pub part_key: Option<String>,
+    /// The partition for rows that belong to no other.
+    #[serde(default)]
+    pub part_default: Option<TableName>,
     /// Its columns, in the table's order.
     pub columns: Vec<Column>,
     /// The columns of its primary key, in the key's order.
@@ -202,6 +209,8 @@ impl Table {
             vague: true,
             kind: TableKind::Ordinary,
             partitions: Vec::new(),
+            part_key: None,
+            part_default: None,
             columns: Vec::new(),
             key: Vec::new(),
             indexes: Vec::new(),

@@ -16,6 +16,18 @@ pub struct Plain {
     pub if_exists: bool,
     /// CASCADE was written: it may drop what it does not name.
     pub cascade: bool,
+    /// The table that it makes a partition.
+    pub attaches: Option<Attach>,
+}
+
+/// A table that becomes a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// The table.
+    pub part: TableName,
+    /// What must hold of the partition key for the rows to belong there, each to be put behind
+    /// the key; `None` where that cannot be said of one column.
+    pub within: Option<Vec<String>>,
 }
 
 impl Plain {

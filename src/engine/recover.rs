@@ -77,6 +77,7 @@ fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
                 | Action::DropConstraint(_)
                 | Action::DropIndex(_)
                 | Action::JoinIndexes(_)
+                | Action::AttachPartition(_)
                 | Action::Retire(_)
                 | Action::DropColumn(_)
                 | Action::AliasColumn(_)

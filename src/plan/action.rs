@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use super::derive::Derived;
 use super::object::{
-    AliasColumn, AttachIndex, DropConstraint, JoinIndexes, RenameTable, RetireTables, SetDefault,
+    AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes, RenameTable,
+    RetireTables, SetDefault,
 };
 use super::retire::{DropColumn, Retire};
 use super::retype::{Retyped, Swap};
@@ -43,6 +44,8 @@ pub enum Action {
     AttachConstraint(Carried),
     /// Make one index of those that were built on each partition.
     JoinIndexes(JoinIndexes),
+    /// Make a table a partition, with the proof at hand that its rows belong there.
+    AttachPartition(AttachPartition),
     /// Turn a unique index into a unique constraint or a primary key.
     AttachIndex(AttachIndex),
     /// Drop a constraint.
@@ -323,6 +326,7 @@ impl Action {
             Self::SetDefault(one) => format!("drop-default-{}", one.column),
             Self::AttachConstraint(one) => format!("attach-{}", one.name),
             Self::JoinIndexes(one) => format!("join-{}", one.name),
+            Self::AttachPartition(one) => format!("attach-{}", one.part),
             Self::AttachIndex(one) => format!("attach-{}", one.name),
             Self::DropConstraint(one) => format!("drop-{}.{}", one.table, one.name),
             Self::RenameTable(one) => format!("rename-{}", one.from),

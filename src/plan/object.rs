@@ -29,6 +29,19 @@ pub struct JoinIndexes {
     pub parts: Vec<(TableName, Ident)>,
 }
 
+/// A table that becomes a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachPartition {
+    /// The partitioned table.
+    pub table: TableName,
+    /// The table that becomes its partition.
+    pub part: TableName,
+    /// The statement, as written.
+    pub statement: Sql,
+    /// Valid checks by which the server knows where rows belong: they are not needed after.
+    pub checks: Vec<(TableName, Ident)>,
+}
+
 /// A unique index that becomes a constraint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachIndex {

@@ -120,7 +120,14 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                 CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
                      WHEN 'i' THEN 'USING INDEX ' || (SELECT quote_ident(ic.relname)
                         FROM pg_index x JOIN pg_class ic ON ic.oid = x.indexrelid
-                       WHERE x.indrelid = c.oid AND x.indisreplident) END
+                       WHERE x.indrelid = c.oid AND x.indisreplident) END,
+                (SELECT pg_get_partkeydef(c.oid) FROM pg_partitioned_table k
+                  WHERE k.partrelid = c.oid AND k.partnatts = 1),
+                (SELECT dn.nspname::text FROM pg_partitioned_table k
+                   JOIN pg_class d ON d.oid = k.partdefid
+                   JOIN pg_namespace dn ON dn.oid = d.relnamespace WHERE k.partrelid = c.oid),
+                (SELECT d.relname::text FROM pg_partitioned_table k
+                   JOIN pg_class d ON d.oid = k.partdefid WHERE k.partrelid = c.oid)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
@@ -136,6 +143,8 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                 _ => TableKind::Ordinary,
             },
             partitions: Vec::new(),
+            part_key: get::<Option<String>>(&row, 10)?.and_then(|words| part_key(&words)),
+            part_default: default_partition(&row)?,
             columns: Vec::new(),
             key: idents(&row, 7)?,
             indexes: Vec::new(),
@@ -153,6 +162,21 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
         tables.insert(get(&row, 0)?, table);
     }
     Ok(tables)
+}
+
+/// What stands between the parentheses of `RANGE (at)`, without an operator class.
+fn part_key(words: &str) -> Option<String> {
+    let (open, close) = (words.find('(')?, words.rfind(')')?);
+    let inside = words[open + 1..close].trim();
+    let column = inside.starts_with('"') && inside[1..].find('"') == Some(inside.len() - 2);
+    let plain = column || !inside.contains([' ', '"']) || inside.starts_with('(');
+    plain.then(|| inside.to_owned())
+}
+
+fn default_partition(row: &PgRow) -> Read<Option<TableName>> {
+    let schema = get::<Option<String>>(row, 11)?.map(Ident::new);
+    let name = get::<Option<String>>(row, 12)?.map(Ident::new);
+    Ok(name.map(|name| TableName { schema, name }))
 }
 
 async fn read_partitions(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {

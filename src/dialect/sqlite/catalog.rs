@@ -79,6 +79,8 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         vague: false,
         kind: TableKind::Ordinary,
         partitions: Vec::new(),
+        part_key: None,
+        part_default: None,
         columns: Vec::new(),
         key: Vec::new(),
         indexes: Vec::new(),

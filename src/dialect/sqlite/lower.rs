@@ -31,6 +31,7 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }
         Action::JoinIndexes(one) => Err(in_place(&one.table.to_string(), "partition")),
+        Action::AttachPartition(one) => Err(in_place(&one.table.to_string(), "partition")),
         Action::AttachIndex(one) => Err(in_place(&one.table.to_string(), "ADD CONSTRAINT")),
         Action::DropConstraint(one) => Err(in_place(&one.table.to_string(), "DROP CONSTRAINT")),
         Action::SetDefault(one) => Err(in_place(&one.column.to_string(), "change a default")),

@@ -3,6 +3,7 @@
 
 mod add_column;
 mod add_constraint;
+mod attach_partition;
 mod change_type;
 mod column_default;
 mod create_index;

@@ -1,7 +1,7 @@
 //! Statements that are run as written: what each does to running code says when.
 
 use super::update::whole;
-use super::{Aspect, Parts, Scene, verbatim};
+use super::{Aspect, Parts, Scene, attach_partition, verbatim};
 use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
@@ -9,6 +9,10 @@ use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, Sql};
 
 pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
+    let attached = plain.attaches.as_ref();
+    if let Some(parts) = attached.and_then(|one| attach_partition::decompose(scene, plain, one)) {
+        return parts;
+    }
     let mut parts = Parts { minds_rows: true, ..Parts::default() };
     let phase = phase(plain);
     for object in &plain.objects {

@@ -204,6 +204,10 @@ impl Reader<'_> {
             on: Some(alter.table.clone()),
             if_exists: false,
             cascade,
+            attaches: match action {
+                A::AttachPartition(attach) => self.attach(attach),
+                _ => None,
+            },
         })])
     }
 

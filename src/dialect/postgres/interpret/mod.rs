@@ -5,6 +5,7 @@ mod alter_table;
 mod constraint;
 mod create_index;
 mod create_table;
+mod partition;
 mod plain;
 mod rows;
 

@@ -61,6 +61,7 @@ impl Reader<'_> {
             on: found.on,
             if_exists: found.if_exists,
             cascade: words.ends(&["cascade"]),
+            attaches: None,
         }))
     }
 }
@@ -70,7 +71,7 @@ impl Plain {
     pub(super) fn temporary(sql: String, name: TableName) -> Self {
         let objects = vec![made(ObjectKind::Relation, name)];
         let effect = Effect::Temporary;
-        Self { effect, sql, objects, on: None, if_exists: false, cascade: false }
+        Self { effect, sql, objects, on: None, if_exists: false, cascade: false, attaches: None }
     }
 }
 

@@ -64,6 +64,7 @@ impl Ledger<'_> {
             }
             A::AttachPartition(attach) => {
                 self.take(table, Mode::ShareUpdateExclusive, Held::Instant);
+                self.take_default_of(table);
                 if let Some(part) = attach.table_name_ref() {
                     self.take_node(part.syntax(), Mode::AccessExclusive, Held::WhileScanning);
                 }

@@ -119,6 +119,14 @@ impl Ledger<'_> {
         }
     }
 
+    /// A new partition takes from the default one what belongs to it, if there is such.
+    fn take_default_of(&mut self, name: &TableName) {
+        let rest = self.catalog.find(name).and_then(|table| table.part_default.clone());
+        if let Some(rest) = rest {
+            self.take_all(&rest, Mode::AccessExclusive, Held::WhileScanning);
+        }
+    }
+
     /// The same on a table and all of its partitions.
     fn take_all(&mut self, name: &TableName, mode: Mode, held: Held) {
         self.take(name, mode, held);

@@ -198,6 +198,7 @@ impl Ledger<'_> {
             && let Some(parent) = rest.name()
         {
             self.take(&parent, Mode::AccessExclusive, Held::Instant);
+            self.take_default_of(&parent);
         }
         if walk.past(&["as"]) {
             self.reads(walk, None);

@@ -27,7 +27,8 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
             }
         }
     }
-    if matches!(action, Action::SetNotNull(_) | Action::JoinIndexes(_)) {
+    if matches!(action, Action::SetNotNull(_) | Action::JoinIndexes(_) | Action::AttachPartition(_))
+    {
         // The valid check proves it, or the parts are there, which the catalogue at hand does
         // not know yet.
         for lock in &mut lowered.locks {
@@ -62,6 +63,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::DropSwapped(one) => Ok(swap::drop_swapped(one)),
         Action::Retire(retire) => Ok(retire::retire(retire, catalog)),
         Action::SetDefault(one) => Ok(column::set_default(one)),
+        Action::AttachPartition(one) => Ok(table::attach(one)),
         Action::AttachIndex(one) => Ok(constraint::attach_index(one, catalog)),
         Action::DropConstraint(one) => Ok(constraint::drop(one)),
         Action::RenameTable(one) => Ok(table::rename(one, catalog)),

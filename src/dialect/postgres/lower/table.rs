@@ -1,8 +1,8 @@
 //! Tables that are renamed or go.
 
-use super::{alter, asks, locks, quote, regclass, step};
+use super::{alter, asks, locks, quote, regclass, run, step};
 use crate::catalog::{Catalog, Grant};
-use crate::plan::{AliasColumn, Expect, Lowered, RenameTable, RetireTables, Undo};
+use crate::plan::{AliasColumn, AttachPartition, Expect, Lowered, RenameTable, RetireTables, Undo};
 use crate::sql::{Ident, Sql, TableName};
 
 /// A name in the schema of a table.
@@ -81,6 +81,26 @@ pub(super) fn drop_column_alias(one: &AliasColumn, catalog: &Catalog) -> Lowered
 }
 
 /// RENAME, and the view that stands for the old name.
+/// ATTACH PARTITION; the checks go with the same locks.
+pub(super) fn attach(one: &AttachPartition) -> Lowered {
+    let mut sql = vec![one.statement.to_string()];
+    for (table, check) in &one.checks {
+        sql.push(format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(check)));
+    }
+    let landed = asks(
+        format!(
+            "SELECT 1 FROM pg_inherits WHERE inhparent = {} AND inhrelid = {}",
+            regclass(&one.table),
+            regclass(&one.part)
+        ),
+        Expect::Rows,
+    );
+    let undo = format!("{} DETACH PARTITION {}", alter(&one.table), quote::table(&one.part));
+    let mut lowered = step(sql, landed, run(undo));
+    lowered.note = Some("no scan: the valid checks prove where the rows belong".into());
+    lowered
+}
+
 pub(super) fn rename(one: &RenameTable, catalog: &Catalog) -> Lowered {
     let to = beside(&one.from, &one.to);
     let mut sql = vec![format!("{} RENAME TO {}", alter(&one.from), quote::ident(&one.to))];

@@ -19,14 +19,25 @@ pub(super) fn lower(one: &Verbatim, catalog: &Catalog) -> Result<Lowered, Unsupp
             _ => false,
         }
     };
-    if one.sql.iter().any(outside) {
+    if let Some(sql) = one.sql.iter().find(|sql| outside(sql)) {
+        let first = sql.as_str().split_whitespace().next().unwrap_or_default().to_uppercase();
+        let remedy = match first.as_str() {
+            "ALTER" => {
+                "write it without CONCURRENTLY: it needs its locks for an instant, and is tried \
+                 again until it gets them without keeping anybody waiting"
+            }
+            "CREATE" | "DROP" => {
+                "take it out of the section: CREATE and DROP INDEX are run CONCURRENTLY by \
+                 themselves"
+            }
+            _ => "run it by itself, beside the migrations: it changes nothing of the schema",
+        };
         return Err(Unsupported {
-            what: "a statement that cannot run in a transaction stands in a section, where it \
-                   could not be resumed after a crash"
-                .into(),
-            remedy: "take it out of the section: CREATE and DROP INDEX are run CONCURRENTLY \
-                     by themselves"
-                .into(),
+            what: format!(
+                "this {first} cannot run in a transaction, so that after a crash nobody could \
+                 tell how far it came"
+            ),
+            remedy: remedy.to_owned(),
         });
     }
     if let Some(seeds) = &one.seeds {

@@ -1,0 +1,12 @@
+CREATE TABLE events (id bigint NOT NULL, "At" date NOT NULL, kind text) PARTITION BY RANGE ("At");
+CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE events_rest PARTITION OF events DEFAULT;
+CREATE TABLE "events 2026" (id bigint NOT NULL, "At" date NOT NULL, kind text);
+INSERT INTO events SELECT g, '2025-06-01'::date + g, 'n' FROM generate_series(1, 100) g;
+INSERT INTO events VALUES (200, '2019-01-01', 'old');
+INSERT INTO "events 2026" SELECT g, '2026-06-01'::date + g, 'n' FROM generate_series(1, 100) g;
+CREATE TABLE regions (id int, region text) PARTITION BY LIST (region);
+CREATE TABLE regions_eu (id int, region text);
+INSERT INTO regions_eu SELECT g, CASE g % 2 WHEN 0 THEN 'it' ELSE 'fr' END FROM generate_series(1, 10) g;
+CREATE TABLE pairs (a int, b int) PARTITION BY RANGE (a, b);
+CREATE TABLE pairs_1 (a int, b int);
