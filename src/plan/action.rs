@@ -5,7 +5,7 @@ use super::object::{
     AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes, RenameTable,
     RetireTables, SetDefault,
 };
-use super::retire::{DropColumn, Retire};
+use super::retire::{DropColumn, Retire, RetireType};
 use super::retype::{Retyped, Swap};
 use crate::catalog::{Column, Grant, Index};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
@@ -73,6 +73,10 @@ pub enum Action {
     DropSwapped(Swap),
     /// Take a column away from applications, reversibly.
     Retire(Retire),
+    /// Free the name of a type that goes.
+    RetireType(RetireType),
+    /// Drop a type for good.
+    DropType(RetireType),
     /// Drop a column for good.
     DropColumn(DropColumn),
     /// Drop an index without blocking.
@@ -340,6 +344,8 @@ impl Action {
             Self::Swap(swap) => format!("swap-{}", swap.names()),
             Self::DropSwapped(swap) => format!("drop-{}", swap.names()),
             Self::Retire(retire) => format!("retire-{}", retire.column),
+            Self::RetireType(one) => format!("retire-{}", one.name),
+            Self::DropType(one) => format!("drop-{}", one.name),
             Self::DropColumn(drop) => format!("drop-{}", drop.column),
             Self::DropIndex(index) => format!("drop-{}", index.name),
         }

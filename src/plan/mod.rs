@@ -33,7 +33,7 @@ pub use object::{
 };
 pub use premise::Premise;
 pub use requirement::{Requirement, Target, Use};
-pub use retire::{DropColumn, Retire, RetireWay, TakenOver};
+pub use retire::{DropColumn, Retire, RetireType, RetireWay, TakenOver};
 pub use retype::{Counts, IndexRole, Retyped, Swap, SwappedConstraint, SwappedIndex};
 pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
 

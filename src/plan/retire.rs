@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{IndexBuild, Sync};
 use crate::catalog::Default;
-use crate::sql::{ColumnRef, Ident};
+use crate::sql::{ColumnRef, Ident, TableName};
 
 /// The reversible half of contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,17 @@ pub struct Retire {
     /// Columns of the same triggers that are renamed away before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<(Ident, Ident)>,
+}
+
+/// A type that goes while a column kept for a restore is still of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetireType {
+    /// The type.
+    pub name: TableName,
+    /// Its name until it is dropped.
+    pub hidden: Ident,
+    /// Whether CASCADE was written.
+    pub cascade: bool,
 }
 
 /// How a column is taken away from applications.

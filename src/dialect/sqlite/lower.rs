@@ -31,6 +31,9 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }
         Action::JoinIndexes(one) => Err(in_place(&one.table.to_string(), "partition")),
+        Action::RetireType(one) | Action::DropType(one) => {
+            Err(in_place(&one.name.to_string(), "drop a type"))
+        }
         Action::AttachPartition(one) => Err(in_place(&one.table.to_string(), "partition")),
         Action::AttachIndex(one) => Err(in_place(&one.table.to_string(), "ADD CONSTRAINT")),
         Action::DropConstraint(one) => Err(in_place(&one.table.to_string(), "DROP CONSTRAINT")),

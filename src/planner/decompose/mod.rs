@@ -14,6 +14,7 @@ mod drop_constraint;
 mod drop_index;
 mod drop_not_null;
 mod drop_table;
+mod drop_type;
 mod plain;
 mod rename_column;
 mod rename_table;
@@ -84,6 +85,8 @@ pub(super) struct Hidden {
     pub(super) name: Ident,
     /// Whether no value can fail to be converted.
     pub(super) widens: bool,
+    /// The type that the column has until then, which it keeps until purge.
+    pub(super) was: String,
 }
 
 /// What an intention comes to.

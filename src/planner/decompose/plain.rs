@@ -1,7 +1,7 @@
 //! Statements that are run as written: what each does to running code says when.
 
 use super::update::whole;
-use super::{Aspect, Parts, Scene, attach_partition, verbatim};
+use super::{Aspect, Parts, Scene, attach_partition, drop_type, verbatim};
 use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
@@ -11,6 +11,10 @@ use crate::sql::{ColumnRef, Ident, Sql};
 pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
     let attached = plain.attaches.as_ref();
     if let Some(parts) = attached.and_then(|one| attach_partition::decompose(scene, plain, one)) {
+        return parts;
+    }
+    if let Some(mut parts) = drop_type::decompose(scene, plain) {
+        hazards(scene, plain, &mut parts);
         return parts;
     }
     let mut parts = Parts { minds_rows: true, ..Parts::default() };

@@ -140,7 +140,8 @@ pub(super) fn decompose(
         let column = ColumnRef::new(&table.name, &one.old.name);
         tag = format!("{tag} {}", one.old.name);
         parts.reshapes_column(&column, Phase::Contract);
-        let hidden = Hidden { name: one.new.name.clone(), widens: one.widens };
+        let was = one.old.type_name.clone();
+        let hidden = Hidden { name: one.new.name.clone(), widens: one.widens, was };
         parts.retyped.push((column, hidden));
         hazards(scene, table, one, columns, parts);
     }

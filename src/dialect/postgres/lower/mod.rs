@@ -72,6 +72,8 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::DropColumnAlias(one) => Ok(table::drop_column_alias(one, catalog)),
         Action::RetireTables(one) => Ok(table::retire(one)),
         Action::DropTables(one) => Ok(table::drop(one, catalog)),
+        Action::RetireType(one) => Ok(retire::retire_type(one)),
+        Action::DropType(one) => Ok(retire::drop_type(one)),
         Action::DropColumn(drop) => Ok(retire::drop_column(drop, catalog)),
     }
 }

@@ -3,8 +3,10 @@
 use super::sync::Stage;
 use super::{alter, asks, column_is, locks, quote, run, step, sync};
 use crate::catalog::Catalog;
-use crate::plan::{DropColumn, Expect, Lowered, Retire, RetireWay, TakenOver, Undo};
-use crate::sql::{ColumnRef, Ident, Sql};
+use crate::plan::{
+    Check, DropColumn, Expect, Lowered, Retire, RetireType, RetireWay, TakenOver, Undo,
+};
+use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 fn retired_name(column: &ColumnRef, way: &RetireWay) -> Ident {
     match way {
@@ -125,4 +127,38 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
         lowered.note = Some(format!("takes these with it: {}", names.join(", ")));
     }
     lowered
+}
+
+fn hidden_type(one: &RetireType) -> TableName {
+    TableName { schema: one.name.schema.clone(), name: one.hidden.clone() }
+}
+
+fn type_is(name: &TableName, expect: Expect) -> Check {
+    let name = quote::literal(&quote::table(name));
+    asks(format!("SELECT 1 WHERE to_regtype({name}) IS NOT NULL"), expect)
+}
+
+/// A type under another name: columns that are kept go on to be of it.
+pub(super) fn retire_type(one: &RetireType) -> Lowered {
+    let hidden = hidden_type(one);
+    let rename = |from: &TableName, to: &Ident| {
+        format!("ALTER TYPE {} RENAME TO {}", quote::table(from), quote::ident(to))
+    };
+    let mut lowered = step(
+        vec![rename(&one.name, &one.hidden)],
+        type_is(&hidden, Expect::Rows),
+        run(rename(&hidden, &one.name.name)),
+    );
+    lowered.note = Some("a column that is kept until purge is still of this type".into());
+    lowered
+}
+
+pub(super) fn drop_type(one: &RetireType) -> Lowered {
+    let hidden = hidden_type(one);
+    let cascade = if one.cascade { " CASCADE" } else { "" };
+    step(
+        vec![format!("DROP TYPE {}{cascade}", quote::table(&hidden))],
+        type_is(&hidden, Expect::NoRows),
+        Undo::Impossible,
+    )
 }

@@ -1,0 +1,1 @@
+SELECT id::text, resource::text, many::text FROM limits ORDER BY id
