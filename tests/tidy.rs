@@ -255,3 +255,30 @@ fn every_variable_is_in_the_readme_or_the_docs() {
         assert!(page.contains(variable.name), "docs/configuration.md lacks {}", variable.name);
     }
 }
+
+#[test]
+fn every_failure_elsewhere_has_a_test_that_is_there() {
+    let page = std::fs::read_to_string(root().join("docs/failures-elsewhere.md")).expect("it");
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let tests = line.trim_end_matches('|').rsplit('|').next().expect("a last column");
+        let named: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {line}");
+        rows += 1;
+        for name in named {
+            let there = match name.rsplit_once("::") {
+                _ if name.starts_with("just ") => true,
+                Some((module, test)) => {
+                    let (of_tests, of_sources) =
+                        (format!("tests/it/{module}.rs"), module.replace("::", "/"));
+                    let text = std::fs::read_to_string(root().join(of_tests)).unwrap_or_default();
+                    text.contains(&format!("fn {test}("))
+                        || root().join(format!("src/{of_sources}/{test}.rs")).exists()
+                }
+                None => root().join("tests/cases/postgres").join(name).is_dir(),
+            };
+            assert!(there, "{name} is not there: {line}");
+        }
+    }
+    assert!(rows > 40, "{rows} rows");
+}

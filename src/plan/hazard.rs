@@ -246,6 +246,13 @@ pub const CARDS: &[HazardCard] = &[
         remedy: "replace the function in the same file, or allow it where the word means something else",
     },
     HazardCard {
+        code: "fires-triggers",
+        severity: Severity::Warn,
+        condition: "rows are filled or deleted in chunks, and the table has triggers of your own for that",
+        effect: "they fire for every row that is touched, and the audit rows, queues and mails that they make are real; for a rename or a change of type nothing that they set in the row itself is kept",
+        remedy: "let them do nothing while `current_setting('zdmig.backfill', true)` holds something, where the fill is no change to them",
+    },
+    HazardCard {
         code: "empty-file",
         severity: Severity::Deny,
         condition: "a migration file holds no statement",

@@ -54,6 +54,7 @@ pub(super) fn assemble(
         };
         let mut parts = decompose::decompose(&scene)?;
         copied.warn(intent, &mut parts);
+        fires_triggers(&mut parts, &world);
         copied.note(intent);
         let lowered = lowered(&mut parts, &scene)?;
         draft.premises.extend(stirred.premises(&mut parts, &scene, catalog)?);
@@ -99,6 +100,32 @@ pub(super) fn assemble(
         touches: draft.touches.into_iter().collect(),
     };
     Ok((plan.sealed(), world))
+}
+
+/// Says so where a fill sets off triggers of the user's.
+fn fires_triggers(parts: &mut Parts, world: &Catalog) {
+    let fill = parts.steps.iter().find_map(|(_, action)| match action {
+        Action::Backfill(fill) => Some(fill),
+        _ => None,
+    });
+    let Some((fill, table)) = fill.and_then(|fill| Some((fill, world.find(&fill.table)?))) else {
+        return;
+    };
+    let event = if fill.deletes() { "DELETE" } else { "UPDATE" };
+    let fires = |one: &&crate::catalog::Trigger| {
+        one.definition.contains(event) && one.definition.contains("FOR EACH ROW")
+    };
+    let names: Vec<_> =
+        table.triggers.iter().filter(fires).map(|one| format!("`{}`", one.name)).collect();
+    if !names.is_empty() {
+        parts.hazards.push((
+            "fires-triggers",
+            format!("{} of `{}` fires for each row of the fill", names.join(", "), table.name),
+            "let it do nothing while `current_setting('zdmig.backfill', true)` holds something, \
+             where the fill is no change to it"
+                .to_owned(),
+        ));
+    }
 }
 
 /// Puts the steps into words. What cannot be taken back has no place in contract, which can

@@ -11,6 +11,7 @@ mod clients;
 mod corpus;
 mod crash;
 mod derive;
+mod elsewhere;
 mod kept;
 mod kill;
 mod locks;

@@ -324,7 +324,9 @@ impl Session for PostgresSession {
     }
 
     async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        self.begin(self.options.lock_timeout, order.fill.does_for.as_deref()).await?;
+        // Triggers of the user's can tell a fill from a write by it.
+        let name = order.fill.does_for.as_deref().unwrap_or("fill");
+        self.begin(self.options.lock_timeout, Some(name)).await?;
         match self.fill(order).await {
             Ok(done) => {
                 self.commit_all().await?;

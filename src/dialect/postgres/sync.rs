@@ -106,6 +106,65 @@ pub(super) fn create_trigger(sync: &Sync) -> Sql {
     ))
 }
 
+/// A query that fails where one of the author's expressions names what is not there or is of
+/// no fitting type: the trigger would find out at the first write only. It reads no row.
+pub(super) fn tried(sync: &Sync, catalog: &Catalog) -> Option<Sql> {
+    let of = |value: &Expr, type_name: &str| match value {
+        Expr::Column(_) => None,
+        Expr::Verbatim(sql) => Some(format!("({sql})::{type_name}")),
+    };
+    let table = quote::table(&sync.table);
+    let mut from = table.clone();
+    let values: Vec<_> = match &sync.kind {
+        SyncKind::Replace { old, new, forward, reverse } => {
+            let back = reverse.as_ref().and_then(|value| of(value, &old.type_name));
+            of(forward, &new.type_name).into_iter().chain(back).collect()
+        }
+        SyncKind::Derive(derived) => derived
+            .forward
+            .iter()
+            .zip(&derived.news)
+            .filter_map(|((_, value), column)| of(value, &column.type_name))
+            .chain(derived.reverse.iter().filter_map(|(name, value)| {
+                let old = derived.olds.iter().find(|one| one.name == *name)?;
+                of(value, &old.type_name)
+            }))
+            .collect(),
+        SyncKind::Retype(columns) => {
+            // The way back is said of the column under its name, by which it is of the new type.
+            from = format!("{} AS {}", swapped(sync, columns, catalog)?, own_name(sync));
+            let back = |one: &Retyped| of(one.reverse.as_ref()?, &one.old.type_name);
+            columns.iter().filter_map(back).collect()
+        }
+        SyncKind::FillNull { value, .. } => match value {
+            Expr::Column(_) => Vec::new(),
+            Expr::Verbatim(sql) => vec![format!("({sql})")],
+        },
+    };
+    if values.is_empty() {
+        return None;
+    }
+    Some(Sql::new(format!("SELECT {} FROM {from} LIMIT 0", values.join(", "))))
+}
+
+fn own_name(sync: &Sync) -> String {
+    quote::ident(&sync.table.name)
+}
+
+/// The table as it will be once the columns have changed places.
+fn swapped(sync: &Sync, columns: &[Retyped], catalog: &Catalog) -> Option<String> {
+    let known = catalog.find(&sync.table)?;
+    let shown = known.columns.iter().map(|column| {
+        let name = quote::ident(&column.name);
+        match columns.iter().find(|one| one.old.name == column.name) {
+            Some(one) => format!("{} AS {name}", quote::ident(&one.new.name)),
+            None => name,
+        }
+    });
+    let shown: Vec<_> = shown.collect();
+    Some(format!("(SELECT {} FROM {})", shown.join(", "), quote::table(&sync.table)))
+}
+
 /// DROP TRIGGER and DROP FUNCTION.
 pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
     vec![

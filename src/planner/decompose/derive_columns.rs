@@ -3,7 +3,7 @@
 //! triggers, in both directions, until nobody uses the old one.
 
 use super::add_column::{defined, star_readers};
-use super::drop_column::{droppable, lost_indexes, take_all_away};
+use super::drop_column::{droppable, loosen, lost_indexes, take_all_away};
 use super::set_not_null::{behind_gate, by_check};
 use super::{Parts, Scene, verbatim};
 use crate::catalog::{Column, ConstraintKind, Table};
@@ -83,11 +83,12 @@ fn both_sides(
     (olds, derive): (Vec<Column>, &Derive),
 ) -> Result<(Sync, FillRows), PlanError> {
     let back = |name: &Ident| derive.reverse.iter().any(|(column, _)| column == name);
-    for old in olds.iter().filter(|one| !back(&one.name)) {
-        if !old.nullable && old.default.is_none() {
-            // Nothing can give it a value in rows that new code inserts.
-            let column = ColumnRef::new(&table.name, &old.name);
-            parts.step(Phase::Expand, Action::DropNotNull(column));
+    let may_be_null = derive.columns.iter().any(|one| !one.not_null);
+    for old in olds.iter().filter(|one| !one.nullable) {
+        let left_out = !back(&old.name) && old.default.is_none();
+        if left_out || back(&old.name) && may_be_null {
+            // Nothing can give it a value in rows that new code inserts, or not always.
+            loosen(parts, &ColumnRef::new(&table.name, &old.name));
         }
     }
     // A column that holds its default must not be told from one that was given that value:

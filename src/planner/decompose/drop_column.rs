@@ -39,12 +39,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
                 "rebuild the table with a default on the column in a maintenance window first",
             ));
         }
-        parts.step(Phase::Expand, Action::DropNotNull(column.clone()));
-        parts.hazard(
-            "readers-see-null",
-            format!("old code may read NULL in `{column}` in rows that new code inserts"),
-            "give the column a default first where old code cannot read NULL",
-        );
+        loosen(&mut parts, column);
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
     lost_indexes(table, column, &mut parts);
@@ -60,6 +55,16 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     }
     take_away(scene, table, column, None, Vec::new(), &mut parts);
     Ok(parts)
+}
+
+/// Lets new code leave the column without a value.
+pub(super) fn loosen(parts: &mut Parts, column: &ColumnRef) {
+    parts.step(Phase::Expand, Action::DropNotNull(column.clone()));
+    parts.hazard(
+        "readers-see-null",
+        format!("old code may read NULL in `{column}` in rows that new code inserts"),
+        "give the column a default first where old code cannot read NULL",
+    );
 }
 
 /// Refuses a column that something else needs.

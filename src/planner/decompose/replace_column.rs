@@ -1,7 +1,7 @@
 //! RENAME COLUMN, and ADD COLUMN + UPDATE + DROP COLUMN: a second column, kept in step by
 //! triggers in both directions, until nobody uses the first.
 
-use super::drop_column::{droppable, lost_indexes, take_away};
+use super::drop_column::{droppable, loosen, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, rename_column, verbatim};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table};
@@ -43,9 +43,10 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     if deferred_default(&new, replace).is_some() {
         during.default = None;
     }
-    if replace.reverse.is_none() && !old.nullable && old.default.is_none() {
-        // Nothing can give it a value in rows that new code inserts.
-        parts.step(Phase::Expand, Action::DropNotNull(from.clone()));
+    let left_out = replace.reverse.is_none() && old.default.is_none();
+    if !old.nullable && (left_out || new.nullable && scene.can.alter_column) {
+        // Nothing can give it a value in rows that new code inserts, or new code writes NULL.
+        loosen(&mut parts, &from);
     }
     let sync = Sync {
         table: table.name.clone(),

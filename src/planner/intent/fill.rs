@@ -177,6 +177,28 @@ impl Reader<'_> {
         found.map(|found| found.used = true).is_some()
     }
 
+    /// The DROP NOT NULL further down of a column that is renamed here: what may be NULL in the
+    /// end is never made NOT NULL.
+    pub(super) fn take_drop_not_null(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+        world: &Catalog,
+        changes: &mut Vec<ChangeKind>,
+    ) -> bool {
+        let found = self.found.iter_mut().find(|found| {
+            matches!(&found.change.kind, ChangeKind::DropNotNull(one)
+                if world.find(&one.table).is_some_and(|found| found.name == *table)
+                    && same(world, &one.column, column))
+                && !found.used
+                && found.statement.section.is_none()
+        });
+        let Some(found) = found else { return false };
+        found.used = true;
+        changes.push(found.change.kind.clone());
+        true
+    }
+
     /// How the old column follows from the new one, and whether the author waived it.
     fn reverse(
         &self,

@@ -263,7 +263,9 @@ impl Reader<'_> {
                 let old = known(&column)?;
                 let table = world.require(&column.table).map_err(unknown)?;
                 let nullable = world.column(table, &old.column).is_none_or(|one| one.nullable);
-                IntentKind::Replace(Box::new(Replace::rename(&old, &to, !nullable)))
+                let loosened = self.take_drop_not_null(&old.table, &to, world, changes);
+                let not_null = !nullable && !loosened;
+                IntentKind::Replace(Box::new(Replace::rename(&old, &to, not_null)))
             }
             ChangeKind::DropColumn { column, .. } => IntentKind::DropColumn(known(&column)?),
             ChangeKind::SetNotNull(column) => {

@@ -139,6 +139,7 @@ fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
         undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));
     }
     sql.push(sync::create_trigger(one));
+    sql.extend(sync::tried(one, catalog));
     let landed = asks(
         format!(
             "SELECT 1 FROM pg_trigger WHERE tgrelid = {} AND tgname = {} AND tgenabled <> 'D'",

@@ -1,0 +1,1 @@
+SELECT id::text, full_name FROM app.users ORDER BY id
