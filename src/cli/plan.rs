@@ -18,13 +18,13 @@ pub(super) struct Args {
     /// Save the plan of one migration, to be reviewed and run with `expand --plan`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Run the plan on the database of --scratch, which holds the same schema and is left
-    /// changed, and show what each step locked there beside what the plan says; exit with 13
-    /// where they differ
-    #[arg(long, requires = "scratch")]
+    /// Run the plan on a copy of the schema, without rows, and show what each step locked there
+    /// beside what the plan says; exit with 13 where they differ. The copy is a database of its
+    /// own on the same server, made with `pg_dump` and dropped again
+    #[arg(long)]
     verify: bool,
-    /// A database to verify the plan on: a copy of the schema that nobody uses
-    #[arg(long, value_name = "URL")]
+    /// A database to verify the plan on instead: a copy that nobody uses, and that is left changed
+    #[arg(long, value_name = "URL", requires = "verify")]
     scratch: Option<String>,
     /// Plan against a snapshot, without a connection
     #[arg(long, value_name = "FILE", conflicts_with = "verify")]
@@ -68,8 +68,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         save(&plans, path, context)?;
     }
     print(&plans, context);
-    if let Some(scratch) = args.scratch.as_ref().filter(|_| args.verify) {
-        return super::verify::verify(&plans, scratch, context).await;
+    if args.verify {
+        return super::verify::verify(&plans, args.scratch.as_deref(), context).await;
     }
     match denied {
         // In JSON the plan itself says what is denied.

@@ -22,14 +22,28 @@ struct Line {
     same: bool,
 }
 
-/// Runs plans on a scratch database that holds the schema, and shows for each step what it
-/// locked there beside what the plan says.
+/// Runs plans on a database that holds the schema, the one that is named or a copy of its own,
+/// and shows for each step what it locked there beside what the plan says.
 pub(super) async fn verify(
     plans: &[Plan],
-    scratch: &str,
+    scratch: Option<&str>,
     context: &mut Context<'_>,
 ) -> Result<Exit, Failure> {
-    let url = DatabaseUrl::new(scratch.to_owned())?;
+    if let Some(url) = scratch {
+        return on(plans, DatabaseUrl::new(url.to_owned())?, context).await;
+    }
+    let dialect = context.dialect()?;
+    let copy = dialect.copy(&context.url()?).await.map_err(|error| {
+        Failure::from(error).hint("or name a copy of the schema that nobody uses with --scratch")
+    })?;
+    let exit = on(plans, copy.url.clone(), context).await;
+    if let Some((url, sql)) = &copy.drop {
+        dialect.attach(url, "zdmig").await?.client.script(sql).await?;
+    }
+    exit
+}
+
+async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let options = Options {
         lock_timeout: context.settings.lock_timeout.value,
         connect_timeout: super::context::CONNECT_LIMIT,

@@ -69,6 +69,9 @@ pub trait Dialect: Send + Sync {
         folder: &Path,
     ) -> Result<Scratch, SessionError>;
 
+    /// Makes a database with the schema of the one that `url` names, and none of its rows.
+    async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError>;
+
     /// Opens a connection for what stands beside the schema: facts for the gate, and the
     /// statements of an application.
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError>;

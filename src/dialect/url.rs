@@ -58,6 +58,24 @@ impl DatabaseUrl {
         Self(format!("{scheme}://{}/{name}{query}", &address[..end]))
     }
 
+    /// The address without its password, and the password, for a program that must not get it
+    /// where other users of the machine can read it.
+    pub(super) fn apart(&self) -> (String, Option<String>) {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let (address, query) = rest.split_once('?').map_or((rest, ""), |(a, q)| (a, q));
+        let (user, host) = address.rfind('@').map_or(("", address), |at| address.split_at(at));
+        let (user, in_address) = user.split_once(':').map_or((user, None), |(a, b)| (a, Some(b)));
+        let (mut kept, mut in_query) = (Vec::new(), None);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("password", value)) => in_query = Some(value),
+                _ => kept.push(pair),
+            }
+        }
+        let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+        (format!("{scheme}://{user}{host}{query}"), in_address.or(in_query).map(decoded))
+    }
+
     /// The address with its secrets, for a driver only.
     pub(super) fn with_secrets(&self) -> &str {
         &self.0
@@ -79,6 +97,19 @@ impl fmt::Display for DatabaseUrl {
         }
         Ok(())
     }
+}
+
+/// `%41` is `A`.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let coded = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(coded.unwrap_or(*first));
+        rest = if coded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn secret(pair: &str) -> bool {
@@ -104,6 +135,18 @@ mod tests {
         ] {
             let url = DatabaseUrl::new(given).expect("has a scheme").in_database("x");
             assert_eq!(url.with_secrets(), expected);
+        }
+    }
+
+    #[test]
+    fn a_password_goes_its_own_way() {
+        for (given, address, password) in [
+            ("postgres://me:p%40ss@db/shop?a=b", "postgres://me@db/shop?a=b", Some("p@ss")),
+            ("postgres://db/shop?user=me&password=s3", "postgres://db/shop?user=me", Some("s3")),
+            ("postgres://me@db/shop", "postgres://me@db/shop", None),
+        ] {
+            let url = DatabaseUrl::new(given).expect("has a scheme");
+            assert_eq!(url.apart(), (address.to_owned(), password.map(ToOwned::to_owned)));
         }
     }
 

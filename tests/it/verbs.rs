@@ -471,3 +471,35 @@ async fn check_and_plan_know_the_tables_from_the_files_or_from_a_snapshot() {
     project.write("catalog.json", "{\"zdmig_snapshot\": 9}");
     offline("plan --catalog catalog.json").exits(2).says(&["format 9", "use a newer zdmig"]);
 }
+
+/// A copy of the schema that is made for it and dropped again: the database itself, which holds
+/// migrations in flight, stays as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_verified_on_a_copy_of_its_own() {
+    let database = Database::postgres("verify_own").await;
+    database
+        .script(
+            "CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('ok');
+             CREATE TABLE app.users (id bigint PRIMARY KEY, name text NOT NULL, mood app.mood);
+             CREATE TABLE orders (id int PRIMARY KEY, user_id bigint REFERENCES app.users);
+             INSERT INTO app.users SELECT g, 'n' FROM generate_series(1, 100) g;",
+        )
+        .await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE app.users RENAME COLUMN name TO full_name;")
+        .config(OPEN_GATE);
+    project.run("expand").done();
+    project.write(
+        "migrations/2_more.sql",
+        "ALTER TABLE orders ADD COLUMN note text NOT NULL DEFAULT '';
+         CREATE INDEX orders_user ON orders (user_id);
+         ALTER TABLE orders ALTER COLUMN user_id SET NOT NULL;",
+    );
+    let before = database.catalog().await;
+    let ran = project.run("plan 2_more --verify").done();
+    ran.says(&["measured on the scratch database", "build-orders_user", "same"]);
+    assert_eq!(database.catalog().await, before);
+    let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'zdmig_scratch_%'";
+    let rows = database.client().await.rows(left, &[]).await.expect("a count");
+    assert_eq!(rows[0][0].as_deref(), Some("0"));
+}

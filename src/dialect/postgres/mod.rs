@@ -106,6 +106,10 @@ impl Dialect for Postgres {
         scratch::make(url).await
     }
 
+    async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError> {
+        scratch::copy(url).await
+    }
+
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {
         Ok(Attached {
             observer: Box::new(observer::PostgresObserver::open(url, name).await?),

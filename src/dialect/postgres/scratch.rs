@@ -8,13 +8,64 @@ use super::quote;
 use crate::dialect::{DatabaseUrl, Scratch, SessionError};
 use crate::sql::Ident;
 
+/// Our own tables came without their rows, and are made anew; the functions stay, because the
+/// triggers of a migration in flight call them.
+const FORGET: &str = "
+    DO $$ DECLARE ours regclass; BEGIN
+        FOR ours IN SELECT c.oid FROM pg_catalog.pg_class c
+                      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = 'zdmig' AND c.relkind = 'r' LOOP
+            EXECUTE pg_catalog.format('DROP TABLE IF EXISTS %s CASCADE', ours);
+        END LOOP;
+    END $$";
+
+/// A database with the same schema. The server's own tool knows best what that is.
+pub(super) async fn copy(url: &DatabaseUrl) -> Result<Scratch, SessionError> {
+    let refused = |message: String| SessionError::Denied { message };
+    let (address, password) = url.apart();
+    let mut command = std::process::Command::new("pg_dump");
+    command.args(["--schema-only", "--no-subscriptions", "-d", &address]);
+    if let Some(password) = password {
+        command.env("PGPASSWORD", password);
+    }
+    let ran = tokio::task::spawn_blocking(move || command.output()).await;
+    let ran = ran.map_err(|error| refused(error.to_string()))?;
+    let dumped = ran.map_err(|error| {
+        refused(format!("the schema cannot be copied: `pg_dump` does not start ({error})"))
+    })?;
+    if !dumped.status.success() {
+        let said = String::from_utf8_lossy(&dumped.stderr);
+        return Err(refused(format!("the schema cannot be copied: {}", said.trim())));
+    }
+    let text = String::from_utf8_lossy(&dumped.stdout);
+    // Its commands to the client stand on lines of their own.
+    let script: Vec<_> = text.lines().filter(|line| !line.starts_with('\\')).collect();
+    let scratch = make(Some(url)).await?;
+    let mut conn = connect(&scratch.url, "zdmig", Duration::from_secs(10)).await?;
+    let script = format!("{};\n{FORGET}", script.join("\n"));
+    let ran = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await;
+    drop(conn);
+    if let Err(error) = ran {
+        discard(&scratch).await?;
+        return Err(refused(format!("the copy of the schema cannot be made: {error}")));
+    }
+    Ok(scratch)
+}
+
+async fn discard(scratch: &Scratch) -> Result<(), SessionError> {
+    let Some((url, sql)) = &scratch.drop else { return Ok(()) };
+    let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
+    sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut conn).await.map_err(wrap)?;
+    Ok(())
+}
+
 /// Makes a database of its own beside the one that `url` names.
 pub(super) async fn make(url: Option<&DatabaseUrl>) -> Result<Scratch, SessionError> {
     let missing =
         || SessionError::Unreachable { url: String::new(), message: "no server is named".into() };
     let url = url.ok_or_else(missing)?;
     let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
-    let name = format!("zdmig_demo_{}", std::process::id());
+    let name = format!("zdmig_scratch_{}", std::process::id());
     let quoted = quote::ident(&Ident::new(name.clone()));
     let run = format!("CREATE DATABASE {quoted}");
     sqlx::query(AssertSqlSafe(run)).execute(&mut conn).await.map_err(wrap)?;

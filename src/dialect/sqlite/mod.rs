@@ -96,6 +96,12 @@ impl Dialect for Sqlite {
         session::scratch(folder).await
     }
 
+    async fn copy(&self, _url: &DatabaseUrl) -> Result<Scratch, SessionError> {
+        Err(SessionError::Denied {
+            message: "this database has one lock, and nothing of it is measured".into(),
+        })
+    }
+
     async fn attach(&self, url: &DatabaseUrl, _name: &str) -> Result<Attached, SessionError> {
         Ok(Attached {
             observer: Box::new(observer::SqliteObserver::open(url).await?),
