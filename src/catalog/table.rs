@@ -201,6 +201,22 @@ pub enum DependentKind {
     Other,
 }
 
+impl Column {
+    /// A column of which nothing is known but its name.
+    pub fn bare(name: Ident) -> Self {
+        Self {
+            name,
+            type_name: String::new(),
+            collation: None,
+            nullable: true,
+            default: None,
+            comment: None,
+            grants: Vec::new(),
+            peculiar: Vec::new(),
+        }
+    }
+}
+
 impl Table {
     /// A table of which nothing is known but its name.
     pub fn bare(name: TableName) -> Self {

@@ -360,6 +360,7 @@ mod tests {
             },
             hazards: Vec::new(),
             touches: Vec::new(),
+            reads: Vec::new(),
         }
     }
 

@@ -171,6 +171,8 @@ pub enum SyncKind {
         column: Ident,
         /// What it gets.
         value: Expr,
+        /// The author's WHERE: other rows get nothing.
+        condition: Option<Sql>,
     },
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Expr;
 use crate::catalog::Column;
-use crate::sql::Ident;
+use crate::sql::{Ident, Sql};
 
 /// Columns that stand for the same values as others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub struct Derived {
     pub reverse: Vec<(Ident, Expr)>,
     /// The defaults of new columns, which get their own when the old ones go.
     pub defaults: Vec<StandIn>,
+    /// The author's WHERE: in other rows nothing follows from the old columns.
+    pub condition: Option<Sql>,
+    /// The hidden column that says which rows are still to be computed.
+    pub mark: Ident,
 }
 
 /// A default that the triggers stand in for.

@@ -65,6 +65,9 @@ pub struct Plan {
     pub hazards: Vec<Hazard>,
     /// Columns that it makes, fills or removes: two plans in flight must not share one.
     pub touches: Vec<ColumnRef>,
+    /// Columns that its triggers read: no other plan may take one away meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ColumnRef>,
 }
 
 impl Plan {
@@ -75,13 +78,26 @@ impl Plan {
 
     /// Something that both plans make, fill, need or remove. A plan that makes a table has
     /// all of its columns in hand.
-    pub fn shares(&self, other: &Self) -> Option<&ColumnRef> {
+    pub fn shares<'a>(&'a self, other: &'a Self) -> Option<&'a ColumnRef> {
+        fn read<'a>(one: &'a Plan, other: &Plan) -> Option<&'a ColumnRef> {
+            one.reads.iter().find(|column| other.takes(column))
+        }
+        if let Some(column) = read(self, other).or_else(|| read(other, self)) {
+            return Some(column);
+        }
         let whole = |column: &ColumnRef| column.column.as_str() == "*";
         self.touches.iter().find(|mine| {
             other.touches.iter().any(|theirs| {
                 let everything = whole(mine) || whole(theirs);
                 mine.table == theirs.table && (everything || mine.column == theirs.column)
             })
+        })
+    }
+
+    /// Whether it takes a column away, or gives it another type.
+    fn takes(&self, column: &ColumnRef) -> bool {
+        self.requirement.targets.iter().any(|target| {
+            target.column == *column && matches!(target.ends, Use::Any | Use::Retypes(_))
         })
     }
 

@@ -56,6 +56,9 @@ pub struct DropColumn {
     pub loses: BTreeSet<Ident>,
     /// Objects made for the new column that take over the names of the lost ones.
     pub renames: Vec<TakenOver>,
+    /// Columns that go in the same moment, because the same triggers keep them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<(ColumnRef, RetireWay)>,
 }
 
 /// Something made under a working name that gets its final one when the old one is gone.

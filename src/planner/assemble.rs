@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::copied::Copied;
 use super::decompose::{self, Parts, Scene};
-use super::intent::{Intent, IntentKind};
+use super::intent::{Intent, IntentKind, Words};
 use super::order::Order;
 use super::premise::Stirred;
 use super::{PlanError, unsupported};
 use crate::catalog::{Catalog, Table};
+use crate::change::Effect;
 use crate::dialect::Dialect;
 use crate::migration::Migration;
 use crate::plan::{
@@ -37,6 +38,7 @@ pub(super) fn assemble(
     let added = intents.iter().flat_map(added_columns).collect();
     let mut retyped = BTreeMap::new();
     let mut emptied = BTreeSet::new();
+    let goes = intents.iter().flat_map(gone_columns).collect();
     let mut order = Order::default();
     let mut stirred = Stirred::default();
     let mut copied = Copied::default();
@@ -49,6 +51,7 @@ pub(super) fn assemble(
             filled: &filled,
             added: &added,
             emptied: &emptied,
+            goes: &goes,
             retyped: &retyped,
             dialect,
         };
@@ -63,10 +66,17 @@ pub(super) fn assemble(
         let hidden = std::mem::take(&mut parts.retyped);
         draft.take(parts, lowered, &scene);
         retyped.extend(hidden);
-        if let IntentKind::Update(fill) = &intent.kind
-            && fill.deletes_all()
-        {
-            emptied.insert(fill.table.clone());
+        match &intent.kind {
+            IntentKind::Update(fill) if fill.deletes_all() => {
+                emptied.insert(fill.table.clone());
+            }
+            IntentKind::Plain(plain)
+                if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds { .. }) =>
+            {
+                let named = |table: &TableName| intent.words.hold(&Words::name(&[&table.name]));
+                emptied.retain(|table| !named(table));
+            }
+            _ => {}
         }
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
@@ -98,6 +108,7 @@ pub(super) fn assemble(
         requirement: Requirement { targets: draft.targets },
         hazards: draft.hazards,
         touches: draft.touches.into_iter().collect(),
+        reads: draft.reads.into_iter().collect(),
     };
     Ok((plan.sealed(), world))
 }
@@ -167,13 +178,27 @@ fn filled_columns(intent: &Intent) -> Vec<ColumnRef> {
     }
 }
 
+/// The columns that an intention takes away.
+fn gone_columns(intent: &Intent) -> Vec<ColumnRef> {
+    match &intent.kind {
+        IntentKind::DropColumn(column) => vec![column.clone()],
+        IntentKind::Replace(replace) => vec![ColumnRef::new(&replace.table, &replace.old)],
+        IntentKind::Derive(all) => all
+            .iter()
+            .flat_map(|one| one.olds.iter().map(|name| ColumnRef::new(&one.table, name)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The columns that an intention adds.
 fn added_columns(intent: &Intent) -> Vec<ColumnRef> {
     match &intent.kind {
         IntentKind::AddColumn { table, column, .. } => vec![ColumnRef::new(table, &column.name)],
-        IntentKind::Derive(derive) => {
-            derive.columns.iter().map(|one| ColumnRef::new(&derive.table, &one.name)).collect()
-        }
+        IntentKind::Derive(all) => all
+            .iter()
+            .flat_map(|one| one.columns.iter().map(|it| ColumnRef::new(&one.table, &it.name)))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -185,6 +210,7 @@ struct Draft {
     targets: Vec<Target>,
     hazards: Vec<Hazard>,
     touches: BTreeSet<ColumnRef>,
+    reads: BTreeSet<ColumnRef>,
     tables: BTreeSet<TableName>,
 }
 
@@ -208,6 +234,7 @@ impl Draft {
         self.targets.extend(parts.targets);
         self.tables.extend(parts.touches.iter().map(|column| column.table.clone()));
         self.touches.extend(parts.touches);
+        self.reads.extend(parts.reads);
     }
 }
 

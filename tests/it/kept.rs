@@ -355,3 +355,76 @@ async fn what_was_revoked_meanwhile_stays_revoked() {
     assert_eq!(value(&database, &may).await, "false");
     database.script(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
+
+/// Indexes over partitions that the server would name alike, and partitions that go meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_over_partitions_are_joined_whatever_comes() {
+    const SCHEMA: &str = "
+        CREATE TABLE ev (id int, at date NOT NULL, kind text, note text) PARTITION BY RANGE (at);
+        CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+        CREATE TABLE ev_2 PARTITION OF ev FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+        INSERT INTO ev SELECT g, '2025-06-01'::date + g, 'k', 'n' FROM generate_series(1, 300) g;";
+    let (database, project) = stage(
+        "alike",
+        SCHEMA,
+        "CREATE INDEX ev_l1 ON ev (lower(kind)); CREATE INDEX ev_l2 ON ev (lower(note));
+         CREATE INDEX ev_l3 ON ev (lower(kind)) WHERE id > 5;",
+    )
+    .await;
+    run(&project, &["expand"]);
+    let query = "SELECT count(*)::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+                 WHERE c.relname LIKE 'ev%' AND indisvalid";
+    assert_eq!(value(&database, query).await, "9");
+    for (change, says) in [
+        ("CREATE UNIQUE INDEX ev_u ON ev (id);", "must have `at`"),
+        ("CREATE INDEX CONCURRENTLY ev_c ON ev (id);", "leave CONCURRENTLY out"),
+    ] {
+        let (_database, project) = stage("alike", SCHEMA, change).await;
+        project.run("plan").exits(10).says(&[says]);
+    }
+    let (database, project) = stage("alike", SCHEMA, "CREATE INDEX ev_k ON ev (kind);").await;
+    let plan = project.run("plan -o plan.json 1_change").done();
+    assert!(plan.out.contains("build-zdmig_"));
+    let mut holder = crate::support::attach(&database.url, "a slow writer").await.client;
+    holder.script("BEGIN; LOCK TABLE ev_2 IN ROW EXCLUSIVE MODE").await.expect("held");
+    let child = project.command("expand").spawn().expect("it starts");
+    for _ in 0..500 {
+        let built = "SELECT count(*)::text FROM pg_indexes WHERE tablename = 'ev_1'";
+        if value(&database, built).await == "1" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    database.script("ALTER TABLE ev DETACH PARTITION ev_1; DROP TABLE ev_1").await;
+    holder.script("COMMIT").await.expect("let go");
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await;
+    assert!(output.expect("joined").expect("it ends").status.success());
+    let valid = "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'ev_k'::regclass";
+    assert_eq!(value(&database, valid).await, "true");
+}
+
+/// What a partition had by itself it has again after a restore.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_null_of_a_partition_survives_a_restore() {
+    let (database, project) = stage(
+        "parts",
+        "CREATE TABLE t (id int, a int) PARTITION BY RANGE (id);
+         CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (100);
+         CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (100) TO (200);
+         ALTER TABLE t_1 ALTER COLUMN a SET NOT NULL;
+         INSERT INTO t SELECT g, g FROM generate_series(1, 150) g;",
+        "ALTER TABLE t ALTER COLUMN a SET NOT NULL;",
+    )
+    .await;
+    let before = database.catalog().await;
+    run(&project, &["expand", "backfill", "contract --soak 1h"]);
+    database
+        .script(
+            "CREATE TABLE t_3 (id int, a int NOT NULL);
+             ALTER TABLE t ATTACH PARTITION t_3 FOR VALUES FROM (200) TO (300);
+             ALTER TABLE t DETACH PARTITION t_3; DROP TABLE t_3",
+        )
+        .await;
+    run(&project, &["restore 1_change", "rollback 1_change"]);
+    assert_eq!(database.catalog().await, before);
+}

@@ -151,7 +151,7 @@ pub(super) fn verify(one: &Verify) -> Lowered {
             let value = format!("octet_length(({})::text) < 0", expression(&one.value));
             match condition {
                 // A row that is not meant must not be computed at all.
-                Some(sql) => format!("CASE WHEN ({sql}) THEN {value} END"),
+                Some(sql) => format!("({sql}) AND CASE WHEN ({sql}) THEN {value} END"),
                 None => value,
             }
         }

@@ -53,15 +53,16 @@ pub(super) fn trigger(sync: &Sync) -> Ident {
     Ident::new(format!("zzz_zdmig_{}", sync.tag))
 }
 
-/// The default of the old column, where it must be computed by the trigger.
-pub(super) fn computed_default(sync: &Sync) -> Option<(&Column, &str)> {
-    match &sync.kind {
-        SyncKind::Replace { old, .. } => {
-            let default = old.default.as_ref().filter(|default| !default.constant)?;
-            Some((old, &default.sql))
-        }
-        SyncKind::FillNull { .. } | SyncKind::Retype(_) | SyncKind::Derive(_) => None,
-    }
+/// The defaults of old columns that must be computed by the trigger.
+pub(super) fn computed_defaults(sync: &Sync) -> Vec<(&Column, &str)> {
+    let olds = match &sync.kind {
+        SyncKind::Replace { old, .. } => std::slice::from_ref(old.as_ref()),
+        SyncKind::Derive(derived) => &derived.olds,
+        SyncKind::FillNull { .. } | SyncKind::Retype(_) => &[],
+    };
+    let computed = |column: &'_ Column| column.default.as_ref().is_some_and(|one| !one.constant);
+    let olds = olds.iter().filter(|column| computed(column));
+    olds.filter_map(|column| Some((column, column.default.as_ref()?.sql.as_str()))).collect()
 }
 
 /// CREATE OR REPLACE FUNCTION, as it is at one stage.
@@ -76,12 +77,16 @@ pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) 
         }
         SyncKind::Derive(derived) => derive::body(sync, derived, renamed),
         SyncKind::Retype(columns) => retype_body(sync, columns, stage),
-        SyncKind::FillNull { column, value } => {
+        SyncKind::FillNull { column, value, condition } => {
             let target = field("NEW", column);
+            let meant = condition
+                .as_ref()
+                .map(|sql| format!(" AND (SELECT ({sql}) FROM {})", row(sync, &[])))
+                .unwrap_or_default();
+            let set = format!("{target} := {}", value_of(value, sync, &[]));
             format!(
-                "{COLUMNS_FIRST}BEGIN\n  IF {target} IS NULL THEN\n    {target} := {};\n  END IF;\n  \
-                 RETURN NEW;\nEND\n",
-                value_of(value, sync, &[])
+                "{COLUMNS_FIRST}BEGIN\n  BEGIN\n    IF {target} IS NULL{meant} THEN\n      {set};\n    \
+                 END IF;\n  EXCEPTION WHEN OTHERS THEN\n    NULL;\n  END;\n  RETURN NEW;\nEND\n"
             )
         }
     };
@@ -180,11 +185,15 @@ pub(super) fn remove(sync: &Sync) -> Vec<Sql> {
 /// A conversion by way of a text must come out the same for every session.
 fn settings(sync: &Sync) -> &'static str {
     match &sync.kind {
-        SyncKind::Retype(columns) if columns.iter().any(|one| !one.widens) => {
+        SyncKind::Retype(columns) if columns.iter().all(|one| one.widens) => "",
+        SyncKind::Replace { forward: Expr::Column(_), .. } => "",
+        SyncKind::Retype(_)
+        | SyncKind::Replace { .. }
+        | SyncKind::Derive(_)
+        | SyncKind::FillNull { .. } => {
             " SET timezone FROM CURRENT SET datestyle FROM CURRENT SET intervalstyle FROM CURRENT \
              SET bytea_output FROM CURRENT SET extra_float_digits FROM CURRENT"
         }
-        _ => "",
     }
 }
 
@@ -245,7 +254,8 @@ fn replace_body(
     };
     let set_new = set(&new_field, forward);
     let set_old = reverse.map(|expr| set(&old_field, expr));
-    let computed = computed_default(sync)
+    let computed = computed_defaults(sync)
+        .first()
         .map(|(_, default)| {
             // Where nothing leads back, new code never gives the old column a value.
             let neither = match reverse {

@@ -37,9 +37,10 @@ pub(super) fn create(sync: &Sync, table: &Table) -> Vec<Sql> {
             replace(sync, table, (old, new), (forward, reverse.as_ref()))
         }
         SyncKind::Retype(_) | SyncKind::Derive(_) => Vec::new(),
-        SyncKind::FillNull { column, value } => {
+        SyncKind::FillNull { column, value, condition } => {
             let name = quote::ident(column);
-            let body = update(table, column, value, &format!("{name} IS NULL"));
+            let meant = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
+            let body = update(table, column, value, &format!("{name} IS NULL{meant}"));
             ["insert", "update"]
                 .into_iter()
                 .map(|on| {

@@ -65,6 +65,17 @@ pub(super) fn decompose(
                 && scene.can.alter_column
                 && (table.is_empty() || scene.emptied.contains(&table.name)) =>
         {
+            if !table.is_empty() {
+                parts.hazard(
+                    "readers-see-null",
+                    format!(
+                        "rows that running code inserts before contract hold no `{}.{}`, and \
+                         contract does not go on while there are any",
+                        table.name, column.name
+                    ),
+                    "give it a DEFAULT where running code goes on to insert rows",
+                );
+            }
             required(scene, &mut parts, table, column);
         }
         (None, None) if column.not_null => {
@@ -216,7 +227,9 @@ fn filled(
     let target = ColumnRef::new(&table.name, &column.name);
     add(parts, table, Column { nullable: true, ..defined(column) }, false);
     scene.computable(table, &fill.value)?;
-    let sync = fill_null(scene, parts, &target, &fill.value);
+    verbatim::unset(scene)?;
+    parts.reads.extend(scene.reads(table, &[&fill.value], &[&column.name])?);
+    let sync = fill_null(scene, parts, &target, fill);
     let rows = FillRows {
         table: table.name.clone(),
         key: scene.key(table)?,

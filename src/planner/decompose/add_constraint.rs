@@ -89,12 +89,9 @@ fn checked(
     columns: &[Ident],
     parts: &mut Parts,
 ) {
-    let table = &new.table;
     let unknown_to_code = unknown_to_code(scene, new, columns);
     let allowed = scene.migration.allows("tightens").is_some();
-    let filled = columns.iter().any(|column| scene.filled.contains(&ColumnRef::new(table, column)));
     let (attach, validate) = match () {
-        () if unknown_to_code && filled => (Phase::Backfill, Phase::Backfill),
         () if unknown_to_code || allowed => (Phase::Expand, Phase::Backfill),
         () => (Phase::Contract, Phase::Contract),
     };
@@ -113,7 +110,11 @@ fn checked(
 
 /// Code that runs does not write a column that it does not know.
 fn unknown_to_code(scene: &Scene<'_>, new: &NewConstraint, columns: &[Ident]) -> bool {
-    let added = |column: &Ident| scene.added.contains(&ColumnRef::new(&new.table, column));
+    // What a trigger computes from the values of old code, old code writes.
+    let added = |column: &Ident| {
+        let column = ColumnRef::new(&new.table, column);
+        scene.added.contains(&column) && !scene.filled.contains(&column)
+    };
     !columns.is_empty() && columns.iter().all(added)
 }
 

@@ -62,6 +62,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
         comes_late(&mut parts, table, index, name, phase);
     }
     if table.kind == TableKind::Partitioned {
+        joined(scene, table, index)?;
         over_partitions(scene, &mut parts, (table, index, name), phase);
         return Ok(parts);
     }
@@ -82,6 +83,36 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
     Ok(parts)
 }
 
+/// Refuses what the server would refuse once all of the parts are built.
+fn joined(scene: &Scene<'_>, table: &Table, index: &NewIndex) -> Result<(), PlanError> {
+    let parted = !table.partitions.is_empty() && !index.only;
+    if parted && index.concurrently {
+        return Err(scene.refused(
+            format!(
+                "`{}` is partitioned, and the server builds no index over partitions CONCURRENTLY",
+                table.name
+            ),
+            "leave CONCURRENTLY out: it is built on each partition beside writers, and then joined",
+        ));
+    }
+    let key = |column: &&crate::catalog::Column| {
+        table.part_key.as_ref().is_some_and(|key| key.trim_matches('"') == column.name.as_str())
+    };
+    match table.columns.iter().find(key) {
+        Some(column) if parted && index.unique && !index.keys.contains(&column.name) => {
+            Err(scene.refused(
+                format!(
+                    "a unique index on `{}` must have `{}` in its key, by which the rows are spread \
+                     over partitions",
+                    table.name, column.name
+                ),
+                "add the column to the index, or make the index on each partition alone",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The server builds an index over partitions under a lock that stops all writers. Built on
 /// each of them before, it only has to be put together.
 fn over_partitions(
@@ -97,11 +128,27 @@ fn over_partitions(
         .filter(|one| one.kind != TableKind::Partitioned)
         .collect();
     // One that the server may take for a part by itself.
-    let alike = |one: &crate::catalog::Index| one.keys == index.keys;
+    let tail = |text: &str| -> String {
+        let keys = text.find('(').map_or("", |at| &text[at..]);
+        let keys = keys.chars().filter(|c| !c.is_whitespace() && !"\"()".contains(*c));
+        keys.collect::<String>().to_lowercase()
+    };
+    let alike = |one: &crate::catalog::Index| {
+        if index.keys.is_empty() {
+            one.keys.is_empty() && tail(&one.definition) == tail(&index.definition)
+        } else {
+            one.keys == index.keys
+        }
+    };
+    // A part's own table has another name.
+    let dotted = index
+        .definition
+        .to_lowercase()
+        .contains(&format!("{}.", table.name.name.as_str().to_lowercase()));
     let plain = leaves.iter().all(|leaf| {
         leaf.kind == TableKind::Partition && !leaf.vague && !leaf.indexes.iter().any(alike)
     });
-    if index.only || leaves.is_empty() || !plain || !scene.can.online_index {
+    if index.only || leaves.is_empty() || !plain || dotted || !scene.can.online_index {
         let one =
             Verbatim { sql: vec![Sql::new(index.definition.as_str())], ..statement(scene, false) };
         parts.step(phase, Action::Verbatim(one));

@@ -4,43 +4,54 @@
 
 use super::add_column::{defined, star_readers};
 use super::drop_column::{droppable, loosen, lost_indexes, take_all_away};
+use super::drop_constraint::let_go;
 use super::set_not_null::{behind_gate, by_check};
-use super::{Parts, Scene, verbatim};
-use crate::catalog::{Column, ConstraintKind, Table};
+use super::verbatim::unset;
+use super::{Parts, Scene};
+use crate::catalog::{Column, ConstraintKind, Default, Table};
 use crate::change::NewColumn;
 use crate::plan::{
-    Action, AddColumn, Assignment, Derived, FillRows, Pending, Phase, StandIn, Sync, SyncKind,
-    TakenOver, Target, Use, Verify, VerifyRule,
+    Action, AddColumn, Assignment, Derived, Expr, FillRows, Pending, Phase, StandIn, Sync,
+    SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{Derive, Words};
 use crate::planner::premise::computes;
-use crate::sql::{ColumnRef, Ident};
+use crate::sql::{ColumnRef, Ident, Sql};
 
-pub(super) fn decompose(scene: &Scene<'_>, derive: &Derive) -> Result<Parts, PlanError> {
-    let table = scene.table(&derive.table)?;
-    if let Some(column) = derive.columns.iter().find(|one| !one.others.is_empty()) {
-        let clauses = column.others.join("`, `");
-        return Ok(verbatim::opaque(
-            scene,
-            &format!("`{clauses}` in a new column is not taken apart"),
-        ));
+pub(super) fn decompose(scene: &Scene<'_>, all: &[Derive]) -> Result<Parts, PlanError> {
+    let mut parts = Parts::default();
+    for derive in all {
+        one(scene, derive, &mut parts)?;
     }
+    Ok(parts)
+}
+
+fn one(scene: &Scene<'_>, derive: &Derive, parts: &mut Parts) -> Result<(), PlanError> {
+    let table = scene.table(&derive.table)?;
     let unknown = |source| PlanError::Unknown { span: scene.intent.span, source };
     let mut olds = Vec::new();
     for name in &derive.olds {
         olds.push(scene.catalog.require_column(table, name).map_err(unknown)?.clone());
     }
-    let mut parts = Parts::default();
     for old in &olds {
-        fits(scene, table, old, &mut parts)?;
+        fits(scene, table, old, parts)?;
     }
     for (_, value) in derive.forward.iter().chain(&derive.reverse) {
         scene.computable(table, value)?;
     }
-    names(&mut parts, table, &olds, derive);
-    hazards(scene, &mut parts, table, &olds, derive);
-    let (sync, fill) = both_sides(scene, &mut parts, table, (olds, derive))?;
+    let values: Vec<_> =
+        derive.forward.iter().chain(&derive.reverse).map(|(_, value)| value).collect();
+    let own: Vec<_> =
+        derive.olds.iter().chain(derive.columns.iter().map(|one| &one.name)).collect();
+    parts.reads.extend(scene.reads(table, &values, &own)?);
+    unset(scene)?;
+    names(parts, table, &olds, derive);
+    hazards(scene, parts, table, &olds, derive);
+    let mark = ColumnRef::new(&table.name, &mark(scene, derive));
+    let fill = fill(scene, table, &mark.column, derive)?;
+    tried(scene, parts, table, derive);
+    let sync = both_sides(scene, parts, (olds, derive), &fill);
     let replaced_by = match derive.columns.as_slice() {
         [one] => Some(ColumnRef::new(&table.name, &one.name)),
         _ => None,
@@ -54,14 +65,13 @@ pub(super) fn decompose(scene: &Scene<'_>, derive: &Derive) -> Result<Parts, Pla
     for column in derive.columns.iter().filter(|one| one.not_null) {
         let target = ColumnRef::new(&table.name, &column.name);
         if column.default.is_some() {
-            by_check(scene, &mut parts, &target, Some(fill.clone()), Phase::Backfill, None);
+            by_check(scene, parts, &target, None, Phase::Backfill, None);
         } else {
             // What old code writes may come out as NULL, and must not fail while it runs.
             let rule = VerifyRule::NotNull(column.name.clone());
-            let repair = Some(fill.clone());
-            let verify = Verify { table: table.name.clone(), rule, repair };
+            let verify = Verify { table: table.name.clone(), rule, repair: None };
             parts.step(Phase::Backfill, Action::Verify(verify));
-            behind_gate(scene, &mut parts, &target);
+            behind_gate(scene, parts, &target);
         }
     }
     let defaults = derive.columns.iter().filter_map(|one| {
@@ -69,26 +79,73 @@ pub(super) fn decompose(scene: &Scene<'_>, derive: &Derive) -> Result<Parts, Pla
         Some(TakenOver::Default { column: one.name.clone(), default })
     });
     for column in &gone {
-        lost_indexes(table, column, &mut parts);
+        lost_indexes(table, column, parts);
+        let keys = table.constraints_of(&column.column);
+        for key in keys.filter(|one| one.kind == ConstraintKind::Foreign) {
+            // A value that is kept for a restore must not hold on to rows elsewhere.
+            parts.step(Phase::Contract, let_go(table, key));
+        }
     }
-    take_all_away(scene, table, &gone, Some(sync), defaults.collect(), &mut parts);
-    Ok(parts)
+    let renames = defaults.collect();
+    take_all_away(scene, table, &gone, Some(&mark), Some(sync), renames, parts);
+    Ok(())
+}
+
+/// The hidden column that says which rows are still to be computed.
+fn mark(scene: &Scene<'_>, derive: &Derive) -> Ident {
+    Ident::new(format!("zdmig_todo_{}", scene.tag(&format!("{} {:?}", derive.table, derive.olds))))
+}
+
+/// The fill touches the rows that are marked, and the triggers compute them.
+fn fill(
+    scene: &Scene<'_>,
+    table: &Table,
+    mark: &Ident,
+    derive: &Derive,
+) -> Result<FillRows, PlanError> {
+    let done = Assignment {
+        column: mark.clone(),
+        type_name: "boolean".into(),
+        collation: None,
+        value: Expr::Verbatim(Sql::new("false")),
+    };
+    Ok(FillRows {
+        table: table.name.clone(),
+        key: scene.key(table)?,
+        set: vec![done],
+        pending: Pending::Differs,
+        does_for: Some(scene.sync_tag(&format!("{} {:?}", table.name, derive.olds))),
+    })
+}
+
+/// Asks whether the author's expressions fail for a row that is there.
+fn tried(scene: &Scene<'_>, parts: &mut Parts, table: &Table, derive: &Derive) {
+    let value = |column: &NewColumn| {
+        let (_, value) = derive.forward.iter().find(|(name, _)| *name == column.name)?;
+        Some(Assignment::to(&defined(column), value.clone()))
+    };
+    let as_written = FillRows {
+        table: table.name.clone(),
+        key: Vec::new(),
+        set: derive.columns.iter().filter_map(value).collect(),
+        pending: Pending::Where(derive.condition.clone()),
+        does_for: None,
+    };
+    computes(scene, parts, &as_written);
 }
 
 /// Expand and backfill, up to where both sides agree in every row.
 fn both_sides(
     scene: &Scene<'_>,
     parts: &mut Parts,
-    table: &Table,
     (olds, derive): (Vec<Column>, &Derive),
-) -> Result<(Sync, FillRows), PlanError> {
+    fill: &FillRows,
+) -> Sync {
     let back = |name: &Ident| derive.reverse.iter().any(|(column, _)| column == name);
-    let may_be_null = derive.columns.iter().any(|one| !one.not_null);
     for old in olds.iter().filter(|one| !one.nullable) {
-        let left_out = !back(&old.name) && old.default.is_none();
-        if left_out || back(&old.name) && may_be_null {
-            // Nothing can give it a value in rows that new code inserts, or not always.
-            loosen(parts, &ColumnRef::new(&table.name, &old.name));
+        if back(&old.name) || old.default.is_none() {
+            // Nothing may come of what new code inserts.
+            loosen(parts, &ColumnRef::new(&fill.table, &old.name));
         }
     }
     // A column that holds its default must not be told from one that was given that value:
@@ -98,54 +155,44 @@ fn both_sides(
         .iter()
         .map(|one| Column { nullable: true, default: None, ..defined(one) })
         .collect();
-    for column in &news {
-        parts.step(
-            Phase::Expand,
-            Action::AddColumn(AddColumn {
-                table: table.name.clone(),
-                column: column.clone(),
-                default_for_existing: false,
-            }),
-        );
-    }
-    let value = |column: &Column| {
-        let (_, value) = derive.forward.iter().find(|(name, _)| *name == column.name)?;
-        Some(Assignment::to(column, value.clone()))
+    let mark = mark(scene, derive);
+    let marked = Column {
+        type_name: "boolean".into(),
+        default: Some(Default { sql: "true".into(), constant: true }),
+        ..Column::bare(mark.clone())
     };
-    let set: Vec<_> = news.iter().filter_map(value).collect();
+    for (column, default_for_existing) in
+        news.iter().map(|one| (one, false)).chain([(&marked, true)])
+    {
+        let (table, column) = (fill.table.clone(), column.clone());
+        let add = AddColumn { table, column, default_for_existing };
+        parts.step(Phase::Expand, Action::AddColumn(add));
+    }
     let derived = Derived {
         olds,
         news,
         forward: derive.forward.clone(),
         reverse: derive.reverse.clone(),
         defaults: derive.columns.iter().filter_map(stand_in).collect(),
+        condition: derive.condition.clone(),
+        mark,
     };
-    let tag = scene.tag(&format!("{} {:?}", table.name, derive.olds));
     let sync = Sync {
-        table: table.name.clone(),
-        tag: tag.clone(),
+        table: fill.table.clone(),
+        tag: fill.does_for.clone().unwrap_or_default(),
         kind: SyncKind::Derive(Box::new(derived)),
     };
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
-    // What new code wrote must not be computed over: a row is done once one of them is there.
-    let fill = FillRows {
-        table: table.name.clone(),
-        key: scene.key(table)?,
-        set: set.clone(),
-        pending: Pending::Null(derive.condition.clone()),
-        does_for: Some(tag),
-    };
-    computes(scene, parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     let verify = Action::Verify(Verify {
-        table: table.name.clone(),
-        rule: VerifyRule::Filled(set, derive.condition.clone()),
+        table: fill.table.clone(),
+        rule: VerifyRule::Equal(fill.set[0].clone()),
         repair: Some(fill.clone()),
     });
     parts.step(Phase::Backfill, verify.clone());
     // What old code wrote since may be something that an expression fails for.
     parts.step(Phase::Contract, verify);
-    Ok((sync, fill))
+    sync
 }
 
 fn stand_in(column: &NewColumn) -> Option<StandIn> {
@@ -177,25 +224,13 @@ fn fits(
     if let Some(why) = old.peculiar.first() {
         return Err(scene.refused(format!("{named} cannot be replaced: {why}"), sections));
     }
-    if old.default.as_ref().is_some_and(|default| !default.constant) {
-        return Err(scene.refused(
-            format!(
-                "{named} has a computed default, so that a value which code gave cannot be told \
-                 from one that it left out"
-            ),
-            format!(
-                "drop the default first, where code always gives a value: `ALTER TABLE {} ALTER \
-                 COLUMN {} DROP DEFAULT` in a migration before this one",
-                table.name, old.name
-            ),
-        ));
-    }
     Ok(())
 }
 
 /// What it touches, for the order and for other plans.
 fn names(parts: &mut Parts, table: &Table, olds: &[Column], derive: &Derive) {
     parts.shifts.push(table.name.clone());
+    parts.holds_whole_row(table);
     for old in olds {
         let column = ColumnRef::new(&table.name, &old.name);
         parts.reshapes_column(&column, Phase::Purge);

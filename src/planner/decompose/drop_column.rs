@@ -18,8 +18,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     parts.reshapes_column(column, Phase::Purge);
     parts.shifts.push(table.name.clone());
     droppable(scene, table, &column.column, &mut parts)?;
-    // A view of the whole row would hold on to the column until it is gone.
-    parts.late.push((Phase::Purge, Words::name(&[&column.table.name, &Ident::new("*")])));
+    parts.holds_whole_row(table);
     let known = scene.catalog.column(table, &column.column);
     parts.uses.extend(known.into_iter().flat_map(Scene::held_by));
     let keyed = table.key.contains(&column.column);
@@ -167,14 +166,16 @@ pub(super) fn take_away(
     renames: Vec<TakenOver>,
     parts: &mut Parts,
 ) {
-    take_all_away(scene, table, std::slice::from_ref(column), sync, renames, parts);
+    take_all_away(scene, table, std::slice::from_ref(column), None, sync, renames, parts);
 }
 
-/// The same for columns that triggers keep current together. They go with the first.
+/// The same for columns that triggers keep current together, and for `with`, which only the
+/// triggers know: all of them go at once.
 pub(super) fn take_all_away(
     scene: &Scene<'_>,
     table: &Table,
     columns: &[ColumnRef],
+    with: Option<&ColumnRef>,
     sync: Option<Sync>,
     renames: Vec<TakenOver>,
     parts: &mut Parts,
@@ -187,29 +188,35 @@ pub(super) fn take_all_away(
         );
     }
     let mut renamed = Vec::new();
-    let (mut triggers, mut renames) = (sync.clone(), renames);
+    let mut gone = Vec::new();
+    let mut loses = BTreeSet::new();
     for column in columns {
         let way = way(scene, table, column);
-        let (sync, before) = (sync.clone(), renamed.clone());
+        let before = renamed.clone();
         if let RetireWay::Rename(to) = &way {
             renamed.push((column.column.clone(), to.clone()));
         }
-        let retire = Retire { column: column.clone(), way: way.clone(), sync, renamed: before };
-        parts.step(Phase::Contract, Action::Retire(retire));
-        let loses = lost_names(table, column);
-        // Their names are free once they are gone.
-        for name in loses.iter().filter(|name| !taken_over(&renames, name)) {
-            parts.late.push((Phase::Purge, Words::name(&[name])));
-        }
-        let drop = DropColumn {
-            column: column.clone(),
-            way,
-            sync: triggers.take(),
-            loses,
-            renames: std::mem::take(&mut renames),
-        };
-        parts.step(Phase::Purge, Action::DropColumn(drop));
+        parts.step(
+            Phase::Contract,
+            Action::Retire(Retire {
+                column: column.clone(),
+                way: way.clone(),
+                sync: sync.clone(),
+                renamed: before,
+            }),
+        );
+        loses.extend(lost_names(table, column));
+        gone.push((column.clone(), way));
     }
+    // Their names are free once they are gone.
+    for name in loses.iter().filter(|name| !taken_over(&renames, name)) {
+        parts.late.push((Phase::Purge, Words::name(&[name])));
+    }
+    gone.extend(with.map(|one| (one.clone(), RetireWay::Rename(one.column.clone()))));
+    let mut gone = gone.into_iter();
+    let Some((column, way)) = gone.next() else { return };
+    let drop = DropColumn { column, way, sync, loses, renames, also: gone.collect() };
+    parts.step(Phase::Purge, Action::DropColumn(drop));
 }
 
 fn way(scene: &Scene<'_>, table: &Table, column: &ColumnRef) -> RetireWay {

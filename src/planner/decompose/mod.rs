@@ -33,7 +33,7 @@ use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::dialect::{Capabilities, Dialect};
 use crate::migration::Migration;
 use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
-use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
+use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions, without_literals};
 
 /// Everything a decomposition may look at.
 pub(super) struct Scene<'a> {
@@ -49,6 +49,8 @@ pub(super) struct Scene<'a> {
     pub(super) filled: &'a BTreeSet<ColumnRef>,
     /// Columns that this file adds, so that no running code knows them.
     pub(super) added: &'a BTreeSet<ColumnRef>,
+    /// Columns that this file takes away.
+    pub(super) goes: &'a BTreeSet<ColumnRef>,
     /// Tables whose rows statements before this one delete, all of them.
     pub(super) emptied: &'a BTreeSet<TableName>,
     /// Columns that statements before this one give another type, with the hidden columns
@@ -100,6 +102,8 @@ pub(super) struct Parts {
     pub(super) hazards: Vec<(&'static str, String, String)>,
     /// Columns that are made, filled or removed.
     pub(super) touches: Vec<ColumnRef>,
+    /// Columns that its triggers read.
+    pub(super) reads: Vec<ColumnRef>,
     /// Names of what it makes.
     pub(super) made: Vec<Words>,
     /// Names of what it holds on to until its last phase: the types of a column that goes.
@@ -156,6 +160,11 @@ impl Parts {
         self.premises.push((about.to_owned(), verify));
     }
 
+    /// A view of the whole row would hold on to a column that is there until purge.
+    fn holds_whole_row(&mut self, table: &Table) {
+        self.late.push((Phase::Purge, Words::name(&[&table.name.name, &Ident::new("*")])));
+    }
+
     /// A column that goes or changes its shape, in the phase that ends it.
     fn reshapes_column(&mut self, column: &ColumnRef, done: Phase) {
         let name = Words::name(&[&column.table.name, &column.column]);
@@ -192,6 +201,14 @@ impl Scene<'_> {
     /// A name of ours that is the same at every run and differs between migrations.
     fn tag(&self, object: &str) -> String {
         Fingerprint::of(&(&self.migration.id, object)).short().to_owned()
+    }
+
+    /// The same for triggers: those of one table fire in the order of their names, which is the
+    /// order of the files and of the statements in them.
+    fn sync_tag(&self, object: &str) -> String {
+        let id = self.migration.id.to_string();
+        let version: String = id.chars().take_while(char::is_ascii_digit).take(16).collect();
+        format!("{version:0>16}_{:03}_{}", self.intent.number, self.tag(object))
     }
 
     /// A working name of ours.
@@ -240,6 +257,20 @@ impl Scene<'_> {
             Expr::Column(name) => *name == column.name,
             Expr::Verbatim(sql) => mentions(sql.as_str(), column.name.as_str()),
         };
+        if let Expr::Verbatim(sql) = value
+            && let Some(schema) = &table.name.schema
+        {
+            let bare = sql.as_str().replace(['"', ' '], "").to_lowercase();
+            let full = format!("{schema}.{}.", table.name.name).to_lowercase();
+            if bare.contains(&full) {
+                return Err(self.refused(
+                    format!(
+                        "`{full}` names the schema, and a trigger knows the row by the table alone"
+                    ),
+                    format!("write `{}.` before the column, or nothing", table.name.name),
+                ));
+            }
+        }
         let generated =
             |column: &&Column| column.peculiar.iter().any(|why| why.contains("generated column"));
         match table.columns.iter().filter(generated).find(named) {
@@ -251,6 +282,42 @@ impl Scene<'_> {
                 "write the generated column's own expression in its place",
             )),
             None => Ok(()),
+        }
+    }
+
+    /// The columns that an expression of a trigger reads, but for those that the trigger keeps.
+    /// One that this file takes away otherwise would leave the trigger with nothing to read.
+    fn reads(
+        &self,
+        table: &Table,
+        values: &[&Expr],
+        own: &[&Ident],
+    ) -> Result<Vec<ColumnRef>, PlanError> {
+        let read = |column: &&Column| {
+            !own.contains(&&column.name)
+                && values.iter().any(|value| match value {
+                    Expr::Column(name) => *name == column.name,
+                    Expr::Verbatim(sql) => {
+                        mentions(&without_literals(sql.as_str()), column.name.as_str())
+                    }
+                })
+        };
+        let found: Vec<_> = table
+            .columns
+            .iter()
+            .filter(read)
+            .map(|column| ColumnRef::new(&table.name, &column.name))
+            .collect();
+        match found.iter().find(|column| self.goes.contains(column)) {
+            Some(column) => Err(self.refused(
+                format!(
+                    "this is computed from `{column}`, which the file takes away by a statement \
+                     that does not belong to it"
+                ),
+                "write one UPDATE for the columns that are computed from it, under one WHERE, or \
+                 drop it in a migration of its own",
+            )),
+            None => Ok(found),
         }
     }
 
@@ -276,7 +343,7 @@ pub(super) fn decompose(scene: &Scene<'_>) -> Result<Parts, PlanError> {
             add_column::decompose(scene, table, column, fill.as_ref())
         }
         IntentKind::Replace(replace) => replace_column::decompose(scene, replace),
-        IntentKind::Derive(derive) => derive_columns::decompose(scene, derive),
+        IntentKind::Derive(all) => derive_columns::decompose(scene, all),
         IntentKind::DropColumn(column) => drop_column::decompose(scene, column),
         IntentKind::SetNotNull { column, fill } => {
             set_not_null::decompose(scene, column, fill.as_ref())

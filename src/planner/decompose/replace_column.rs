@@ -50,7 +50,7 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     }
     let sync = Sync {
         table: table.name.clone(),
-        tag: scene.tag(&from.to_string()),
+        tag: scene.sync_tag(&from.to_string()),
         kind: SyncKind::Replace {
             old: Box::new(old.clone()),
             new: Box::new(during.clone()),
@@ -117,6 +117,7 @@ fn names(parts: &mut Parts, table: &Table, old: &Column, from: &ColumnRef, to: &
     parts.touches = vec![from.clone(), to.clone()];
     parts.reshapes_column(from, Phase::Purge);
     parts.shifts.push(table.name.clone());
+    parts.holds_whole_row(table);
     parts.made.push(Words::name(&[&to.table.name, &to.column]));
     parts.uses.extend(Scene::held_by(old));
     let indexes = table.indexes.iter().filter(|one| one.columns.contains(&old.name));

@@ -147,7 +147,7 @@ pub(super) fn decompose(
     }
     let sync = Sync {
         table: table.name.clone(),
-        tag: scene.tag(&tag),
+        tag: scene.sync_tag(&tag),
         kind: SyncKind::Retype(retyped.clone()),
     };
     for one in &retyped {
@@ -186,6 +186,7 @@ pub(super) fn decompose(
     copies.constraints(parts, &mut swap);
     copies.statistics(&mut swap);
     parts.converts.push(table.name.clone());
+    parts.holds_whole_row(table);
     parts.settled = Some(Phase::Contract);
     parts.step(Phase::Contract, Action::Swap(swap.clone()));
     parts.step(Phase::Purge, Action::DropSwapped(swap));

@@ -2,11 +2,11 @@
 //! the check is added unvalidated, validated beside readers and writers, and dropped once
 //! the column is NOT NULL.
 
-use super::verbatim::statement;
+use super::verbatim::{statement, unset};
 use super::{Aspect, Parts, Scene};
 use crate::catalog::TableKind;
 use crate::plan::{
-    Action, Assignment, Expr, FillRows, NotNullCheck, Pending, Phase, Sync, SyncKind, Target, Use,
+    Action, Assignment, FillRows, NotNullCheck, Pending, Phase, Sync, SyncKind, Target, Use,
     Verify, VerifyRule,
 };
 use crate::planner::PlanError;
@@ -56,7 +56,9 @@ pub(super) fn decompose(
         return Ok(parts);
     };
     scene.computable(table, &fill.value)?;
-    let sync = fill_null(scene, &mut parts, column, &fill.value);
+    unset(scene)?;
+    parts.reads.extend(scene.reads(table, &[&fill.value], &[&column.column])?);
+    let sync = fill_null(scene, &mut parts, column, fill);
     let rows = FillRows {
         table: table.name.clone(),
         key: scene.key(table)?,
@@ -75,12 +77,16 @@ pub(super) fn fill_null(
     scene: &Scene<'_>,
     parts: &mut Parts,
     column: &ColumnRef,
-    value: &Expr,
+    fill: &RowFill,
 ) -> Sync {
     let sync = Sync {
         table: column.table.clone(),
-        tag: scene.tag(&column.to_string()),
-        kind: SyncKind::FillNull { column: column.column.clone(), value: value.clone() },
+        tag: scene.sync_tag(&column.to_string()),
+        kind: SyncKind::FillNull {
+            column: column.column.clone(),
+            value: fill.value.clone(),
+            condition: fill.condition.clone(),
+        },
     };
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
     sync
@@ -88,11 +94,17 @@ pub(super) fn fill_null(
 
 /// Checks once no code writes NULL any more, and makes it NOT NULL.
 pub(super) fn behind_gate(scene: &Scene<'_>, parts: &mut Parts, column: &ColumnRef) {
-    let check = check(scene, column, None, Phase::Contract);
+    let mut check = check(scene, column, None, Phase::Contract);
+    // A table that is attached meanwhile would have to have the check as well.
+    let parted = scene.catalog.find(&column.table).is_some_and(|one| !one.partitions.is_empty());
+    check.goes_at_once = parted;
+    parts.step(Phase::Contract, Action::Verify(not_null(column, None)));
     parts.step(Phase::Contract, Action::AddNotNullCheck(check.clone()));
     parts.step(Phase::Contract, Action::ValidateNotNull(check.clone()));
     parts.step(Phase::Contract, Action::SetNotNull(check.clone()));
-    parts.step(Phase::Purge, Action::DropNotNullCheck(check));
+    if !parted {
+        parts.step(Phase::Purge, Action::DropNotNullCheck(check));
+    }
 }
 
 /// Proves and checks in backfill, makes it NOT NULL in `last`.

@@ -120,9 +120,41 @@ pub(super) fn backfill(
     let condition = fill.condition.map(|span| Sql::new(span.of(source)));
     let pending = Pending::Where(condition);
     let fill = FillRows { table: table.name.clone(), key, set, pending, does_for: None };
+    unset(scene)?;
     computes(scene, &mut parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill));
     Ok(parts)
+}
+
+/// Refuses expressions that a SET of the file may give another meaning: chunks and triggers run in
+/// transactions of their own, and in those of running code.
+pub(super) fn unset(scene: &Scene<'_>) -> Result<(), PlanError> {
+    const HARMLESS: [&str; 12] = [
+        "lock_timeout",
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+        "transaction_timeout",
+        "client_encoding",
+        "client_min_messages",
+        "standard_conforming_strings",
+        "check_function_bodies",
+        "xmloption",
+        "row_security",
+        "default_tablespace",
+        "default_table_access_method",
+    ];
+    let meant = |sql: &&Sql| {
+        let words = Words::of(sql.as_str());
+        !HARMLESS.iter().any(|name| words.hold(&Words::name(&[&Ident::new(*name)])))
+            && !words.hold(&Words::name(&[&Ident::new("search_path")]))
+    };
+    match scene.intent.settings.iter().find(meant) {
+        Some(sql) => Err(scene.refused(
+            format!("`{sql}` may give the expressions another meaning, and a fill does not see it"),
+            "say it in the expression, with `to_date`, `AT TIME ZONE` and the like",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// A statement that nobody understands: run as written in expand, if the author says so.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fill::asks_for_null;
 use super::read::Reader;
 use super::{Derive, IntentKind, Words};
 use crate::catalog::{Catalog, Table};
@@ -16,6 +17,8 @@ struct Group {
     fills: Vec<usize>,
     adds: Vec<usize>,
     drops: Vec<(usize, Ident)>,
+    /// The WHERE of all of them, where it leaves rows out.
+    condition: Option<Span>,
 }
 
 impl Reader<'_> {
@@ -33,8 +36,7 @@ impl Reader<'_> {
         }
         let group = self.group(at, table, world)?;
         let source = self.migration.source.clone();
-        let condition = self.fill_at(group.fills[0])?.condition;
-        let condition = condition.map(|span| Sql::new(span.of(&source)));
+        let condition = group.condition.map(|span| Sql::new(span.of(&source)));
         let mut forward = Vec::new();
         for at in &group.fills {
             let fill = self.fill_at(*at)?.clone();
@@ -55,6 +57,15 @@ impl Reader<'_> {
         }
         for column in &mut columns {
             column.not_null |= self.take_not_null(&table.name, &column.name, world);
+            let set = self.take_set_default(&table.name, &column.name, world);
+            if let Some((default, constant)) = set {
+                changes.push(ChangeKind::SetDefault {
+                    column: ColumnRef::new(&table.name, &column.name),
+                    default: default.clone(),
+                    constant,
+                });
+                (column.default, column.default_constant) = (Some(default), constant);
+            }
         }
         let olds: Vec<_> = group.drops.iter().map(|(_, name)| name.clone()).collect();
         changes.extend(olds.iter().map(|name| ChangeKind::DropColumn {
@@ -67,7 +78,7 @@ impl Reader<'_> {
             self.taken.push(self.found[at].change.span);
         }
         let (reverse, no_sync) = self.ways_back(table, &olds, &columns);
-        Some(IntentKind::Derive(Box::new(Derive {
+        let whole = Derive {
             table: table.name.clone(),
             columns,
             olds,
@@ -75,7 +86,8 @@ impl Reader<'_> {
             reverse,
             no_sync,
             condition,
-        })))
+        };
+        Some(IntentKind::Derive(parted(&whole)))
     }
 
     /// The statements that belong together; `None` where they are the replacement of one
@@ -102,11 +114,21 @@ impl Reader<'_> {
         let adds: Vec<_> = adds.into_iter().filter(|(_, name)| set.contains(name)).collect();
         let last_add = adds.iter().map(|(place, _)| *place).max()?;
         let (first_fill, last_fill) = (*fills.iter().min()?, *fills.iter().max()?);
-        let conditions: BTreeSet<_> = fills
-            .iter()
-            .filter_map(|at| self.fill_at(*at))
-            .map(|fill| fill.condition.map(|span| span.of(source)))
-            .collect();
+        // Rows whose new column is NULL are all rows, when the column is new.
+        let of = |fill: &Fill| {
+            fill.condition.filter(|span| {
+                let text = span.of(source);
+                !fill.set.iter().any(|(column, _)| asks_for_null(text, column))
+            })
+        };
+        let conditions: Vec<_> = fills.iter().filter_map(|at| self.fill_at(*at)).map(of).collect();
+        let condition = conditions.first().copied().flatten();
+        let text = |span: &Option<Span>| span.map(|span| span.of(source));
+        let one_condition = conditions.iter().all(|one| text(one) == text(&condition));
+        let asks_new = condition.is_some_and(|span| {
+            set.iter().any(|name| self::reads(span.of(source), name))
+                || mentions(span.of(source), "select")
+        });
         let values: Vec<Span> =
             fills.iter().filter_map(|at| self.fill_at(*at)).flat_map(values).collect();
         let reads = |name: &Ident| values.iter().any(|one| reads(one.of(source), name));
@@ -115,13 +137,33 @@ impl Reader<'_> {
             && last_add < first_fill
             && set.len() == values.len()
             && set.len() == adds.len()
-            && conditions.len() == 1
+            && one_condition
+            && !asks_new
             && !set.iter().any(|name| reads(name));
         let drops = self.drops_of(table, &fills, last_fill, world);
         let drops: Vec<_> = drops.into_iter().filter(|(_, name)| reads(name)).collect();
-        let several = adds.len() > 1 || drops.len() > 1;
+        // A plain copy is a rename in three statements.
+        let copy =
+            fills.iter().filter_map(|at| self.fill_at(*at)).all(|one| one.plain[0].is_some());
+        let waived = self.migration.directives.iter().any(|one| match one {
+            Directive::NoSync { column, .. } => {
+                let names = set.iter().copied().chain(drops.iter().map(|(_, name)| name));
+                names.into_iter().any(|name| column.is(&table.name.name, name))
+            }
+            _ => false,
+        });
+        let several = adds.len() > 1 || drops.len() > 1 || !copy || condition.is_some() || waived;
         let adds = adds.into_iter().map(|(place, _)| place).collect();
-        (whole && several && !drops.is_empty()).then_some(Group { fills, adds, drops })
+        let group = Group { fills, adds, drops, condition };
+        (whole && several && self.all_linked(&group)).then_some(group)
+    }
+
+    /// Whether every new column is computed from one that goes.
+    fn all_linked(&self, group: &Group) -> bool {
+        let source = &self.migration.source;
+        let mut values = group.fills.iter().filter_map(|at| self.fill_at(*at)).flat_map(values);
+        !group.drops.is_empty()
+            && values.all(|one| group.drops.iter().any(|(_, name)| reads(one.of(source), name)))
     }
 
     /// Those of the UPDATEs that set this column, or read what one that does reads too, if that
@@ -269,4 +311,64 @@ fn values(fill: &Fill) -> impl Iterator<Item = Span> + '_ {
 /// Whether an expression reads a column.
 fn reads(text: &str, column: &Ident) -> bool {
     mentions(&without_literals(text), column.as_str())
+}
+
+/// One mapping each for columns that have nothing to do with each other: a write to one must not
+/// compute the others anew.
+fn parted(whole: &Derive) -> Vec<Derive> {
+    let mentioned = |value: &Expr, name: &Ident| match value {
+        Expr::Column(column) => column == name,
+        Expr::Verbatim(sql) => reads(sql.as_str(), name),
+    };
+    let mut rest: Vec<_> = whole.columns.clone();
+    let mut parts: Vec<Derive> = Vec::new();
+    while let Some(first) = rest.pop() {
+        let mut part = Derive {
+            columns: vec![first],
+            olds: Vec::new(),
+            forward: Vec::new(),
+            reverse: Vec::new(),
+            ..whole.clone()
+        };
+        loop {
+            let before = (part.columns.len(), part.olds.len());
+            let inside = |name: &Ident| part.columns.iter().any(|one| one.name == *name);
+            let forward: Vec<_> =
+                whole.forward.iter().filter(|(name, _)| inside(name)).cloned().collect();
+            let back = |old: &Ident| {
+                let mut reverse = whole.reverse.iter().filter(|(name, _)| name == old);
+                reverse.any(|(_, value)| {
+                    part.columns.iter().any(|column| mentioned(value, &column.name))
+                })
+            };
+            let read = |old: &&Ident| forward.iter().any(|(_, value)| mentioned(value, old));
+            let olds: Vec<_> =
+                whole.olds.iter().filter(|old| read(old) || back(old)).cloned().collect();
+            let (linked, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|column| {
+                whole.forward.iter().any(|(name, value)| {
+                    *name == column.name && olds.iter().any(|old| mentioned(value, old))
+                }) || whole
+                    .reverse
+                    .iter()
+                    .any(|(old, value)| olds.contains(old) && mentioned(value, &column.name))
+            });
+            rest = others;
+            part.reverse =
+                whole.reverse.iter().filter(|(old, _)| olds.contains(old)).cloned().collect();
+            (part.forward, part.olds) = (forward, olds);
+            part.columns.extend(linked);
+            if before == (part.columns.len(), part.olds.len()) {
+                break;
+            }
+        }
+        parts.push(part);
+    }
+    // In the order of the file.
+    for part in &mut parts {
+        let at = |name: &Ident| whole.columns.iter().position(|one| one.name == *name);
+        part.columns.sort_by_key(|one| at(&one.name));
+        part.forward.sort_by_key(|(name, _)| at(name));
+    }
+    parts.reverse();
+    parts
 }

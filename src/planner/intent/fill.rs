@@ -10,7 +10,7 @@ use crate::change::{ChangeKind, Effect, EvolveError, Fill, NewColumn};
 use crate::migration::{ColumnPath, Directive};
 use crate::plan::Expr;
 use crate::planner::PlanError;
-use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions};
+use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions, without_literals};
 
 impl Reader<'_> {
     /// ADD COLUMN, with what belongs to it further down.
@@ -40,6 +40,14 @@ impl Reader<'_> {
         let Some(old) = self.take_drop(table, &mentions, world) else {
             return IntentKind::AddColumn { table: name, column, fill: Some(fill) };
         };
+        if let Some((default, constant)) = self.take_set_default(&name, &column.name, world) {
+            changes.push(ChangeKind::SetDefault {
+                column: ColumnRef::new(&name, &column.name),
+                default: default.clone(),
+                constant,
+            });
+            (column.default, column.default_constant) = (Some(default), constant);
+        }
         let gone = ColumnRef::new(&name, &old);
         changes.push(ChangeKind::DropColumn { column: gone, if_exists: false });
         let (reverse, no_sync) = self.reverse(&name, &old, &column.name, &fill.value);
@@ -65,11 +73,17 @@ impl Reader<'_> {
         world: &Catalog,
     ) -> Option<(RowFill, BTreeSet<Ident>)> {
         let source = self.migration.source.clone();
-        let of_row = |fill: &Fill| !mentions(fill.set[0].1.of(&source), "select");
+        let of_row = |fill: &Fill| {
+            let text = fill.set[0].1.of(&source);
+            !mentions(text, "select") && !mentions(&without_literals(text), column.as_str())
+        };
         let name = Words::name(&[&table.name.name]);
         let moves = self.found.iter().position(|found| {
             let moves = match &found.change.kind {
-                ChangeKind::Fill(fill) => fill.set.iter().all(|(one, _)| !same(world, one, column)),
+                // The fill that is looked for is the first to write the column, and alone.
+                ChangeKind::Fill(fill) => {
+                    fill.set.len() > 1 || fill.set.iter().all(|(one, _)| !same(world, one, column))
+                }
                 ChangeKind::Plain(plain) => matches!(plain.effect, Effect::Moves(_)),
                 ChangeKind::Opaque(_) => true,
                 _ => false,
@@ -199,6 +213,28 @@ impl Reader<'_> {
         true
     }
 
+    /// The SET DEFAULT further down of a column that is new here: until the old columns go, a
+    /// column that holds its default must not be taken for one that was given that value.
+    pub(super) fn take_set_default(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+        world: &Catalog,
+    ) -> Option<(String, bool)> {
+        let found = self.found.iter_mut().find(|found| {
+            matches!(&found.change.kind, ChangeKind::SetDefault { column: one, .. }
+                if world.find(&one.table).is_some_and(|found| found.name == *table)
+                    && same(world, &one.column, column))
+                && !found.used
+                && found.statement.section.is_none()
+        })?;
+        found.used = true;
+        match &found.change.kind {
+            ChangeKind::SetDefault { default, constant, .. } => Some((default.clone(), *constant)),
+            _ => None,
+        }
+    }
+
     /// How the old column follows from the new one, and whether the author waived it.
     fn reverse(
         &self,
@@ -262,7 +298,7 @@ fn same(world: &Catalog, a: &Ident, b: &Ident) -> bool {
 
 /// Whether a condition is `column IS NULL` and nothing else: rows that hold a value must not
 /// be changed by what only fills NULLs, and no row that the author means must be left out.
-fn asks_for_null(condition: &str, column: &Ident) -> bool {
+pub(super) fn asks_for_null(condition: &str, column: &Ident) -> bool {
     let bare = condition.replace(['(', ')', '"'], " ").to_lowercase();
     let words: Vec<_> = bare.split_whitespace().collect();
     let name = column.as_str().to_lowercase();

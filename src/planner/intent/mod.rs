@@ -46,7 +46,7 @@ pub(super) enum IntentKind {
     /// A column that takes the place of another.
     Replace(Box<Replace>),
     /// Columns that take the place of others, several on one side or on both.
-    Derive(Box<Derive>),
+    Derive(Vec<Derive>),
     /// A column that goes.
     DropColumn(ColumnRef),
     /// A column that becomes NOT NULL.

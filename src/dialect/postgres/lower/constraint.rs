@@ -28,18 +28,25 @@ pub(super) fn validate(table: &TableName, name: &Ident) -> Lowered {
     )
 }
 
-pub(super) fn set_not_null(check: &NotNullCheck) -> Lowered {
+pub(super) fn set_not_null(check: &NotNullCheck, catalog: &Catalog) -> Lowered {
     let table = &check.column.table;
     let column = quote::ident(&check.column.column);
     let mut sql = vec![format!("{} ALTER COLUMN {column} SET NOT NULL", alter(table))];
     if check.goes_at_once {
         sql.push(format!("{} DROP CONSTRAINT {}", alter(table), quote::ident(&check.check)));
     }
-    let mut lowered = step(
-        sql,
-        column_is(&check.column, " AND attnotnull", Expect::Rows),
-        run(format!("{} ALTER COLUMN {column} DROP NOT NULL", alter(table))),
+    let mut undo = vec![Sql::new(format!("{} ALTER COLUMN {column} DROP NOT NULL", alter(table)))];
+    // It goes down to partitions, some of which may have been NOT NULL before.
+    let parts = catalog.find(table).into_iter().flat_map(|one| &one.partitions);
+    let before = parts.filter(|part| {
+        let known = catalog.find(part).and_then(|part| catalog.column(part, &check.column.column));
+        known.is_some_and(|one| !one.nullable)
+    });
+    undo.extend(
+        before.map(|part| Sql::new(format!("{} ALTER COLUMN {column} SET NOT NULL", alter(part)))),
     );
+    let mut lowered =
+        step(sql, column_is(&check.column, " AND attnotnull", Expect::Rows), Undo::Run(undo));
     lowered.note = Some("no scan: the valid check proves it".into());
     lowered
 }

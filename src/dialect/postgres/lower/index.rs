@@ -1,7 +1,6 @@
 //! Indexes, built and dropped beside writers.
 
 use super::{asks, quote, rewrite, run, step};
-use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::dialect::postgres::interpret::object_name;
 use crate::plan::{
@@ -107,18 +106,11 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
 
 /// The index over all partitions. The server takes those that are there for its parts, and
 /// they get the names that it would have given them.
-pub(super) fn join(one: &JoinIndexes, catalog: &Catalog) -> Lowered {
+pub(super) fn join(one: &JoinIndexes) -> Lowered {
     let name = quote::beside(&one.table, &one.name);
     let mut sql = vec![one.definition.to_string()];
-    let mut taken: Vec<Ident> = Vec::new();
     for (part, working) in &one.parts {
-        let chosen = chosen_name(part, &one.shown, catalog, &taken);
-        sql.push(format!(
-            "ALTER INDEX {} RENAME TO {}",
-            quote::beside(part, working),
-            quote::ident(&chosen)
-        ));
-        taken.push(chosen);
+        sql.push(named(part, working, &one.shown));
     }
     let landed = asks(
         format!(
@@ -136,15 +128,26 @@ pub(super) fn join(one: &JoinIndexes, catalog: &Catalog) -> Lowered {
     lowered
 }
 
-/// The name that the server gives an index of a partition: the first one that is free.
-fn chosen_name(part: &TableName, shown: &str, catalog: &Catalog, taken: &[Ident]) -> Ident {
-    let free = |name: &Ident| {
-        let full = TableName { schema: part.schema.clone(), name: name.clone() };
-        !taken.contains(name) && catalog.index(&full).is_none() && catalog.find(&full).is_none()
-    };
-    let numbered = (1..1000).map(|number| object_name(&part.name, shown, &format!("idx{number}")));
-    let plain = object_name(&part.name, shown, "idx");
-    std::iter::once(plain.clone()).chain(numbered).find(free).unwrap_or(plain)
+/// The index of a partition gets the name that the server would give it: the first one that is
+/// free by then. A partition may be gone by then, and its index with it.
+fn named(part: &TableName, working: &Ident, shown: &str) -> String {
+    const TRIES: u32 = 20;
+    let names = (0..TRIES).map(|number| {
+        let label = if number == 0 { "idx".to_owned() } else { format!("idx{number}") };
+        quote::literal(object_name(&part.name, shown, &label).as_str())
+    });
+    let names: Vec<_> = names.collect();
+    let schema = part.schema.as_ref().map(Ident::as_str).unwrap_or_default();
+    let index = quote::literal(&quote::beside(part, working));
+    let body = format!(
+        "DECLARE free text; BEGIN\n  SELECT name INTO free FROM unnest(ARRAY[{}]) WITH ORDINALITY AS \
+         names (name, at)\n    WHERE to_regclass(format('%I.%I', {}, name)) IS NULL ORDER BY at LIMIT \
+         1;\n  IF to_regclass({index}) IS NOT NULL AND free IS NOT NULL THEN\n    EXECUTE format('ALTER \
+         INDEX %s RENAME TO %I', {index}, free);\n  END IF;\nEND ",
+        names.join(", "),
+        quote::literal(schema),
+    );
+    format!("DO {}", quote::dollar(&body))
 }
 
 /// An index that an interrupted build left: it is never used, and costs every write.

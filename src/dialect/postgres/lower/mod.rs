@@ -49,12 +49,12 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::Verify(verify) => Ok(fill::verify(verify)),
         Action::BuildIndex(index) => index::build(index),
         Action::DropIndex(index) => index::drop(index),
-        Action::JoinIndexes(one) => Ok(index::join(one, catalog)),
+        Action::JoinIndexes(one) => Ok(index::join(one)),
         Action::AddNotNullCheck(check) => Ok(constraint::add_not_null_check(check)),
         Action::ValidateNotNull(check) => {
             Ok(constraint::validate(&check.column.table, &check.check))
         }
-        Action::SetNotNull(check) => Ok(constraint::set_not_null(check)),
+        Action::SetNotNull(check) => Ok(constraint::set_not_null(check, catalog)),
         Action::DropNotNullCheck(check) => Ok(constraint::drop_not_null_check(check)),
         Action::AttachConstraint(one) => Ok(constraint::attach(one)),
         Action::ValidateConstraint(one) => Ok(constraint::validate(&one.table, &one.name)),
@@ -133,7 +133,7 @@ fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
 fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
     let mut sql = vec![sync::create_function(one, sync::Stage::Both, catalog)];
     let mut undo = sync::remove(one);
-    if let Some((column, default)) = sync::computed_default(one) {
+    for (column, default) in sync::computed_defaults(one) {
         let of = format!("{} ALTER COLUMN {}", alter(&one.table), quote::ident(&column.name));
         sql.push(Sql::new(format!("{of} DROP DEFAULT")));
         undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));

@@ -79,14 +79,18 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
     if let Some(one) = &drop.sync {
         sql.push(sync::remove(one)[0].to_string());
     }
-    if drop.way == RetireWay::Privileges {
+    let all =
+        || std::iter::once((&drop.column, &drop.way)).chain(drop.also.iter().map(|(a, b)| (a, b)));
+    for (column, _) in all().filter(|(_, way)| **way == RetireWay::Privileges) {
         sql.push(format!(
             "SELECT zdmig.restore_column({}, {})",
             quote::literal(&quote::table(table)),
-            quote::literal(drop.column.column.as_str())
+            quote::literal(column.column.as_str())
         ));
     }
-    sql.push(format!("{} DROP COLUMN {}", alter(table), quote::ident(&gone)));
+    let drops = all()
+        .map(|(column, way)| format!("DROP COLUMN {}", quote::ident(&retired_name(column, way))));
+    sql.push(format!("{} {}", alter(table), drops.collect::<Vec<_>>().join(", ")));
     for one in &drop.renames {
         sql.push(match one {
             TakenOver::Index { from, to, .. } => {
@@ -119,7 +123,9 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
         step(sql, column_is(&ColumnRef::new(table, &gone), "", Expect::NoRows), Undo::Impossible);
     if drop.sync.is_some() {
         // The catalogue knows the column by its own name, and what it still points to.
-        let named = format!("{} DROP COLUMN {}", alter(table), quote::ident(&drop.column.column));
+        let named =
+            all().map(|(column, _)| format!("DROP COLUMN {}", quote::ident(&column.column)));
+        let named = format!("{} {}", alter(table), named.collect::<Vec<_>>().join(", "));
         lowered.locks = locks::of(&[Sql::new(named)], catalog);
     }
     if !drop.loses.is_empty() {
