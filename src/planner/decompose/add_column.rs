@@ -228,7 +228,7 @@ fn filled(
     add(parts, table, Column { nullable: true, ..defined(column) }, false);
     scene.computable(table, &fill.value)?;
     verbatim::unset(scene)?;
-    parts.reads.extend(scene.reads(table, &[&fill.value], &[&column.name])?);
+    parts.reads.extend(Scene::reads(table, &[&fill.value], &[&column.name]));
     let sync = fill_null(scene, parts, &target, fill);
     let rows = FillRows {
         table: table.name.clone(),

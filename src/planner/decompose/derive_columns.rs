@@ -44,7 +44,19 @@ fn one(scene: &Scene<'_>, derive: &Derive, parts: &mut Parts) -> Result<(), Plan
         derive.forward.iter().chain(&derive.reverse).map(|(_, value)| value).collect();
     let own: Vec<_> =
         derive.olds.iter().chain(derive.columns.iter().map(|one| &one.name)).collect();
-    parts.reads.extend(scene.reads(table, &values, &own)?);
+    let reads = Scene::reads(table, &values, &own);
+    if let Some(column) = reads.iter().find(|column| scene.goes.contains(column)) {
+        // Once it is retired, nothing could be computed from it any more.
+        return Err(scene.refused(
+            format!(
+                "this is computed from `{column}`, which the file takes away by a statement that \
+                 does not belong to it"
+            ),
+            "write one UPDATE for the columns that are computed from it, under one WHERE, or drop \
+             it in a migration of its own",
+        ));
+    }
+    parts.reads.extend(reads);
     unset(scene)?;
     names(parts, table, &olds, derive);
     hazards(scene, parts, table, &olds, derive);

@@ -285,14 +285,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The columns that an expression of a trigger reads, but for those that the trigger keeps.
-    /// One that this file takes away otherwise would leave the trigger with nothing to read.
-    fn reads(
-        &self,
-        table: &Table,
-        values: &[&Expr],
-        own: &[&Ident],
-    ) -> Result<Vec<ColumnRef>, PlanError> {
+    /// The columns that the expressions of a trigger read, but for those that it keeps.
+    fn reads(table: &Table, values: &[&Expr], own: &[&Ident]) -> Vec<ColumnRef> {
         let read = |column: &&Column| {
             !own.contains(&&column.name)
                 && values.iter().any(|value| match value {
@@ -302,23 +296,8 @@ impl Scene<'_> {
                     }
                 })
         };
-        let found: Vec<_> = table
-            .columns
-            .iter()
-            .filter(read)
-            .map(|column| ColumnRef::new(&table.name, &column.name))
-            .collect();
-        match found.iter().find(|column| self.goes.contains(column)) {
-            Some(column) => Err(self.refused(
-                format!(
-                    "this is computed from `{column}`, which the file takes away by a statement \
-                     that does not belong to it"
-                ),
-                "write one UPDATE for the columns that are computed from it, under one WHERE, or \
-                 drop it in a migration of its own",
-            )),
-            None => Ok(found),
-        }
+        let found = table.columns.iter().filter(read);
+        found.map(|column| ColumnRef::new(&table.name, &column.name)).collect()
     }
 
     /// While a column is retired by its privileges, a new one would have none.

@@ -57,7 +57,7 @@ pub(super) fn decompose(
     };
     scene.computable(table, &fill.value)?;
     unset(scene)?;
-    parts.reads.extend(scene.reads(table, &[&fill.value], &[&column.column])?);
+    parts.reads.extend(Scene::reads(table, &[&fill.value], &[&column.column]));
     let sync = fill_null(scene, &mut parts, column, fill);
     let rows = FillRows {
         table: table.name.clone(),
