@@ -210,7 +210,7 @@ pub struct Assignment {
 pub enum Pending {
     /// Those whose column differs from the expression.
     Differs,
-    /// Those whose columns are all NULL, and for which the author's condition holds.
+    /// Those whose column is NULL, and for which the author's condition holds.
     Null(Option<Sql>),
     /// Those for which the author's condition holds.
     Where(Option<Sql>),
@@ -233,8 +233,8 @@ pub struct Verify {
 pub enum VerifyRule {
     /// The column equals the expression.
     Equal(Assignment),
-    /// Where all the columns are NULL, so are the expressions, under the author's condition.
-    Filled(Vec<Assignment>, Option<Sql>),
+    /// The column is not NULL where the expression is not, under the author's condition.
+    Filled(Assignment, Option<Sql>),
     /// The column is not NULL.
     NotNull(Ident),
     /// No two rows agree in all these columns, NULLs apart.
@@ -398,9 +398,8 @@ impl VerifyRule {
 
     fn columns(&self) -> String {
         match self {
-            Self::Equal(one) | Self::Converts(one, _) => one.column.to_string(),
-            Self::Filled(all, _) => {
-                all.iter().map(|one| one.column.as_str()).collect::<Vec<_>>().join("+")
+            Self::Equal(one) | Self::Filled(one, _) | Self::Converts(one, _) => {
+                one.column.to_string()
             }
             Self::Holds(_) => "rows".into(),
             Self::NotNull(column) => column.to_string(),

@@ -8,7 +8,7 @@ use super::unsupported;
 use crate::catalog::{Catalog, ConstraintKind, Table, TableKind};
 use crate::change::{Effect, Object, ObjectKind};
 use crate::plan::{Action, Expr, FillRows, Pending, Premise, Verify, VerifyRule};
-use crate::sql::{ColumnRef, Ident, Sql, TableName, without_literals};
+use crate::sql::{Ident, Sql, TableName, without_literals};
 
 /// The statements so far that change rows, or what rows are made of.
 #[derive(Default)]
@@ -125,18 +125,12 @@ fn reaches_on(intent: &Intent, catalog: &Catalog) -> bool {
 
 /// Asks whether the expressions of an UPDATE fail for no row that it means.
 pub(super) fn computes(scene: &Scene<'_>, parts: &mut Parts, fill: &FillRows) {
-    let (condition, only_null) = match &fill.pending {
-        Pending::Differs => (None, false),
-        Pending::Where(condition) => (condition.clone(), false),
-        Pending::Null(condition) => (condition.clone(), true),
+    let condition = match &fill.pending {
+        Pending::Differs => None,
+        Pending::Where(condition) | Pending::Null(condition) => condition.clone(),
     };
     for one in &fill.set {
         let Expr::Verbatim(value) = &one.value else { continue };
-        // A column that is there is filled where it is NULL alone.
-        let added = scene.added.contains(&ColumnRef::new(&fill.table, &one.column));
-        if only_null && !added {
-            continue;
-        }
         let text = format!("{value} {}", condition.as_ref().map_or("", Sql::as_str));
         if reads_what_is_there(scene, &fill.table, &text) {
             let about = format!("UPDATE of {}", one.column);

@@ -278,6 +278,25 @@ async fn what_new_code_clears_stays_cleared() {
     }
 }
 
+/// On a database without a mark nothing is computed again behind the gate.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_new_code_clears_stays_cleared_in_a_file_too() {
+    let database = Database::of("sqlite", "cleared").await;
+    database
+        .script("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT); INSERT INTO t VALUES (1, '7')")
+        .await;
+    let change = "-- zdmig:no-sync t.s because \"old readers are gone\"
+        ALTER TABLE t ADD COLUMN n INTEGER; UPDATE t SET n = s + 1; ALTER TABLE t DROP COLUMN s;";
+    let project = Project::new(&database).migration("1_change", change).config(OPEN_GATE);
+    for line in ["expand", "backfill"] {
+        project.run(line).done();
+    }
+    database.script("UPDATE t SET n = NULL").await;
+    project.run("contract").done();
+    let rows = database.client().await.rows("SELECT n FROM t", &[]).await.expect("a row");
+    assert_eq!(rows, vec![vec![None]]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_one_mapping_leaves_the_others() {
     let schema = "CREATE TABLE p (id int PRIMARY KEY, name text, city text, street text);

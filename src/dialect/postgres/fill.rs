@@ -34,8 +34,7 @@ fn pending(fill: &FillRows) -> Option<String> {
     };
     let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
     if parts.len() > 1 {
-        let with = if matches!(fill.pending, Pending::Null(_)) { " AND " } else { " OR " };
-        parts = vec![format!("({})", parts.join(with))];
+        parts = vec![format!("({})", parts.join(" OR "))];
     }
     if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
         parts.push(format!("({sql})"));
@@ -135,14 +134,10 @@ pub(super) fn backfill(fill: &FillRows) -> Lowered {
 pub(super) fn verify(one: &Verify) -> Lowered {
     let wrong = match &one.rule {
         VerifyRule::Equal(one) => differs(one),
-        VerifyRule::Filled(all, condition) => {
+        VerifyRule::Filled(one, condition) => {
             let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
-            let empty = all.iter().map(|one| format!("{} IS NULL", quote::ident(&one.column)));
-            let given = all.iter().map(|one| format!("{} IS NOT NULL", expression(&one.value)));
-            let (empty, given): (Vec<_>, Vec<_>) = (empty.collect(), given.collect());
-            let given =
-                if given.len() > 1 { format!("({})", given.join(" OR ")) } else { given.concat() };
-            format!("{} AND {given}{also}", empty.join(" AND "))
+            let value = expression(&one.value);
+            format!("{} IS NULL AND {value} IS NOT NULL{also}", quote::ident(&one.column))
         }
         VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
         VerifyRule::Holds(condition) => format!("NOT ({condition})"),

@@ -249,7 +249,7 @@ fn filled(
         Phase::Backfill,
         Action::Verify(Verify {
             table: table.name.clone(),
-            rule: VerifyRule::Filled(vec![assignment], fill.condition.clone()),
+            rule: VerifyRule::Filled(assignment, fill.condition.clone()),
             repair: Some(rows),
         }),
     );

@@ -11,7 +11,6 @@ use crate::plan::{
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{RowFill, Words};
-use crate::planner::premise::computes;
 use crate::sql::ColumnRef;
 
 pub(super) fn decompose(
@@ -66,7 +65,6 @@ pub(super) fn decompose(
         pending: Pending::Null(None),
         does_for: Some(sync.tag.clone()),
     };
-    computes(scene, &mut parts, &rows);
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
     by_check(scene, &mut parts, column, Some(rows), Phase::Contract, Some(sync));
     Ok(parts)

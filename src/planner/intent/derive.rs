@@ -57,15 +57,7 @@ impl Reader<'_> {
         }
         for column in &mut columns {
             column.not_null |= self.take_not_null(&table.name, &column.name, world);
-            let set = self.take_set_default(&table.name, &column.name, world);
-            if let Some((default, constant)) = set {
-                changes.push(ChangeKind::SetDefault {
-                    column: ColumnRef::new(&table.name, &column.name),
-                    default: default.clone(),
-                    constant,
-                });
-                (column.default, column.default_constant) = (Some(default), constant);
-            }
+            self.take_set_default(&table.name, column, world, changes);
         }
         let olds: Vec<_> = group.drops.iter().map(|(_, name)| name.clone()).collect();
         changes.extend(olds.iter().map(|name| ChangeKind::DropColumn {

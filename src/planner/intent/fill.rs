@@ -40,14 +40,7 @@ impl Reader<'_> {
         let Some(old) = self.take_drop(table, &mentions, world) else {
             return IntentKind::AddColumn { table: name, column, fill: Some(fill) };
         };
-        if let Some((default, constant)) = self.take_set_default(&name, &column.name, world) {
-            changes.push(ChangeKind::SetDefault {
-                column: ColumnRef::new(&name, &column.name),
-                default: default.clone(),
-                constant,
-            });
-            (column.default, column.default_constant) = (Some(default), constant);
-        }
+        self.take_set_default(&name, &mut column, world, changes);
         let gone = ColumnRef::new(&name, &old);
         changes.push(ChangeKind::DropColumn { column: gone, if_exists: false });
         let (reverse, no_sync) = self.reverse(&name, &old, &column.name, &fill.value);
@@ -180,15 +173,12 @@ impl Reader<'_> {
         column: &Ident,
         world: &Catalog,
     ) -> bool {
-        let found = self.found.iter_mut().find(|found| {
-            matches!(&found.change.kind, ChangeKind::SetNotNull(one)
-                if world.find(&one.table).is_some_and(|found| found.name == *table)
-                    && same(world, &one.column, column))
-                && !found.used
-                && found.statement.section.is_none()
-        });
         // Its statement may hold other actions, whose words are not this one's.
-        found.map(|found| found.used = true).is_some()
+        let taken = self.take_of(table, column, world, |kind| match kind {
+            ChangeKind::SetNotNull(one) => Some(one),
+            _ => None,
+        });
+        taken.is_some()
     }
 
     /// The DROP NOT NULL further down of a column that is renamed here: what may be NULL in the
@@ -200,17 +190,13 @@ impl Reader<'_> {
         world: &Catalog,
         changes: &mut Vec<ChangeKind>,
     ) -> bool {
-        let found = self.found.iter_mut().find(|found| {
-            matches!(&found.change.kind, ChangeKind::DropNotNull(one)
-                if world.find(&one.table).is_some_and(|found| found.name == *table)
-                    && same(world, &one.column, column))
-                && !found.used
-                && found.statement.section.is_none()
+        let taken = self.take_of(table, column, world, |kind| match kind {
+            ChangeKind::DropNotNull(one) => Some(one),
+            _ => None,
         });
-        let Some(found) = found else { return false };
-        found.used = true;
-        changes.push(found.change.kind.clone());
-        true
+        let found = taken.is_some();
+        changes.extend(taken);
+        found
     }
 
     /// The SET DEFAULT further down of a column that is new here: until the old columns go, a
@@ -218,21 +204,38 @@ impl Reader<'_> {
     pub(super) fn take_set_default(
         &mut self,
         table: &TableName,
+        column: &mut NewColumn,
+        world: &Catalog,
+        changes: &mut Vec<ChangeKind>,
+    ) {
+        let taken = self.take_of(table, &column.name, world, |kind| match kind {
+            ChangeKind::SetDefault { column, .. } => Some(column),
+            _ => None,
+        });
+        if let Some(ChangeKind::SetDefault { default, constant, .. }) = &taken {
+            (column.default, column.default_constant) = (Some(default.clone()), *constant);
+        }
+        changes.extend(taken);
+    }
+
+    /// The change of a column further down that `of` asks for, which belongs to the intention at
+    /// hand from now on.
+    fn take_of(
+        &mut self,
+        table: &TableName,
         column: &Ident,
         world: &Catalog,
-    ) -> Option<(String, bool)> {
+        of: impl Fn(&ChangeKind) -> Option<&ColumnRef>,
+    ) -> Option<ChangeKind> {
         let found = self.found.iter_mut().find(|found| {
-            matches!(&found.change.kind, ChangeKind::SetDefault { column: one, .. }
-                if world.find(&one.table).is_some_and(|found| found.name == *table)
-                    && same(world, &one.column, column))
-                && !found.used
+            of(&found.change.kind).is_some_and(|one| {
+                world.find(&one.table).is_some_and(|found| found.name == *table)
+                    && same(world, &one.column, column)
+            }) && !found.used
                 && found.statement.section.is_none()
         })?;
         found.used = true;
-        match &found.change.kind {
-            ChangeKind::SetDefault { default, constant, .. } => Some((default.clone(), *constant)),
-            _ => None,
-        }
+        Some(found.change.kind.clone())
     }
 
     /// How the old column follows from the new one, and whether the author waived it.
