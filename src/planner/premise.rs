@@ -159,8 +159,9 @@ fn reads_what_is_there(scene: &Scene<'_>, table: &TableName, text: &str) -> bool
     ];
     let words = Words::of(&without_literals(text));
     let named = |name: &Ident| words.hold(&Words::name(&[name]));
+    let mut new = scene.added.iter().chain(scene.filled);
     !ACTS.into_iter().any(|word| named(&Ident::new(word)))
-        && !scene.added.iter().any(|column| column.table == *table && named(&column.column))
+        && !new.any(|column| column.table == *table && named(&column.column))
         && !scene.catalog.objects.iter().any(|one| {
             matches!(one.kind.as_str(), "function" | "procedure") && named(&one.name.name)
         })
