@@ -34,7 +34,8 @@ pub(super) async fn verify(
     }
     let dialect = context.dialect()?;
     let copy = dialect.copy(&context.url()?).await.map_err(|error| {
-        Failure::from(error).hint("or name a copy of the schema that nobody uses with --scratch")
+        Failure::from(error)
+            .hint("mend that, or name a copy of the schema that nobody uses with --scratch URL")
     })?;
     let exit = on(plans, copy.url.clone(), context).await;
     if let Some((url, sql)) = &copy.drop {

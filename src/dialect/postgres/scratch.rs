@@ -21,7 +21,7 @@ const FORGET: &str = "
 
 /// A database with the same schema. The server's own tool knows best what that is.
 pub(super) async fn copy(url: &DatabaseUrl) -> Result<Scratch, SessionError> {
-    let refused = |message: String| SessionError::Denied { message };
+    let refused = |message: String| SessionError::Failed { message, code: None, statement: None };
     let (address, password) = url.apart();
     let mut command = std::process::Command::new("pg_dump");
     command.args(["--schema-only", "--no-subscriptions", "-d", &address]);
