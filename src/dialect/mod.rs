@@ -23,7 +23,7 @@ pub use url::{DatabaseUrl, UrlError};
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Expr, Lowered};
-use crate::sql::Span;
+use crate::sql::{ColumnRef, Span, TableName};
 
 /// What zdmig knows of one product.
 #[async_trait]
@@ -48,6 +48,13 @@ pub trait Dialect: Send + Sync {
 
     /// What it takes to give a column another type.
     fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping;
+
+    /// Whether a new column of this type makes the server write its table anew, whatever its
+    /// default.
+    fn new_column_rewrites(&self, catalog: &Catalog, type_name: &str) -> bool;
+
+    /// The columns of a type of the author's own.
+    fn of_type(&self, catalog: &Catalog, type_name: &TableName) -> Vec<ColumnRef>;
 
     /// Puts an action into the product's words.
     ///

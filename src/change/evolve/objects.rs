@@ -11,6 +11,17 @@ impl Catalog {
                     self.appears(object, plain);
                 }
             }
+            // What a type allows is told from all that was said of it.
+            Effect::Tightens => {
+                let named = |one: &&mut crate::catalog::Object| {
+                    plain.objects.iter().any(|object| {
+                        object.kind == ObjectKind::Type && object.name.name == one.name.name
+                    })
+                };
+                for one in self.objects.iter_mut().filter(named) {
+                    one.definition = format!("{};\n{}", one.definition, plain.sql);
+                }
+            }
             Effect::Removes => {
                 for object in &plain.objects {
                     self.vanishes(object);
@@ -39,6 +50,17 @@ impl Catalog {
                 let name = self.placed(&object.name);
                 self.tables.insert(name.clone(), Table { kind: view, ..Table::bare(name) });
             }
+            ObjectKind::Type => self.objects.push(crate::catalog::Object {
+                kind: if plain.sql.to_lowercase().starts_with("create domain") {
+                    "domain".to_owned()
+                } else {
+                    "type".to_owned()
+                },
+                name: self.placed(&object.name),
+                on: None,
+                arguments: None,
+                definition: plain.sql.clone(),
+            }),
             // A new body may not name what the old one did.
             ObjectKind::Routine => {
                 let named = |column: &Ident| mentions(&plain.sql, column.as_str());

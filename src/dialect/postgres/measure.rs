@@ -24,21 +24,28 @@ struct Relation {
     name: String,
     filenode: i64,
     scans: i64,
+    /// The table of an index.
+    of: Option<i64>,
 }
 
 const RELATIONS: &str = "
     SELECT c.oid::int8, n.nspname::text, c.relname::text, coalesce(pg_relation_filenode(c.oid), 0)::int8,
-           pg_stat_get_xact_numscans(c.oid)
+           pg_stat_get_xact_numscans(c.oid), i.indrelid::int8
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      LEFT JOIN pg_index i ON i.indexrelid = c.oid
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i')
        AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'zdmig')";
 
 async fn relations(conn: &mut PgConnection) -> Read<BTreeMap<i64, Relation>> {
     let mut found = BTreeMap::new();
     for row in sqlx::query(RELATIONS).fetch_all(conn).await.map_err(wrap)? {
         let name = TableName::new(Some(&get::<String>(&row, 1)?), &get::<String>(&row, 2)?);
-        let relation =
-            Relation { name: name.to_string(), filenode: get(&row, 3)?, scans: get(&row, 4)? };
+        let relation = Relation {
+            name: name.to_string(),
+            filenode: get(&row, 3)?,
+            scans: get(&row, 4)?,
+            of: get(&row, 5)?,
+        };
         found.insert(get(&row, 0)?, relation);
     }
     Ok(found)
@@ -54,7 +61,7 @@ pub(super) async fn after(conn: &mut PgConnection, before: &Before) -> Read<Meas
     let mut measured = Measured { locks: locks(conn, None, before).await?, ..Measured::default() };
     let now = relations(conn).await?;
     for (oid, relation) in &before.0 {
-        let Some(now) = now.get(oid) else { continue };
+        let Some(now) = now.get(oid).filter(|now| now.of.is_none()) else { continue };
         if now.filenode != relation.filenode {
             measured.rewritten.push(relation.name.clone());
         }
@@ -80,18 +87,25 @@ async fn locks(
     .fetch_all(conn)
     .await
     .map_err(wrap)?;
-    let mut strongest: BTreeMap<String, usize> = BTreeMap::new();
+    let mut strongest: BTreeMap<i64, usize> = BTreeMap::new();
     for row in &rows {
-        let Some(relation) = before.0.get(&row.try_get::<i64, _>(0).map_err(wrap)?) else {
-            continue;
-        };
+        let oid: i64 = row.try_get(0).map_err(wrap)?;
         let mode: String = get(row, 1)?;
         let strength = MODES.iter().position(|(name, _)| *name == mode).unwrap_or_default();
-        let known = strongest.entry(relation.name.clone()).or_insert(strength);
+        let known = strongest.entry(oid).or_insert(strength);
         *known = strength.max(*known);
     }
-    let word = |strength: usize| MODES[strength].1.to_owned();
-    Ok(strongest.into_iter().map(|(name, strength)| (name, word(strength))).collect())
+    let most = MODES.len() - 1;
+    let mut found = BTreeMap::new();
+    for (oid, strength) in &strongest {
+        let Some(relation) = before.0.get(oid) else { continue };
+        // An index says something of its own only where readers of its table wait for it alone.
+        let of = relation.of.map(|table| strongest.get(&table).copied().unwrap_or_default());
+        if of.is_none_or(|table| *strength == most && table < most) {
+            found.insert(relation.name.clone(), MODES[*strength].1.to_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// The server's names for its modes, weakest first, and the words of its manual.

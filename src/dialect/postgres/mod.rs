@@ -4,6 +4,7 @@
 mod bookkeeping;
 mod catalog;
 mod connect;
+mod domain;
 mod fill;
 mod interpret;
 mod locks;
@@ -33,7 +34,7 @@ use super::{
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
-use crate::sql::{Ident, Span};
+use crate::sql::{ColumnRef, Ident, Span, TableName};
 
 /// The dialect.
 pub(super) struct Postgres;
@@ -68,6 +69,14 @@ impl Dialect for Postgres {
 
     fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping {
         types::retyping(table, column, change)
+    }
+
+    fn new_column_rewrites(&self, catalog: &Catalog, type_name: &str) -> bool {
+        domain::checks(catalog, type_name)
+    }
+
+    fn of_type(&self, catalog: &Catalog, type_name: &TableName) -> Vec<ColumnRef> {
+        domain::users(catalog, type_name)
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

@@ -24,7 +24,8 @@ pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
         "comment" => comment(walk, sql, catalog),
         "grant" => turned(sql, "GRANT", "REVOKE", " TO ", " FROM "),
         "revoke" => turned(sql, "REVOKE", "GRANT", " FROM ", " TO "),
-        "refresh" | "analyze" | "select" => Undo::Nothing,
+        "refresh" | "analyze" | "select" | "reindex" => Undo::Nothing,
+        "cluster" => Undo::Stays("the rows stay in that order".into()),
         "insert" | "update" | "delete" | "with" | "merge" => {
             Undo::Stays("rows stay as it left them".into())
         }
@@ -249,6 +250,10 @@ fn alter(tree: &ast::Stmt, mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
     }
     if kind == "sequence" {
         return sequence(&name, catalog);
+    }
+    if kind == "domain" {
+        let before = object(catalog, "domain", &name, None, None);
+        return super::domain::undo(&name, walk, before);
     }
     if kind == "type" && walk.takes(&["add", "value"]) {
         return Undo::Stays("the server cannot take a value away; nobody need use it".into());

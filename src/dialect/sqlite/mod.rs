@@ -23,7 +23,7 @@ use super::{
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
 use crate::plan::{Action, Lowered};
-use crate::sql::Span;
+use crate::sql::{ColumnRef, Span, TableName};
 
 /// The dialect.
 pub(super) struct Sqlite;
@@ -58,6 +58,14 @@ impl Dialect for Sqlite {
 
     fn retyping(&self, _table: &Table, _column: &Column, _change: &NewType) -> Retyping {
         Retyping::Whole
+    }
+
+    fn new_column_rewrites(&self, _catalog: &Catalog, _type_name: &str) -> bool {
+        false
+    }
+
+    fn of_type(&self, _catalog: &Catalog, _type_name: &TableName) -> Vec<ColumnRef> {
+        Vec::new()
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

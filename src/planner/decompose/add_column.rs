@@ -104,6 +104,7 @@ pub(super) fn star_readers(
     table: &Table,
     column: &NewColumn,
 ) {
+    written_anew(scene, parts, table, column);
     if scene.can.cached_plans {
         parts.hazard(
             "star-readers",
@@ -112,6 +113,26 @@ pub(super) fn star_readers(
                 table.name, column.name
             ),
             "name the columns in queries, or use a driver that prepares again",
+        );
+    }
+}
+
+/// A column whose type alone makes the server write the table anew.
+pub(super) fn written_anew(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    column: &NewColumn,
+) {
+    if !table.is_empty() && scene.dialect.new_column_rewrites(scene.catalog, &column.type_name) {
+        parts.hazard(
+            "table-rewrite",
+            format!(
+                "`{}` has rules of its own: with `{}.{}` the table is written anew, and nobody \
+                 reads or writes it meanwhile",
+                column.type_name, table.name, column.name
+            ),
+            "give the column the type that it rests on, and add the rule as a CHECK",
         );
     }
 }

@@ -33,10 +33,14 @@ pub(super) fn decompose(
         }
         match scene.dialect.retyping(table, known, &change.new) {
             Retyping::InPlace => in_place(scene, table, change, &mut parts),
-            Retyping::Converted(conversion) => {
+            Retyping::Converted(conversion)
+                if !scene.dialect.new_column_rewrites(scene.catalog, &change.new.type_name) =>
+            {
                 converted.push(Converted { change, column: known, conversion });
             }
-            Retyping::Whole => whole.push((change, known, change.new.type_name.clone())),
+            Retyping::Converted(_) | Retyping::Whole => {
+                whole.push((change, known, change.new.type_name.clone()))
+            }
         }
     }
     let wanted = !table.is_empty() && scene.migration.allows("table-rewrite").is_none();

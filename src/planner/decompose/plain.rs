@@ -4,7 +4,7 @@ use super::update::whole;
 use super::{Aspect, Parts, Scene, attach_partition, drop_type, verbatim};
 use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
-use crate::plan::{Action, Phase, Seeds, Target, Verbatim};
+use crate::plan::{Action, Phase, Seeds, Target, Use, Verbatim};
 use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, Sql};
 
@@ -176,6 +176,30 @@ fn alter_table_hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     }
 }
 
+/// A rule of a type is one of every column of it; rows that are there are read under a lock that
+/// no writer gets past, unless they are left out.
+fn domain_rules(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
+    let tightens = plain.effect == Effect::Tightens;
+    let proves = match plain.effect {
+        Effect::Tightens => !Words::of(&plain.sql).hold(&Words::of("not valid")),
+        Effect::Checks => true,
+        _ => return,
+    };
+    for object in plain.objects.iter().filter(|one| one.kind == ObjectKind::Type) {
+        let mut tables = std::collections::BTreeSet::new();
+        for column in scene.dialect.of_type(scene.catalog, &object.name) {
+            let known = scene.catalog.find(&column.table);
+            if let Some(table) = known.filter(|table| proves && tables.insert(table.name.clone())) {
+                parts.held(table, "reads all rows");
+            }
+            if tightens {
+                let ends = Use::Breaks(object.name.name.clone());
+                parts.targets.push(Target { column, ends, replaced_by: None });
+            }
+        }
+    }
+}
+
 fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     let named = || {
         let names: Vec<_> = plain.objects.iter().map(|one| format!("`{}`", one.name)).collect();
@@ -203,6 +227,7 @@ fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
         _ => {}
     }
     alter_table_hazards(scene, plain, parts);
+    domain_rules(scene, plain, parts);
     if plain.cascade {
         parts.hazard(
             "cascade",

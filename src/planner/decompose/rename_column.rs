@@ -19,6 +19,7 @@ pub(super) fn needed(scene: &Scene<'_>, table: &Table, old: &Column, replace: &R
         && !keyed
         && !table.key.is_empty()
         && old.peculiar.is_empty()
+        && !scene.dialect.new_column_rewrites(scene.catalog, &old.type_name)
         && droppable(scene, table, &old.name, &mut Parts::default()).is_ok();
     let alone = table.retired.is_empty() && table.kind != TableKind::View;
     replace.definition.is_none() && scene.can.table_alias && free && alone && !copied

@@ -37,6 +37,9 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
         (ColumnRef::new(&table.name, &old.name), ColumnRef::new(&table.name, &new.name));
     names(&mut parts, table, old, &from, &to);
     hazards(scene, &mut parts, table, old, replace);
+    if let Some(definition) = &replace.definition {
+        add_column::written_anew(scene, &mut parts, table, definition);
+    }
 
     // While both columns exist.
     let mut during = new.clone();

@@ -1,10 +1,10 @@
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::{Ledger, Mode};
-use crate::catalog::{Constraint, ConstraintKind};
+use crate::catalog::{Catalog, Constraint, ConstraintKind};
 use crate::change::ChangeKind;
 use crate::dialect::postgres::interpret::{self, one_name, table_name};
-use crate::dialect::postgres::{quote, types};
+use crate::dialect::postgres::{domain, quote, types};
 use crate::plan::Held;
 use crate::sql::{Span, TableName};
 
@@ -24,7 +24,7 @@ impl Ledger<'_> {
         use AlterTableAction as A;
         match action {
             A::AddColumn(add) => {
-                self.take_all(table, Mode::AccessExclusive, added(add));
+                self.take_all(table, Mode::AccessExclusive, added(add, self.catalog));
                 for node in add.constraints() {
                     self.points(node.syntax(), Mode::ShareRowExclusive, Held::Instant);
                 }
@@ -202,10 +202,9 @@ impl Ledger<'_> {
 
 /// For how long a new column holds its lock: one that each row computes for itself makes the
 /// server write the table anew.
-fn added(add: &ast::AddColumn) -> Held {
-    let serial = add
-        .ty()
-        .is_some_and(|ty| ty.syntax().text().to_string().to_lowercase().trim().contains("serial"));
+fn added(add: &ast::AddColumn, catalog: &Catalog) -> Held {
+    let ty = add.ty().map(|ty| ty.syntax().text().to_string()).unwrap_or_default();
+    let serial = ty.to_lowercase().contains("serial");
     let computed = add.constraints().any(|one| match one {
         ast::Constraint::GeneratedConstraint(_) => true,
         ast::Constraint::DefaultConstraint(default) => default.expr().is_some_and(|expression| {
@@ -223,7 +222,7 @@ fn added(add: &ast::AddColumn) -> Held {
         )
     });
     match () {
-        () if serial || computed => Held::WhileRewriting,
+        () if serial || computed || domain::checks(catalog, &ty) => Held::WhileRewriting,
         () if checked => Held::WhileScanning,
         () => Held::Instant,
     }

@@ -1,5 +1,6 @@
 use super::{Ledger, Mode};
 use crate::catalog::ConstraintKind;
+use crate::dialect::postgres::domain;
 use crate::dialect::postgres::words::Walk;
 use crate::plan::Held;
 use crate::sql::{Ident, TableName};
@@ -66,6 +67,22 @@ impl Ledger<'_> {
                 self.insert(walk);
                 self.write(&mut walk);
             }
+            "with" | "merge" => {
+                for head in [&["insert", "into"][..], &["update"], &["delete", "from"], &["into"]] {
+                    let mut rest = walk;
+                    while rest.past(head) {
+                        self.writes(rest);
+                    }
+                }
+                self.reads(walk, None);
+            }
+            "cluster" => {
+                walk.takes(&["verbose"]);
+                if let Some(name) = walk.name() {
+                    self.take(&name, Mode::AccessExclusive, Held::WhileRewriting);
+                }
+            }
+            "reindex" => self.reindex(walk),
             "update" => self.write(&mut walk),
             "delete" => {
                 walk.takes(&["from"]);
@@ -114,6 +131,50 @@ impl Ledger<'_> {
         let Some(name) = walk.name() else { return };
         self.take(&name, Mode::RowExclusive, Held::WhileScanning);
         self.reads(*walk, Some(&name));
+    }
+
+    /// The known table that stands next, which a part of a statement writes to.
+    fn writes(&mut self, mut walk: Walk<'_>) {
+        walk.takes(&["only"]);
+        if let Some(name) = walk.name().filter(|name| self.catalog.find(name).is_some()) {
+            self.take_all(&name, Mode::RowExclusive, Held::WhileScanning);
+        }
+    }
+
+    /// While an index is built anew in its place, not even a query of its table is planned.
+    fn reindex(&mut self, mut walk: Walk<'_>) {
+        walk.parentheses();
+        let whole = walk.takes(&["table"]);
+        if !whole && !walk.takes(&["index"]) {
+            return;
+        }
+        let online = walk.takes(&["concurrently"]);
+        let Some(name) = walk.name() else { return };
+        let table = match whole {
+            true => self.catalog.find(&name),
+            false => self.catalog.index(&name).map(|(table, _)| table),
+        };
+        let Some(table) = table else { return };
+        let mode = if online { Mode::ShareUpdateExclusive } else { Mode::Share };
+        self.take_all(&table.name, mode, Held::WhileScanning);
+        let named = |index: &&crate::catalog::Index| whole || index.name == name.name;
+        for index in table.indexes.iter().filter(|index| !online && named(index)) {
+            let index = TableName { schema: table.name.schema.clone(), name: index.name.clone() };
+            self.take(&index, Mode::AccessExclusive, Held::WhileScanning);
+        }
+    }
+
+    /// A rule of a domain is proved in every table that has a column of it.
+    fn domain(&mut self, mut walk: Walk<'_>) {
+        let Some(name) = walk.name() else { return };
+        let proves = walk.sees(&["validate"])
+            || walk.sees(&["set", "not", "null"])
+            || walk.sees(&["add"]) && !walk.holds(&["not", "valid"]);
+        if proves {
+            for column in domain::users(self.catalog, &name) {
+                self.take_all(&column.table, Mode::Share, Held::WhileScanning);
+            }
+        }
     }
 
     /// Every relation that the rest of a statement names.
@@ -261,7 +322,9 @@ impl Ledger<'_> {
     }
 
     fn alter(&mut self, mut walk: Walk<'_>) {
-        if walk.sees(&["sequence"]) {
+        if walk.takes(&["domain"]) {
+            self.domain(walk);
+        } else if walk.sees(&["sequence"]) {
             self.owned(walk);
         } else if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
             walk.takes(&["if", "exists"]);

@@ -1,0 +1,1 @@
+SELECT id::text, lines::text, total::text FROM orders ORDER BY id

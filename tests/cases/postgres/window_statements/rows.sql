@@ -1,0 +1,1 @@
+SELECT id::text, lines::text, note FROM orders ORDER BY id
