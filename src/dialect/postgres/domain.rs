@@ -123,10 +123,13 @@ pub(super) fn undo(name: &TableName, mut walk: Walk<'_>, before: Option<&Object>
                 None => Undo::Impossible,
             }
         }
-        () if walk.takes(&["set", "not", "null"]) => match required() {
-            true => Undo::Nothing,
-            false => run("DROP NOT NULL".into()),
-        },
+        () if walk.takes(&["set", "not", "null"]) => {
+            if required() {
+                Undo::Nothing
+            } else {
+                run("DROP NOT NULL".into())
+            }
+        }
         () if walk.takes(&["drop", "not", "null"]) => run("SET NOT NULL".into()),
         () if walk.takes(&["validate"]) => Undo::Nothing,
         () => super::undo::stays(),

@@ -39,7 +39,7 @@ pub(super) fn decompose(
                 converted.push(Converted { change, column: known, conversion });
             }
             Retyping::Converted(_) | Retyping::Whole => {
-                whole.push((change, known, change.new.type_name.clone()))
+                whole.push((change, known, change.new.type_name.clone()));
             }
         }
     }

@@ -150,9 +150,10 @@ impl Ledger<'_> {
         }
         let online = walk.takes(&["concurrently"]);
         let Some(name) = walk.name() else { return };
-        let table = match whole {
-            true => self.catalog.find(&name),
-            false => self.catalog.index(&name).map(|(table, _)| table),
+        let table = if whole {
+            self.catalog.find(&name)
+        } else {
+            self.catalog.index(&name).map(|(table, _)| table)
         };
         let Some(table) = table else { return };
         let mode = if online { Mode::ShareUpdateExclusive } else { Mode::Share };
