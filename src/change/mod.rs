@@ -143,6 +143,22 @@ pub struct NewColumn {
     /// The statement that adds this column alone, constraints apart; empty where the column
     /// is part of a table.
     pub statement: String,
+    /// How a sequence counts it up, where that is all that makes it more than a plain column.
+    pub counter: Option<Counter>,
+}
+
+/// A column that a sequence counts up, as a statement asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The column's type without the sequence.
+    pub type_name: String,
+    /// How it is to count, as written.
+    pub options: String,
+    /// The clause that makes it an identity, as written; `None` where the sequence is only its
+    /// default.
+    pub identity: Option<String>,
+    /// What the server calls the sequence, if that name is free.
+    pub sequence: Ident,
 }
 
 /// A column's type as a statement asks for it.

@@ -56,6 +56,9 @@ pub trait Dialect: Send + Sync {
     /// The columns of a type of the author's own.
     fn of_type(&self, catalog: &Catalog, type_name: &TableName) -> Vec<ColumnRef>;
 
+    /// What a sequence gives next, as an expression; `None` where there are no sequences.
+    fn next_of(&self, sequence: &TableName) -> Option<Expr>;
+
     /// Puts an action into the product's words.
     ///
     /// # Errors

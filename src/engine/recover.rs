@@ -66,6 +66,7 @@ fn lasting(step: &Step, phase: Phase) -> bool {
 fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
     let name = match &step.action {
         Action::AddColumn(one) => &one.column.name,
+        Action::AddCounted(one) => &one.add.column.name,
         Action::BuildIndex(one) => &one.name,
         Action::AttachConstraint(one) => &one.name,
         _ => return false,

@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use super::derive::Derived;
 use super::object::{
-    AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes, RenameTable,
-    RetireTables, SetDefault,
+    AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes,
+    MakeIdentity, RenameTable, RetireTables, SetDefault,
 };
 use super::retire::{DropColumn, Retire, RetireType};
 use super::retype::{Retyped, Swap};
@@ -18,6 +18,10 @@ pub enum Action {
     Verbatim(Verbatim),
     /// Add a column.
     AddColumn(AddColumn),
+    /// Add a column that a sequence counts up.
+    AddCounted(AddCounted),
+    /// Make a counted column an identity.
+    MakeIdentity(MakeIdentity),
     /// Let a column be NULL, so that new code may leave it out.
     DropNotNull(ColumnRef),
     /// Keep columns in step by triggers.
@@ -315,6 +319,10 @@ impl Action {
         match self {
             Self::Verbatim(one) => format!("run-{}", one.label),
             Self::AddColumn(one) => format!("add-{}.{}", one.table, one.column.name),
+            Self::AddCounted(one) => format!("add-{}.{}", one.add.table, one.add.column.name),
+            Self::MakeIdentity(one) => {
+                format!("identity-{}.{}", one.counted.add.table, one.counted.add.column.name)
+            }
             Self::DropNotNull(column) => format!("drop-not-null-{column}"),
             Self::InstallSync(sync) => format!("sync-{}", sync.subject()),
             Self::RemoveSync(sync) => format!("unsync-{}", sync.subject()),

@@ -28,8 +28,8 @@ pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
 pub use object::{
-    AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes, RenameTable,
-    RetireTables, SetDefault,
+    AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes,
+    MakeIdentity, RenameTable, RetireTables, SetDefault,
 };
 pub use premise::Premise;
 pub use requirement::{Requirement, Target, Use};

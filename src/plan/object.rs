@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::action::AddColumn;
 use crate::catalog::Grant;
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
@@ -12,6 +13,28 @@ pub struct SetDefault {
     pub default: Option<Sql>,
     /// The default before.
     pub before: Option<Sql>,
+}
+
+/// A new column that a sequence counts up: new rows are counted at once, others are filled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddCounted {
+    /// The column, nullable until it is filled.
+    pub add: AddColumn,
+    /// The sequence.
+    pub sequence: TableName,
+    /// How it counts, as written.
+    pub options: String,
+    /// Who inserts into the table, and so must be let count; `None` is everybody.
+    pub inserters: Vec<Option<Ident>>,
+}
+
+/// A filled column that becomes an identity and goes on counting where its sequence stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MakeIdentity {
+    /// The column, and the sequence that counted it so far, which goes.
+    pub counted: AddCounted,
+    /// The clause, as written.
+    pub clause: String,
 }
 
 /// The index of a partitioned table, whose parts are built already.

@@ -34,7 +34,7 @@ pub(super) fn assemble(
     let can = dialect.capabilities(&catalog.server);
     let mut world = catalog.clone();
     let mut draft = Draft::default();
-    let filled = intents.iter().flat_map(filled_columns).collect();
+    let filled = intents.iter().flat_map(|intent| filled_columns(intent, catalog)).collect();
     let added = intents.iter().flat_map(added_columns).collect();
     let mut retyped = BTreeMap::new();
     let mut emptied = BTreeSet::new();
@@ -170,9 +170,13 @@ pub fn table_fingerprint<'a>(tables: impl Iterator<Item = &'a Table>) -> Fingerp
 }
 
 /// The columns that an intention fills: an index on one is built once it is filled.
-fn filled_columns(intent: &Intent) -> Vec<ColumnRef> {
+fn filled_columns(intent: &Intent, catalog: &Catalog) -> Vec<ColumnRef> {
     match &intent.kind {
         IntentKind::Replace(replace) => vec![ColumnRef::new(&replace.table, &replace.new)],
+        IntentKind::AddColumn { table, column, fill: None } if column.counter.is_some() => {
+            let full = catalog.find(table).is_some_and(|table| !table.is_empty());
+            if full { vec![ColumnRef::new(table, &column.name)] } else { Vec::new() }
+        }
         IntentKind::AddColumn { fill: None, .. } => Vec::new(),
         _ => added_columns(intent),
     }

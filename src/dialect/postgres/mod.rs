@@ -33,8 +33,8 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Lowered};
-use crate::sql::{ColumnRef, Ident, Span, TableName};
+use crate::plan::{Action, Expr, Lowered};
+use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// The dialect.
 pub(super) struct Postgres;
@@ -77,6 +77,10 @@ impl Dialect for Postgres {
 
     fn of_type(&self, catalog: &Catalog, type_name: &TableName) -> Vec<ColumnRef> {
         domain::users(catalog, type_name)
+    }
+
+    fn next_of(&self, sequence: &TableName) -> Option<Expr> {
+        Some(Expr::Verbatim(Sql::new(lower::next_of(sequence))))
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

@@ -89,6 +89,7 @@ fn alter_table(alter: &ast::AlterTable) -> Read<Vec<ChangeKind>> {
 pub(super) fn new_column(definition: &ast::ColumnDef) -> NewColumn {
     let type_name = definition.data_type.to_string();
     let mut column = NewColumn {
+        counter: None,
         name: ident(&definition.name),
         type_name: if type_name == "UNSPECIFIED" { String::new() } else { type_name },
         collation: None,

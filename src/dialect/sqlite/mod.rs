@@ -22,7 +22,7 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Lowered};
+use crate::plan::{Action, Expr, Lowered};
 use crate::sql::{ColumnRef, Span, TableName};
 
 /// The dialect.
@@ -66,6 +66,10 @@ impl Dialect for Sqlite {
 
     fn of_type(&self, _catalog: &Catalog, _type_name: &TableName) -> Vec<ColumnRef> {
         Vec::new()
+    }
+
+    fn next_of(&self, _sequence: &TableName) -> Option<Expr> {
+        None
     }
 
     fn capabilities(&self, _server: &Server) -> Capabilities {

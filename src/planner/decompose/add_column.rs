@@ -3,7 +3,7 @@
 //! strongest lock.
 
 use super::set_not_null::{behind_gate, by_check, fill_null};
-use super::{Parts, Scene, verbatim};
+use super::{Parts, Scene, add_counted, verbatim};
 use crate::catalog::{Column, Default, Table};
 use crate::change::NewColumn;
 use crate::plan::{
@@ -23,6 +23,9 @@ pub(super) fn decompose(
 ) -> Result<Parts, PlanError> {
     let table = scene.table(table)?;
     scene.nothing_retired(table)?;
+    if let Some(parts) = add_counted::decompose(scene, table, column) {
+        return Ok(parts);
+    }
     let mut parts = Parts::default();
     parts.touches.push(ColumnRef::new(&table.name, &column.name));
     parts.made.push(Words::name(&[&table.name.name, &column.name]));

@@ -2,6 +2,7 @@
 //! their phases, or says why it cannot be done here.
 
 mod add_column;
+mod add_counted;
 mod add_constraint;
 mod attach_partition;
 mod change_type;

@@ -95,6 +95,7 @@ impl Reader<'_> {
             statement.push_str(&format!(" {}", self.slice(node)));
         }
         let mut column = self.column(
+            &alter.table.name,
             add.column_name().as_ref().map(AstNode::syntax),
             add.ty().as_ref(),
             add.collate().as_ref(),

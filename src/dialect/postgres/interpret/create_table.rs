@@ -1,8 +1,9 @@
 use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{self, AstNode};
 
+use super::constraint::object_name;
 use super::{Read, Reader, fold, is, one_name, quote, table_name};
-use crate::change::{ChangeKind, NewColumn, Plain};
+use crate::change::{ChangeKind, Counter, NewColumn, Plain};
 use crate::dialect::postgres::words::{Walk, Words};
 use crate::sql::Ident;
 
@@ -47,6 +48,7 @@ impl Reader<'_> {
                         other => Some(other.syntax().clone()),
                     });
                     columns.push(self.column(
+                        &table.name,
                         column.name().as_ref().map(AstNode::syntax),
                         column.ty().as_ref(),
                         collate.as_ref(),
@@ -93,6 +95,7 @@ impl Reader<'_> {
     /// A column's definition.
     pub(super) fn column(
         &self,
+        table: &Ident,
         name: Option<&SyntaxNode>,
         ty: Option<&ast::Type>,
         collate: Option<&ast::Collate>,
@@ -109,11 +112,13 @@ impl Reader<'_> {
             default_stable: true,
             others: Vec::new(),
             statement: String::new(),
+            counter: None,
         };
         let lower = column.type_name.to_lowercase();
-        if matches!(lower.as_str(), "serial" | "bigserial" | "smallserial" | "serial4" | "serial8")
-        {
+        let counted = counted(&lower);
+        if counted.is_some() {
             column.others.push(format!("the type {lower}, which owns a sequence"));
+            column.not_null = true;
         }
         for node in constraints {
             if ast::NotNullConstraint::cast(node.clone()).is_some() {
@@ -130,6 +135,44 @@ impl Reader<'_> {
                 column.others.push(self.slice(&node).to_owned());
             }
         }
+        if let [one] = column.others.as_slice() {
+            column.counter = match counted {
+                Some(type_name) => Some(Counter {
+                    type_name: type_name.to_owned(),
+                    options: String::new(),
+                    identity: None,
+                    sequence: object_name(table, column.name.as_str(), "seq"),
+                }),
+                None => identity(one, &column, table),
+            };
+        }
+        column.not_null |= column.counter.is_some();
         Ok(column)
     }
+}
+
+/// The type under a type that owns a sequence.
+fn counted(type_name: &str) -> Option<&'static str> {
+    match type_name {
+        "serial" | "serial4" => Some("integer"),
+        "bigserial" | "serial8" => Some("bigint"),
+        "smallserial" | "serial2" => Some("smallint"),
+        _ => None,
+    }
+}
+
+/// GENERATED … AS IDENTITY, with its options; `None` for a column that is computed, and where
+/// the author chooses the sequence's name, which would be taken while ours is at work.
+fn identity(clause: &str, column: &NewColumn, table: &Ident) -> Option<Counter> {
+    let lower = clause.to_ascii_lowercase();
+    let at = lower.starts_with("generated").then(|| lower.find("identity")).flatten()?;
+    let rest = clause[at + "identity".len()..].trim();
+    let options = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let own_name = lower.contains("sequence name") || lower.contains("owned by");
+    (!own_name).then(|| Counter {
+        type_name: column.type_name.clone(),
+        options: options.unwrap_or_default().trim().to_owned(),
+        identity: Some(clause.to_owned()),
+        sequence: object_name(table, column.name.as_str(), "seq"),
+    })
 }

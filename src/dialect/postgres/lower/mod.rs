@@ -1,5 +1,6 @@
 mod column;
 mod constraint;
+mod counted;
 mod index;
 mod retire;
 mod swap;
@@ -11,6 +12,8 @@ use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
+
+pub(super) use counted::next_of;
 
 /// Puts an action into words.
 pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
@@ -42,6 +45,8 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
     match action {
         Action::Verbatim(one) => verbatim::lower(one, catalog),
         Action::AddColumn(one) => Ok(column::add(one)),
+        Action::AddCounted(one) => Ok(counted::add(one)),
+        Action::MakeIdentity(one) => Ok(counted::make_identity(one)),
         Action::DropNotNull(column) => Ok(column::drop_not_null(column)),
         Action::InstallSync(one) => Ok(install_sync(one, catalog)),
         Action::RemoveSync(one) => Ok(remove_sync(one, catalog)),

@@ -1,0 +1,1 @@
+SELECT count(DISTINCT "No")::text, min("No")::text, max("No")::text, max(place)::text, nextval(pg_get_serial_sequence('"Tickets"', 'No'))::text, nextval(pg_get_serial_sequence('"Tickets"', 'place'))::text FROM "Tickets"
