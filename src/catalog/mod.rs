@@ -13,8 +13,8 @@ pub use object::Object;
 pub use server::Server;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use table::{
-    Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index, Table,
-    TableKind, Trigger,
+    Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index, Mark,
+    Setting, Table, TableKind, Trigger,
 };
 
 use crate::sql::{Ident, TableName};

@@ -50,6 +50,44 @@ pub struct Table {
     pub triggers: Vec<Trigger>,
     /// Columns that an earlier contract has retired and not yet purged.
     pub retired: Vec<Ident>,
+    /// What is said of its indexes and constraints beside their definitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+}
+
+/// Something that an index or a constraint has beside its definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// A comment on an index.
+    IndexComment(Ident, String),
+    /// A comment on a constraint.
+    ConstraintComment(Ident, String),
+    /// The rows were put into the order of this index.
+    Clustered(Ident),
+    /// The index lies elsewhere than its table's database.
+    Elsewhere(Ident),
+}
+
+impl Mark {
+    /// The index or constraint that it is about.
+    pub fn name(&self) -> &Ident {
+        match self {
+            Self::IndexComment(name, _)
+            | Self::ConstraintComment(name, _)
+            | Self::Clustered(name)
+            | Self::Elsewhere(name) => name,
+        }
+    }
+
+    pub(crate) fn name_mut(&mut self) -> &mut Ident {
+        match self {
+            Self::IndexComment(name, _)
+            | Self::ConstraintComment(name, _)
+            | Self::Clustered(name)
+            | Self::Elsewhere(name) => name,
+        }
+    }
 }
 
 /// Kinds of tables that differ in what can be done to them.
@@ -84,8 +122,20 @@ pub struct Column {
     /// Privileges granted on this column alone.
     pub grants: Vec<Grant>,
     /// What makes it more than a plain column, in words: generated, identity, an owned
-    /// sequence, storage or statistics settings.
+    /// sequence.
     pub peculiar: Vec<String>,
+    /// How its values are stored and counted, where that is not as its type has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
+}
+
+/// A setting of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The words that make it so, after the column's name.
+    pub clause: String,
+    /// Whether it belongs to the type, so that another type does not keep it.
+    pub of_type: bool,
 }
 
 /// A column's default.
@@ -213,6 +263,7 @@ impl Column {
             comment: None,
             grants: Vec::new(),
             peculiar: Vec::new(),
+            settings: Vec::new(),
         }
     }
 }
@@ -240,6 +291,7 @@ impl Table {
             row_identity: None,
             triggers: Vec::new(),
             retired: Vec::new(),
+            marks: Vec::new(),
         }
     }
 

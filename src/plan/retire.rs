@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::action::{IndexBuild, Sync};
-use crate::catalog::Default;
+use crate::catalog::{Default, Mark};
 use crate::sql::{ColumnRef, Ident, TableName};
 
 /// The reversible half of contract.
@@ -59,6 +59,10 @@ pub struct DropColumn {
     /// Columns that go in the same moment, because the same triggers keep them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<(ColumnRef, RetireWay)>,
+    /// What the lost indexes and constraints had beside their definitions, for those that take
+    /// over their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
 }
 
 /// Something made under a working name that gets its final one when the old one is gone.

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Expr, Sync};
-use crate::catalog::{Column, Default};
+use crate::catalog::{Column, Default, Mark};
 use crate::sql::{Ident, Sql, TableName};
 
 /// A column that gets another type behind the name that everybody knows. Until the swap a
@@ -49,6 +49,9 @@ pub struct Swap {
     pub constraints: Vec<SwappedConstraint>,
     /// Extended statistics, as they would be made again.
     pub statistics: Vec<(TableName, Sql)>,
+    /// What the old indexes and constraints have beside their definitions, for the copies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<(TableName, Mark)>,
 }
 
 /// An index that takes another's place.

@@ -477,5 +477,6 @@ fn plain_column(column: &NewColumn) -> Column {
             })
             .cloned()
             .collect(),
+        settings: Vec::new(),
     }
 }

@@ -88,6 +88,8 @@ impl Catalog {
             if on.as_ref().is_some_and(|name| *name != table.name) {
                 continue;
             }
+            let marks = table.marks.iter_mut().map(|mark| mark.name_mut());
+            marks.filter(|name| **name == *from_name).for_each(|name| name.clone_from(to_name));
             for index in &mut table.indexes {
                 if index.name == *from_name {
                     index.name = to_name.clone();

@@ -1,3 +1,5 @@
+mod marks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use super::objects;
 use super::{quote, rewrite};
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index,
-    Server, Table, TableKind, Trigger,
+    Server, Setting, Table, TableKind, Trigger,
 };
 use crate::dialect::SessionError;
 use crate::sql::{Ident, TableName};
@@ -49,6 +51,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
     read_columns(conn, &mut tables).await?;
     read_indexes(conn, &mut tables).await?;
     read_constraints(conn, &mut tables).await?;
+    marks::read(conn, &mut tables).await?;
     read_dependents(conn, &mut tables).await?;
     read_retired(conn, &mut tables).await?;
     Ok(Catalog {
@@ -158,6 +161,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             row_identity: get(&row, 9)?,
             triggers: Vec::new(),
             retired: Vec::new(),
+            marks: Vec::new(),
         };
         tables.insert(get(&row, 0)?, table);
     }
@@ -247,17 +251,21 @@ async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> 
                 array_remove(ARRAY[
                     CASE WHEN a.attidentity <> '' THEN 'it is an identity column' END,
                     CASE WHEN a.attgenerated <> '' THEN 'it is a generated column' END,
-                    CASE WHEN a.attstorage <> t.typstorage THEN 'it has a storage setting' END,
-                    CASE WHEN a.attoptions IS NOT NULL THEN 'it has column options' END,
-                    CASE WHEN coalesce(to_jsonb(a) ->> 'attcompression', '') <> ''
-                         THEN 'it has a compression setting' END,
-                    CASE WHEN coalesce(a.attstattarget, -1) >= 0
-                         THEN 'it has a statistics target' END,
                     CASE WHEN EXISTS (SELECT FROM pg_depend s JOIN pg_class q ON q.oid = s.objid
                             WHERE s.classid = 'pg_class'::regclass AND q.relkind = 'S'
                               AND s.refclassid = 'pg_class'::regclass AND s.refobjid = c.oid
                               AND s.refobjsubid = a.attnum AND s.deptype = 'a')
-                         THEN 'it owns a sequence' END], NULL)
+                         THEN 'it owns a sequence' END], NULL),
+                array_remove(ARRAY[
+                    'SET STORAGE ' || CASE WHEN a.attstorage <> t.typstorage THEN
+                        CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                             WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
+                    'SET COMPRESSION ' || CASE to_jsonb(a) ->> 'attcompression'
+                        WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END], NULL),
+                array_remove(ARRAY[
+                    'SET STATISTICS ' || CASE WHEN coalesce(a.attstattarget, -1) >= 0
+                                              THEN a.attstattarget END,
+                    'SET (' || array_to_string(a.attoptions, ', ') || ')'], NULL)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_type t ON t.oid = a.atttypid
@@ -277,6 +285,7 @@ async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> 
             comment: get(&row, 6)?,
             grants: Vec::new(),
             peculiar: get(&row, 7)?,
+            settings: settings(&row)?,
         });
     }
     let sql = format!(
@@ -300,6 +309,15 @@ async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> 
         }
     }
     Ok(())
+}
+
+fn settings(row: &PgRow) -> Read<Vec<Setting>> {
+    let mut found = Vec::new();
+    for (at, of_type) in [(8, true), (9, false)] {
+        let clauses: Vec<String> = get(row, at)?;
+        found.extend(clauses.into_iter().map(|clause| Setting { clause, of_type }));
+    }
+    Ok(found)
 }
 
 async fn read_indexes(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {

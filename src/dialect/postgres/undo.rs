@@ -7,7 +7,7 @@ use squawk_syntax::ast::{self, AstNode};
 use super::quote;
 use super::types::canonical;
 use super::words::{Walk, Words};
-use crate::catalog::{Catalog, Object};
+use crate::catalog::{Catalog, Mark, Object};
 use crate::plan::Undo;
 use crate::sql::{Sql, TableName};
 
@@ -25,12 +25,26 @@ pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
         "grant" => turned(sql, "GRANT", "REVOKE", " TO ", " FROM "),
         "revoke" => turned(sql, "REVOKE", "GRANT", " FROM ", " TO "),
         "refresh" | "analyze" | "select" | "reindex" => Undo::Nothing,
-        "cluster" => Undo::Stays("the rows stay in that order".into()),
+        "cluster" => clustered(walk, catalog),
         "insert" | "update" | "delete" | "with" | "merge" => {
             Undo::Stays("rows stay as it left them".into())
         }
         _ => Undo::Impossible,
     }
+}
+
+/// The rows stay in the new order; what the next CLUSTER goes by is put back.
+fn clustered(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
+    walk.takes(&["verbose"]);
+    let stays = Undo::Stays("the rows stay in that order".into());
+    let Some(name) = walk.name() else { return stays };
+    let Some(table) = catalog.find(&name).filter(|_| walk.takes(&["using"])) else { return stays };
+    let before = table.marks.iter().find(|mark| matches!(mark, Mark::Clustered(_)));
+    let words = match before {
+        Some(mark) => format!("CLUSTER ON {}", quote::ident(mark.name())),
+        None => "SET WITHOUT CLUSTER".into(),
+    };
+    run(format!("ALTER TABLE {} {words}", quote::table(&table.name)))
 }
 
 fn run(sql: impl Into<String>) -> Undo {

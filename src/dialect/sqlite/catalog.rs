@@ -92,6 +92,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         grants: Vec::new(),
         comment: None,
         row_identity: None,
+        marks: Vec::new(),
         triggers: Vec::new(),
         retired: Vec::new(),
     };
@@ -120,6 +121,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
             comment: None,
             grants: Vec::new(),
             peculiar,
+            settings: Vec::new(),
         });
     }
     key.sort();

@@ -30,7 +30,8 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::AttachConstraint(one) | Action::ValidateConstraint(one) => {
             Err(in_place(&one.table.to_string(), "ADD CONSTRAINT"))
         }
-        Action::AddCounted(one) | Action::MakeIdentity(crate::plan::MakeIdentity { counted: one, .. }) => {
+        Action::AddCounted(one)
+        | Action::MakeIdentity(crate::plan::MakeIdentity { counted: one, .. }) => {
             Err(in_place(&one.add.table.to_string(), "add a counted column"))
         }
         Action::JoinIndexes(one) => Err(in_place(&one.table.to_string(), "partition")),

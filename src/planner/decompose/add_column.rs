@@ -159,6 +159,7 @@ pub(super) fn defined(column: &NewColumn) -> Column {
         comment: None,
         grants: Vec::new(),
         peculiar: Vec::new(),
+        settings: Vec::new(),
     }
 }
 

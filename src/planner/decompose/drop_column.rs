@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::drop_constraint::let_go;
 use super::{Parts, Scene};
-use crate::catalog::{ConstraintKind, DependentKind, Table};
+use crate::catalog::{ConstraintKind, DependentKind, Index, Mark, Table};
 use crate::plan::{Action, DropColumn, Phase, Retire, RetireWay, Sync, TakenOver, Target, Use};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
-use crate::sql::{ColumnRef, Ident};
+use crate::sql::{ColumnRef, Ident, mentions};
 
 pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, PlanError> {
     let table = scene.table(&column.table)?;
@@ -96,6 +96,18 @@ pub(super) fn droppable(
                 "create them anew without the column, if they are needed",
             ),
         }
+    }
+    let identity = table.row_identity.as_deref().unwrap_or_default();
+    let tells =
+        |index: &&Index| index.columns.contains(column) && mentions(identity, index.name.as_str());
+    if let Some(index) = table.indexes.iter().find(tells) {
+        return Err(scene.refused(
+            format!("subscribers tell rows by `{}`, which would be lost with {named}", index.name),
+            format!(
+                "give `{}` another REPLICA IDENTITY in a migration before this one",
+                table.name
+            ),
+        ));
     }
     for constraint in table.constraints_of(column) {
         let (what, remedy) = match constraint.kind {
@@ -215,7 +227,9 @@ pub(super) fn take_all_away(
     gone.extend(with.map(|one| (one.clone(), RetireWay::Rename(one.column.clone()))));
     let mut gone = gone.into_iter();
     let Some((column, way)) = gone.next() else { return };
-    let drop = DropColumn { column, way, sync, loses, renames, also: gone.collect() };
+    let kept = |mark: &&Mark| taken_over(&renames, mark.name());
+    let marks = table.marks.iter().filter(kept).cloned().collect();
+    let drop = DropColumn { column, way, sync, loses, renames, also: gone.collect(), marks };
     parts.step(Phase::Purge, Action::DropColumn(drop));
 }
 

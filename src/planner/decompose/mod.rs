@@ -2,8 +2,8 @@
 //! their phases, or says why it cannot be done here.
 
 mod add_column;
-mod add_counted;
 mod add_constraint;
+mod add_counted;
 mod attach_partition;
 mod change_type;
 mod column_default;

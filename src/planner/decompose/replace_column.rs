@@ -4,7 +4,7 @@
 use super::drop_column::{droppable, loosen, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, rename_column, verbatim};
-use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table};
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
     SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
@@ -162,6 +162,18 @@ fn fits(
     if let Some(why) = old.peculiar.first() {
         return Err(scene.refused(
             format!("{named} cannot be replaced by a copy: {why}"),
+            "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
+             `-- zdmig:contract`",
+        ));
+    }
+    let elsewhere = |mark: &&Mark| {
+        let touches = |one: &Index| one.name == *mark.name() && one.columns.contains(&old.name);
+        matches!(mark, Mark::Elsewhere(_)) && table.indexes.iter().any(touches)
+    };
+    if let Some(mark) = table.marks.iter().find(elsewhere).filter(|_| replace.definition.is_none())
+    {
+        return Err(scene.refused(
+            format!("`{}` lies in a tablespace of its own, and its copy would not", mark.name()),
             "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
              `-- zdmig:contract`",
         ));

@@ -6,7 +6,7 @@
 use super::retype_copies::Copies;
 use super::set_not_null::{behind_gate, by_check};
 use super::{Hidden, Parts, Scene};
-use crate::catalog::{Column, Constraint, ConstraintKind, Index, Table, TableKind};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table, TableKind};
 use crate::dialect::Conversion;
 use crate::migration::Directive;
 use crate::plan::{
@@ -46,6 +46,15 @@ pub(super) fn obstacle(
     };
     if let Some(index) = table.indexes.iter().find(tells) {
         return Some(format!("subscribers tell rows of `{}` by `{}`", table.name, index.name));
+    }
+    let elsewhere = |mark: &&Mark| {
+        let here = |index: &&Index| index.name == *mark.name();
+        let touches =
+            |index: &Index| columns.iter().any(|one| index.columns.contains(&one.column.name));
+        matches!(mark, Mark::Elsewhere(_)) && table.indexes.iter().find(here).is_some_and(touches)
+    };
+    if let Some(mark) = table.marks.iter().find(elsewhere) {
+        return Some(format!("`{}` lies in a tablespace of its own", mark.name()));
     }
     let unknown =
         |one: &&Constraint| one.kind == ConstraintKind::Incoming && one.columns.is_empty();
@@ -177,14 +186,20 @@ pub(super) fn decompose(
         parts.step(Phase::Contract, Action::Tighten(sync.clone()));
         prove(parts, &fill, Phase::Contract);
     }
-    let mut swap =
-        Swap { sync, indexes: Vec::new(), constraints: Vec::new(), statistics: Vec::new() };
+    let mut swap = Swap {
+        sync,
+        indexes: Vec::new(),
+        constraints: Vec::new(),
+        statistics: Vec::new(),
+        marks: Vec::new(),
+    };
     not_null(scene, parts, table, &retyped, &fill);
     let names: Vec<Ident> = retyped.iter().map(|one| one.old.name.clone()).collect();
     let copies = Copies { scene, table, own: parts.retyped.clone(), names };
     copies.indexes(parts, &mut swap);
     copies.constraints(parts, &mut swap);
     copies.statistics(&mut swap);
+    copies.marks(&mut swap);
     parts.converts.push(table.name.clone());
     parts.holds_whole_row(table);
     parts.settled = Some(Phase::Contract);
@@ -204,6 +219,7 @@ fn retyped(scene: &Scene<'_>, table: &Table, one: &Converted<'_>) -> Retyped {
         nullable: true,
         default: None,
         peculiar: Vec::new(),
+        settings: old.settings.iter().filter(|one| !one.of_type).cloned().collect(),
         ..old.clone()
     };
     let kept = old.default.clone().filter(|_| !change.drops_default);

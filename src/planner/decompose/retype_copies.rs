@@ -214,4 +214,19 @@ impl Copies<'_> {
             }
         }
     }
+
+    /// What the old indexes and constraints have beside their definitions.
+    pub(super) fn marks(&self, swap: &mut Swap) {
+        let table = &self.table.name;
+        let indexes = swap.indexes.iter().map(|one| (table, &one.name));
+        let constraints = swap.constraints.iter().map(|one| (&one.table, &one.name));
+        let mut marks = Vec::new();
+        for (owner, name) in indexes.chain(constraints) {
+            let known = self.scene.catalog.find(owner).into_iter().flat_map(|one| &one.marks);
+            marks.extend(
+                known.filter(|mark| mark.name() == name).map(|mark| (owner.clone(), mark.clone())),
+            );
+        }
+        swap.marks = marks;
+    }
 }

@@ -22,6 +22,9 @@ pub(super) fn add(add: &AddColumn) -> Lowered {
     if let Some(default) = default.filter(|_| !add.default_for_existing) {
         sql.push(format!("{} ALTER COLUMN {name} SET DEFAULT {default}", alter(table)));
     }
+    for setting in &add.column.settings {
+        sql.push(format!("{} ALTER COLUMN {name} {}", alter(table), setting.clause));
+    }
     if let Some(comment) = &add.column.comment {
         let comment = quote::literal(comment);
         sql.push(format!("COMMENT ON COLUMN {}.{name} IS {comment}", quote::table(table)));

@@ -14,8 +14,7 @@ pub(in crate::dialect::postgres) fn next_of(sequence: &TableName) -> String {
 fn create(one: &AddCounted) -> Vec<String> {
     let name = quote::table(&one.sequence);
     let options = if one.options.is_empty() { String::new() } else { format!(" {}", one.options) };
-    let mut sql =
-        vec![format!("CREATE SEQUENCE {name} AS {}{options}", one.add.column.type_name)];
+    let mut sql = vec![format!("CREATE SEQUENCE {name} AS {}{options}", one.add.column.type_name)];
     for role in &one.inserters {
         let role = role.as_ref().map_or_else(|| "PUBLIC".into(), quote::ident);
         sql.push(format!("GRANT USAGE ON SEQUENCE {name} TO {role}"));
@@ -69,7 +68,6 @@ pub(super) fn make_identity(one: &MakeIdentity) -> Lowered {
     undo.push(format!("{of} DROP IDENTITY"));
     undo.push(owned(counted));
     undo.push(format!("{of} SET DEFAULT {}", next_of(&counted.sequence)));
-    let landed =
-        column_is(&ColumnRef::new(table, name), " AND attidentity <> ''", Expect::Rows);
+    let landed = column_is(&ColumnRef::new(table, name), " AND attidentity <> ''", Expect::Rows);
     step(sql, landed, Undo::Run(undo.into_iter().map(Sql::new).collect()))
 }

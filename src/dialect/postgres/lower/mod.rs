@@ -8,7 +8,7 @@ mod table;
 mod verbatim;
 
 use super::{fill, locks, quote, rewrite, sync, undo};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Mark};
 use crate::dialect::Unsupported;
 use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
@@ -133,6 +133,27 @@ fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
         ),
         Expect::Rows,
     )
+}
+
+/// What an index or a constraint has beside its definition, said again.
+fn mark(table: &TableName, mark: &Mark) -> Option<String> {
+    match mark {
+        Mark::IndexComment(name, text) => Some(format!(
+            "COMMENT ON INDEX {} IS {}",
+            quote::beside(table, name),
+            quote::literal(text)
+        )),
+        Mark::ConstraintComment(name, text) => Some(format!(
+            "COMMENT ON CONSTRAINT {} ON {} IS {}",
+            quote::ident(name),
+            quote::table(table),
+            quote::literal(text)
+        )),
+        Mark::Clustered(name) => {
+            Some(format!("{} CLUSTER ON {}", alter(table), quote::ident(name)))
+        }
+        Mark::Elsewhere(_) => None,
+    }
 }
 
 fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {

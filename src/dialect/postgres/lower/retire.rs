@@ -116,6 +116,7 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
             ),
         });
     }
+    sql.extend(drop.marks.iter().filter_map(|one| super::mark(table, one)));
     if let Some(one) = &drop.sync {
         sql.push(sync::remove(one)[1].to_string());
     }

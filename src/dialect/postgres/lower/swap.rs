@@ -86,6 +86,10 @@ impl Places<'_> {
             .map(|(name, _)| format!("DROP STATISTICS {}", quote::table(name)))
     }
 
+    fn marks(&self) -> impl Iterator<Item = String> {
+        self.swap.marks.iter().filter_map(|(table, one)| super::mark(table, one))
+    }
+
     fn forth(&self, catalog: &Catalog) -> Vec<String> {
         let mut sql = vec![self.lock()];
         for one in self.foreign_last().into_iter().rev() {
@@ -134,6 +138,7 @@ impl Places<'_> {
             sql.push(rename_constraint(&one.table, &one.working, &one.name));
         }
         sql.extend(self.swap.statistics.iter().map(|(_, again)| again.to_string()));
+        sql.extend(self.marks());
         sql.push(sync::create_function(&self.swap.sync, Stage::Swapped, catalog).to_string());
         sql
     }
@@ -192,6 +197,7 @@ impl Places<'_> {
             sql.push(format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition));
         }
         sql.extend(self.swap.statistics.iter().map(|(_, again)| again.to_string()));
+        sql.extend(self.marks());
         sql.push(sync::create_function(&self.swap.sync, Stage::Both, catalog).to_string());
         Ok(sql)
     }
