@@ -19,6 +19,7 @@ struct Line {
     measured: BTreeMap<String, String>,
     rewritten: Vec<String>,
     scanned: Vec<String>,
+    said: Vec<String>,
     same: bool,
 }
 
@@ -99,6 +100,7 @@ fn compare(step: &Step, measured: &Measured) -> Line {
         measured: measured.locks.clone(),
         rewritten: measured.rewritten.clone(),
         scanned: measured.scanned.clone(),
+        said: measured.said.clone(),
         same,
     }
 }

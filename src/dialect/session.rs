@@ -52,6 +52,8 @@ pub struct Measured {
     pub rewritten: Vec<String>,
     /// Tables that were read from end to end.
     pub scanned: Vec<String>,
+    /// What the server itself said that it did.
+    pub said: Vec<String>,
 }
 
 /// How a session behaves.

@@ -498,6 +498,16 @@ async fn a_plan_is_verified_on_a_copy_of_its_own() {
     let before = database.catalog().await;
     let ran = project.run("plan 2_more --verify").done();
     ran.says(&["measured on the scratch database", "build-orders_user", "same"]);
+    // The server's own words, not only its counters.
+    let ran = project.run("plan 2_more --verify --format json").done();
+    ran.says(&["building index \\\"orders_user\\\" on table \\\"orders\\\""]);
+    project.write(
+        "migrations/3_rewrite.sql",
+        "-- zdmig:allow table-rewrite because \"small\"
+         ALTER TABLE orders SET UNLOGGED;",
+    );
+    let ran = project.run("plan 3_rewrite --verify --format json").done();
+    ran.says(&["rewriting table \\\"orders\\\""]);
     assert_eq!(database.catalog().await, before);
     let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'zdmig_scratch_%'";
     let rows = database.client().await.rows(left, &[]).await.expect("a count");

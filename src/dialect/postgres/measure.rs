@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::catalog::get;
 use super::connect::wrap;
+use super::said::{self, Work};
 use crate::dialect::{Measured, SessionError};
 use crate::sql::{Sql, TableName};
 
@@ -22,10 +23,33 @@ pub(super) struct Before(BTreeMap<i64, Relation>);
 
 struct Relation {
     name: String,
+    /// Without its schema.
+    bare: String,
     filenode: i64,
     scans: i64,
     /// The table of an index.
     of: Option<i64>,
+}
+
+impl Before {
+    /// Takes in what the server said of tables that were there before.
+    fn told(&self, said: Vec<String>, measured: &mut Measured) {
+        for line in said {
+            let Some((work, table)) = said::work(&line) else { continue };
+            // Messages bear no schema; whatever is worked on is locked.
+            let named = |one: &&Relation| {
+                one.of.is_none() && one.bare == table && measured.locks.contains_key(&one.name)
+            };
+            for relation in self.0.values().filter(named) {
+                let told = match work {
+                    Work::Rewrites => &mut measured.rewritten,
+                    Work::Scans | Work::Builds => &mut measured.scanned,
+                };
+                told.push(relation.name.clone());
+            }
+            measured.said.push(line);
+        }
+    }
 }
 
 const RELATIONS: &str = "
@@ -42,6 +66,7 @@ async fn relations(conn: &mut PgConnection) -> Read<BTreeMap<i64, Relation>> {
         let name = TableName::new(Some(&get::<String>(&row, 1)?), &get::<String>(&row, 2)?);
         let relation = Relation {
             name: name.to_string(),
+            bare: name.name.as_str().to_owned(),
             filenode: get(&row, 3)?,
             scans: get(&row, 4)?,
             of: get(&row, 5)?,
@@ -57,8 +82,13 @@ pub(super) async fn before(conn: &mut PgConnection) -> Read<Before> {
 }
 
 /// What the transaction holds now on what was there before, and what it did to it.
-pub(super) async fn after(conn: &mut PgConnection, before: &Before) -> Read<Measured> {
+pub(super) async fn after(
+    conn: &mut PgConnection,
+    before: &Before,
+    said: Vec<String>,
+) -> Read<Measured> {
     let mut measured = Measured { locks: locks(conn, None, before).await?, ..Measured::default() };
+    before.told(said, &mut measured);
     let now = relations(conn).await?;
     for (oid, relation) in &before.0 {
         let Some(now) = now.get(oid).filter(|now| now.of.is_none()) else { continue };
@@ -68,6 +98,10 @@ pub(super) async fn after(conn: &mut PgConnection, before: &Before) -> Read<Meas
         if now.scans > relation.scans {
             measured.scanned.push(relation.name.clone());
         }
+    }
+    for told in [&mut measured.rewritten, &mut measured.scanned] {
+        told.sort();
+        told.dedup();
     }
     Ok(measured)
 }
@@ -134,7 +168,9 @@ pub(super) async fn outside(
         hold.push_str(&format!("; LOCK TABLE {name} IN ROW EXCLUSIVE MODE"));
     }
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *holder).await.map_err(wrap)?;
-    let run = sqlx::raw_sql(AssertSqlSafe(sql.as_str().to_owned())).execute(conn);
+    sqlx::query(said::ASK_OUTSIDE).execute(&mut *conn).await.map_err(wrap)?;
+    let statement = sqlx::raw_sql(AssertSqlSafe(sql.as_str().to_owned())).execute(&mut *conn);
+    let run = said::listening(statement);
     let look = async {
         let begun = Instant::now();
         let mut seen = BTreeMap::new();
@@ -149,9 +185,12 @@ pub(super) async fn outside(
         sqlx::query("ROLLBACK").execute(&mut *holder).await.map_err(wrap)?;
         Ok::<_, SessionError>(seen)
     };
-    let (ran, locks) = tokio::join!(run, look);
+    let ((ran, lines), locks) = tokio::join!(run, look);
+    sqlx::query(said::ASK_NO_MORE).execute(&mut *conn).await.map_err(wrap)?;
     ran.map_err(wrap)?;
-    Ok(Measured { locks: locks?, ..Measured::default() })
+    let mut measured = Measured { locks: locks?, ..Measured::default() };
+    before.told(lines, &mut measured);
+    Ok(measured)
 }
 
 async fn tables(conn: &mut PgConnection) -> Read<Vec<String>> {

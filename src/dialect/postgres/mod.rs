@@ -14,6 +14,7 @@ mod objects;
 mod observer;
 mod quote;
 mod rewrite;
+mod said;
 mod scratch;
 mod session;
 mod split;

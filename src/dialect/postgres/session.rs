@@ -10,7 +10,7 @@ use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::connect::{connect, wrap};
 use super::fill::{chunk_end, chunk_update};
-use super::measure;
+use super::{measure, said};
 use crate::catalog::Catalog;
 use crate::dialect::{
     Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Measured, Options, Session, SessionError,
@@ -149,17 +149,27 @@ impl PostgresSession {
         Ok(())
     }
 
+    async fn run_all(&mut self, all: &[Sql], waits: Duration) -> Result<(), SessionError> {
+        for sql in all {
+            self.watched(sql, waits).await?;
+        }
+        Ok(())
+    }
+
     async fn work(&mut self, work: &Work<'_>, waits: Duration) -> Result<(), SessionError> {
         let before = if self.options.measure && !work.sql.is_empty() {
             Some(measure::before(&mut self.conn).await?)
         } else {
             None
         };
-        for sql in work.sql {
-            self.watched(sql, waits).await?;
-        }
         if let Some(before) = &before {
-            self.measured = Some(measure::after(&mut self.conn, before).await?);
+            let ask = sqlx::query(said::ASK).execute(&mut self.conn).await;
+            ask.map_err(wrap)?;
+            let (done, lines) = said::listening(self.run_all(work.sql, waits)).await;
+            done?;
+            self.measured = Some(measure::after(&mut self.conn, before, lines).await?);
+        } else {
+            self.run_all(work.sql, waits).await?;
         }
         let kind = &work.entry.kind;
         let detail = serde_json::to_string(kind).map_err(unreadable)?;
