@@ -428,3 +428,28 @@ async fn not_null_of_a_partition_survives_a_restore() {
     run(&project, &["restore 1_change", "rollback 1_change"]);
     assert_eq!(database.catalog().await, before);
 }
+
+/// A role that may insert, and nothing more, goes on inserting while a new column is counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_insert_may_count() {
+    let (database, project) = stage(
+        "count",
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 50);",
+        "ALTER TABLE t ADD COLUMN a serial, ADD COLUMN b int GENERATED ALWAYS AS IDENTITY;",
+    )
+    .await;
+    let role = crate::support::unique("inserter");
+    database.script(&format!("CREATE ROLE {role}; GRANT INSERT ON t TO {role}")).await;
+    let mut id = 100;
+    for verb in ["expand", "backfill", "rollback 1_change", "expand", "backfill", "contract"] {
+        project.run(verb).done();
+        id += 1;
+        let write = format!("SET ROLE {role}; INSERT INTO t (id) VALUES ({id}); RESET ROLE");
+        database.script(&write).await;
+    }
+    let odd = "SELECT count(*)::text FROM t WHERE a IS NULL OR b IS NULL";
+    assert_eq!(value(&database, odd).await, "0");
+    let twice = "SELECT (count(*) - count(DISTINCT a) + count(*) - count(DISTINCT b))::text FROM t";
+    assert_eq!(value(&database, twice).await, "0");
+    database.script(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}

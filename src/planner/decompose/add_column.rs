@@ -49,8 +49,14 @@ pub(super) fn decompose(
                      reads or writes it meanwhile",
                     table.name, column.name
                 ),
-                "add a plain column, fill it with UPDATE, and let the application or a trigger \
-                 go on with it",
+                if column.counter.is_some() {
+                    "give the table a primary key in a migration before this one, along which its \
+                     rows can be counted in chunks; or allow it for a maintenance window"
+                } else {
+                    "add a plain column and fill it with UPDATE in the same file, which keeps it \
+                     filled until purge, and let the application or a trigger of yours, under \
+                     `-- zdmig:expand`, go on with it"
+                },
             );
         }
         return Ok(parts);
