@@ -29,8 +29,8 @@ pub enum ChangeKind {
         columns: Vec<NewColumn>,
         /// The columns by which its rows can be walked along.
         key: Vec<Ident>,
-        /// Tables its foreign keys point to.
-        references: Vec<TableName>,
+        /// Its constraints, as far as they are more than a column's property.
+        constraints: Vec<NewConstraint>,
         /// The table that it is a partition of.
         parent: Option<TableName>,
         /// Whether an existing table is to be left alone.

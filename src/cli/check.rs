@@ -74,11 +74,13 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failur
         all.filter(move |one| one.severity == severity)
     };
     let (errors, warnings) = (of(Severity::Deny).count(), of(Severity::Warn).count());
+    let advice = of(Severity::Hint).count();
     if context.reporter.format() == Format::Json {
         context.reporter.json(&report);
     } else {
         let verbose = context.reporter.verbose();
-        let shown = of(Severity::Deny).chain(of(Severity::Warn).filter(|_| verbose));
+        let more = of(Severity::Warn).chain(of(Severity::Hint)).filter(|_| verbose);
+        let shown = of(Severity::Deny).chain(more);
         let mut text = String::new();
         for finding in shown {
             text.push_str(&format!("{}\n", finding.shown));
@@ -92,8 +94,11 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failur
             0 => ", nothing to complain about".to_owned(),
             n => format!(", {}", counted(n as u64, "finding")),
         });
-        if warnings > 0 && !verbose {
-            text.push_str(&format!("; {}, shown by -v", counted(warnings as u64, "warning")));
+        if warnings + advice > 0 && !verbose {
+            let warnings = (warnings > 0).then(|| counted(warnings as u64, "warning"));
+            let advice = (advice > 0).then(|| counted(advice as u64, "hint"));
+            let hidden: Vec<_> = warnings.into_iter().chain(advice).collect();
+            text.push_str(&format!("; {}, shown by -v", hidden.join(" and ")));
         }
         text.push('\n');
         context.reporter.product(&text);
@@ -194,6 +199,10 @@ fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileRep
                     let known = std::mem::replace(&mut world.catalog, world.dialect.empty());
                     world.catalog = planner::after(&migration, known, world.dialect);
                 }
+            }
+            let advice = planner::advice(&migration, &world.catalog, world.dialect);
+            for hint in advice.into_iter().filter(|one| one.allowed.is_none()) {
+                find(&hint.code, hint.severity(), hint.span, (hint.message, hint.remedy));
             }
         }
         Err(crate::migration::ParseError::Directive(error)) => {

@@ -43,6 +43,9 @@ pub trait Dialect: Send + Sync {
     /// What a statement means. One statement may hold several changes.
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind>;
 
+    /// What a statement makes that is well today and dear to change later.
+    fn advice(&self, source: &str, statement: Span) -> Vec<Advice>;
+
     /// What the server can do; the planner asks this and never the product's name.
     fn capabilities(&self, server: &Server) -> Capabilities;
 
@@ -133,6 +136,17 @@ pub struct Capabilities {
     pub cached_plans: bool,
     /// One writer at a time in the whole database, so that a fill must step aside.
     pub single_writer: bool,
+}
+
+/// Something that is well today and dear to change later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The card's code.
+    pub code: &'static str,
+    /// What it means here.
+    pub message: String,
+    /// What to do here.
+    pub remedy: String,
 }
 
 /// What it takes to give a column another type.

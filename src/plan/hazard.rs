@@ -36,6 +36,8 @@ pub struct HazardCard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// It harms nobody today and is dear to change later: `check` says it, a plan does not.
+    Hint,
     /// Shown.
     Warn,
     /// The plan is refused unless the author allows it with a reason.
@@ -150,8 +152,8 @@ pub const CARDS: &[HazardCard] = &[
     HazardCard {
         code: "row-security",
         severity: Severity::Deny,
-        condition: "row level security is switched on, or forced, for a table that exists",
-        effect: "every role that is bound by it sees and writes only what a policy allows, and nothing where there is none: without an error for reads",
+        condition: "row level security is switched on, off, or forced for a table that exists, or a policy is changed or restricts",
+        effect: "every role that is bound by it sees and writes other rows than before, and none where no policy allows it: without an error for reads",
         remedy: "create the policies in the same file before it, try them with the applications' roles, then allow it",
     },
     HazardCard {
@@ -251,6 +253,125 @@ pub const CARDS: &[HazardCard] = &[
         condition: "rows are filled or deleted in chunks, and the table has triggers of your own for that",
         effect: "they fire for every row that is touched, and the audit rows, queues and mails that they make are real; for a rename or a change of type nothing that they set in the row itself is kept",
         remedy: "let them do nothing while `current_setting('zdmig.backfill', true)` holds something, where the fill is no change to them",
+    },
+    HazardCard {
+        code: "stops-triggers",
+        severity: Severity::Deny,
+        condition: "a trigger or a rule is switched off",
+        effect: "what running code writes meanwhile lacks what it does; with ALL that is foreign keys too, and rows that break them stay",
+        remedy: "leave it on; where a fill is not to fire it, let it do nothing while `current_setting('zdmig.backfill', true)` holds something",
+    },
+    HazardCard {
+        code: "acts-on-writes",
+        severity: Severity::Warn,
+        condition: "a trigger or a rule is created on a table that holds rows",
+        effect: "from expand on it acts on the statements of code that knows nothing of it, and an error in it fails them",
+        remedy: "run the statements of the version that is deployed against it before",
+    },
+    HazardCard {
+        code: "changes-under-code",
+        severity: Severity::Warn,
+        condition: "a function or a view that exists is replaced or set otherwise, with the same signature",
+        effect: "old code that uses it meets the new one from expand on",
+        remedy: "keep what it gives to old code as it was, or give the new one a name of its own",
+    },
+    HazardCard {
+        code: "sequence-moves",
+        severity: Severity::Warn,
+        condition: "a sequence is restarted",
+        effect: "numbers that were given out can be given out again, and inserts then break a unique index",
+        remedy: "set it to more than the highest value there is",
+    },
+    HazardCard {
+        code: "name-gap",
+        severity: Severity::Warn,
+        condition: "a view, a function, a type or a schema is renamed or moved",
+        effect: "it cannot have two names: who says the new one fails before contract, and the gate waits until nobody says the old one",
+        remedy: "make another one under the new name and drop this one later, where code says the name",
+    },
+    HazardCard {
+        code: "renames-value",
+        severity: Severity::Deny,
+        condition: "a value of an enum is renamed",
+        effect: "statements that say the old value fail from contract on, those that say the new one before, and no query shows which code does",
+        remedy: "add the new value in one file, UPDATE the rows in the next, and forbid the old one by a CHECK once nobody writes it; or allow it where no code says the value",
+    },
+    HazardCard {
+        code: "unindexed-foreign-key",
+        severity: Severity::Hint,
+        condition: "no index of the table begins with the columns of a foreign key",
+        effect: "whoever deletes a row that it points to, or changes its key, has the whole table read, row after row",
+        remedy: "create an index on its columns in the same file",
+    },
+    HazardCard {
+        code: "wide-index",
+        severity: Severity::Hint,
+        condition: "an index that is not unique has more than three columns",
+        effect: "the last ones seldom narrow a search, and every write pays for them",
+        remedy: "begin with the columns that narrow most, and leave the others out",
+    },
+    HazardCard {
+        code: "narrow-integer",
+        severity: Severity::Hint,
+        condition: "a column holds an integer of four bytes or less",
+        effect: "inserts fail once the values reach its end (2,147,483,647 for four bytes), and a wider type is another column by then",
+        remedy: "use bigint for keys and whatever counts up",
+    },
+    HazardCard {
+        code: "serial-column",
+        severity: Severity::Hint,
+        condition: "a column has a serial type",
+        effect: "its sequence has privileges, a name and an owner of its own, and anyone may write past it",
+        remedy: "use `GENERATED BY DEFAULT AS IDENTITY`, or ALWAYS",
+    },
+    HazardCard {
+        code: "json-column",
+        severity: Severity::Hint,
+        condition: "a column has the type json",
+        effect: "the type has no equality: SELECT DISTINCT, UNION and GROUP BY over the row fail, and each read parses the text again",
+        remedy: "use jsonb",
+    },
+    HazardCard {
+        code: "time-without-zone",
+        severity: Severity::Hint,
+        condition: "a column has the type timestamp without time zone",
+        effect: "what moment a value means depends on who reads it; another type is another column later",
+        remedy: "use timestamptz",
+    },
+    HazardCard {
+        code: "padded-text",
+        severity: Severity::Hint,
+        condition: "a column has the type char(n)",
+        effect: "values are padded with blanks, which comparisons leave aside and patterns do not; any other type later writes the table anew",
+        remedy: "use text, with a CHECK where the length matters",
+    },
+    HazardCard {
+        code: "text-limit",
+        severity: Severity::Hint,
+        condition: "a column has the type varchar(n)",
+        effect: "a longer limit costs nothing later, a shorter one is another column",
+        remedy: "use text, with a CHECK where the length matters",
+    },
+    HazardCard {
+        code: "enum-created",
+        severity: Severity::Hint,
+        condition: "an enum is made",
+        effect: "a value can be added later and not taken away again, and code that does not know a value meets it all the same",
+        remedy: "use text with a CHECK, or a table of values, where values come and go",
+    },
+    HazardCard {
+        code: "enum-order",
+        severity: Severity::Hint,
+        condition: "a value is added to an enum, and nothing says where",
+        effect: "it sorts after all others, which cannot be changed later; it stays when the migration is rolled back",
+        remedy: "write BEFORE or AFTER a value; deploy code that copes with it first",
+    },
+    HazardCard {
+        code: "long-name",
+        severity: Severity::Hint,
+        condition: "a name is longer than the server keeps",
+        effect: "it is cut off without an error: two long names can become one, and errors name what nobody wrote",
+        remedy: "choose a shorter name",
     },
     HazardCard {
         code: "empty-file",

@@ -1,5 +1,6 @@
 //! Floor 6: a migration and a catalogue in, a plan out. Pure: no clock, no I/O.
 
+mod advice;
 mod assemble;
 mod copied;
 mod decompose;
@@ -16,6 +17,7 @@ use crate::migration::{Migration, MigrationId};
 use crate::plan::Plan;
 use crate::sql::{ColumnRef, Span};
 
+pub use advice::advice;
 pub use assemble::table_fingerprint;
 
 /// Why there is no plan.

@@ -3,6 +3,9 @@ use crate::plan::{HazardCard, Severity};
 /// The page of a hazard, as `docs/hazards/<code>.md` holds it.
 pub fn hazard_page(card: &HazardCard) -> String {
     let severity = match card.severity {
+        Severity::Hint => {
+            "A hint, which `zdmig check -v` shows. It harms nobody today and is dear to change later."
+        }
         Severity::Warn => "A warning: it is shown, and stops nothing.",
         Severity::Deny => "Denied: the plan is refused unless the file allows it with a reason.",
     };

@@ -94,7 +94,7 @@ fn about(phase: Phase, steps: &[&Step]) -> &'static str {
 fn render_hazard(hazard: &Hazard, pen: Pen) -> String {
     let mark = match (hazard.severity(), &hazard.allowed) {
         (_, Some(_)) => pen.dim("allowed"),
-        (Severity::Warn, None) => pen.warn("warning"),
+        (Severity::Hint | Severity::Warn, None) => pen.warn("warning"),
         (Severity::Deny, None) => pen.bad("denied"),
     };
     let mut out = format!("  {mark}  {}: {}\n", hazard.code, hazard.message);

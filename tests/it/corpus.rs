@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support::{Database, Project};
 
 /// What an author would allow in a project whose files were written for another runner.
-const ALLOWED: [&str; 17] = [
+const ALLOWED: [&str; 19] = [
     "alias-view",
     "body-names-column",
     "cascade",
@@ -23,8 +23,10 @@ const ALLOWED: [&str; 17] = [
     "null-default",
     "one-way-sync",
     "opaque",
+    "renames-value",
     "required-until-purge",
     "row-security",
+    "stops-triggers",
     "unique-copy",
     "whole-statement",
 ];

@@ -91,11 +91,14 @@ impl Catalog {
             return Ok(());
         }
         match change {
-            ChangeKind::CreateTable { table, columns, key, references, parent, if_not_exists } => {
+            ChangeKind::CreateTable { table, columns, key, constraints, parent, if_not_exists } => {
                 let new = self.find(table).is_none();
                 self.create_table(table, columns, key, *if_not_exists)?;
                 if new {
-                    self.ties(table, references, parent.as_ref());
+                    for constraint in constraints {
+                        self.add_constraint(constraint)?;
+                    }
+                    self.belongs(table, parent.as_ref());
                 }
             }
             ChangeKind::AddColumn { table, column, if_not_exists } => {
@@ -322,19 +325,9 @@ impl Catalog {
         Ok(())
     }
 
-    /// What a new table means for those that it points to and belongs to.
-    fn ties(&mut self, table: &TableName, references: &[TableName], parent: Option<&TableName>) {
+    /// What a new partition means for the tables above it.
+    fn belongs(&mut self, table: &TableName, parent: Option<&TableName>) {
         let name = self.placed(table);
-        for other in references {
-            let Ok(other) = self.table_mut(other) else { continue };
-            other.constraints.push(Constraint {
-                name: Ident::new(""),
-                kind: ConstraintKind::Incoming,
-                columns: Vec::new(),
-                definition: name.to_string(),
-                references: None,
-            });
-        }
         let Some(parent) = parent.and_then(|name| self.find(name)).map(|one| one.name.clone())
         else {
             return;

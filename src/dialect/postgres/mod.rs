@@ -1,6 +1,7 @@
 //! PostgreSQL 12 and later. Lock modes and costs are those measured on 15; where a version
 //! differs, [`capabilities`](crate::dialect::Capabilities) says so.
 
+mod advice;
 mod bookkeeping;
 mod catalog;
 mod connect;
@@ -29,7 +30,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
+    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
     SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
@@ -66,6 +67,10 @@ impl Dialect for Postgres {
 
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
         interpret::interpret(source, statement)
+    }
+
+    fn advice(&self, source: &str, statement: Span) -> Vec<Advice> {
+        advice::advice(source, statement)
     }
 
     fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping {

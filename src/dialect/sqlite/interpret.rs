@@ -9,7 +9,8 @@ use sqlparser::tokenizer::Token;
 
 use super::quote;
 use super::split::{Lexeme, lex};
-use crate::change::{ChangeKind, Fill, NewColumn, NewIndex};
+use crate::catalog::ConstraintKind;
+use crate::change::{ChangeKind, Fill, NewColumn, NewConstraint, NewIndex};
 use crate::sql::{ColumnRef, Ident, Span, TableName};
 
 type Read<T> = Result<T, String>;
@@ -121,26 +122,54 @@ fn create_table(create: &ast::CreateTable) -> Read<ChangeKind> {
     if create.temporary || create.query.is_some() || create.like.is_some() {
         return Err("a temporary table or CREATE TABLE … AS is not taken apart".into());
     }
-    let mut references = Vec::new();
+    let table = table_name(&create.name)?;
+    let mut constraints = Vec::new();
     for constraint in &create.constraints {
         if let TableConstraint::ForeignKey(key) = constraint {
-            references.push(table_name(&key.foreign_table)?);
+            let columns = key.columns.iter().map(ident).collect();
+            constraints.push(foreign_key(&table, columns, &key.foreign_table)?);
         }
     }
-    let options = create.columns.iter().flat_map(|column| &column.options);
-    for option in options {
-        if let ColumnOption::ForeignKey(key) = &option.option {
-            references.push(table_name(&key.foreign_table)?);
+    for column in &create.columns {
+        for option in &column.options {
+            if let ColumnOption::ForeignKey(key) = &option.option {
+                constraints.push(foreign_key(
+                    &table,
+                    vec![ident(&column.name)],
+                    &key.foreign_table,
+                )?);
+            }
         }
     }
     Ok(ChangeKind::CreateTable {
-        table: table_name(&create.name)?,
+        table,
         columns: create.columns.iter().map(new_column).collect(),
         // A table WITHOUT ROWID has a key of its own, which the catalogue tells once it is made.
         key: if create.without_rowid { Vec::new() } else { vec![Ident::new("rowid")] },
-        references,
+        constraints,
         parent: None,
         if_not_exists: create.if_not_exists,
+    })
+}
+
+/// A foreign key of a new table; such have no names here.
+fn foreign_key(
+    table: &TableName,
+    columns: Vec<Ident>,
+    references: &ast::ObjectName,
+) -> Read<NewConstraint> {
+    Ok(NewConstraint {
+        table: table.clone(),
+        name: Ident::new(""),
+        named: false,
+        kind: ConstraintKind::Foreign,
+        columns,
+        definition: String::new(),
+        references: Some(table_name(references)?),
+        keys: Vec::new(),
+        condition: None,
+        not_valid: false,
+        using_index: None,
     })
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
+    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
     SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
@@ -54,6 +54,11 @@ impl Dialect for Sqlite {
 
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
         interpret::interpret(source, statement)
+    }
+
+    fn advice(&self, _source: &str, _statement: Span) -> Vec<Advice> {
+        // Types say little here, and nothing is cut off.
+        Vec::new()
     }
 
     fn retyping(&self, _table: &Table, _column: &Column, _change: &NewType) -> Retyping {

@@ -23,6 +23,7 @@ mod replace_column;
 mod retype_column;
 mod retype_copies;
 mod set_not_null;
+mod side_effects;
 mod update;
 mod verbatim;
 

@@ -1,7 +1,7 @@
 //! Statements that are run as written: what each does to running code says when.
 
 use super::update::whole;
-use super::{Aspect, Parts, Scene, attach_partition, drop_type, verbatim};
+use super::{Aspect, Parts, Scene, attach_partition, drop_type, side_effects, verbatim};
 use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Use, Verbatim};
@@ -148,7 +148,7 @@ fn gone_tables(scene: &Scene<'_>, plain: &Plain) -> Vec<Target> {
     on.filter(|_| moves).map(|table| Target::relation(&table.name)).into_iter().collect()
 }
 
-/// What holds a strong lock while it looks at rows, and what hides rows from running code.
+/// What holds a strong lock while it looks at rows.
 fn alter_table_hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     let words = Words::of(&plain.sql);
     let Some(table) = plain.on.as_ref().and_then(|table| scene.catalog.find(table)) else { return };
@@ -162,17 +162,6 @@ fn alter_table_hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
         for part in scene.catalog.tables.values().filter(named) {
             parts.held(part, "reads all rows");
         }
-    }
-    if plain.effect == Effect::Tightens && words.hold(&Words::of("row level security")) {
-        parts.hazard(
-            "row-security",
-            format!(
-                "from contract on every role that is bound by it sees of `{}` only what policies \
-                 allow",
-                table.name
-            ),
-            "create the policies before it, in this file, and allow it once they are tried",
-        );
     }
 }
 
@@ -227,6 +216,7 @@ fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
         _ => {}
     }
     alter_table_hazards(scene, plain, parts);
+    side_effects::warn(scene, plain, parts);
     domain_rules(scene, plain, parts);
     if plain.cascade {
         parts.hazard(

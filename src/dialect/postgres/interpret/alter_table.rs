@@ -2,6 +2,7 @@ use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::{Read, Reader, is, one_name, quote, table_name};
 use crate::change::{ChangeKind, Effect, NewType, Object, ObjectKind, Plain};
+use crate::dialect::postgres::words::Words;
 use crate::sql::{ColumnRef, Ident, TableName};
 
 /// One ALTER TABLE: its table, and how a single action of it is written alone.
@@ -164,7 +165,11 @@ impl Reader<'_> {
             | A::SplitPartition(_) => Effect::Rewrites,
             A::AlterColumn(column) => match column.option() {
                 Some(AlterColumnOption::SetExpression(_)) => Effect::Rewrites,
-                Some(AlterColumnOption::DropIdentity(_)) => Effect::Removes,
+                Some(AlterColumnOption::DropIdentity(_) | AlterColumnOption::DropExpression(_)) => {
+                    Effect::Removes
+                }
+                // Who gives a value of its own gets an error from then on.
+                _ if only_generated(action) => Effect::Tightens,
                 _ => Effect::Settles,
             },
             _ => Effect::Settles,
@@ -225,6 +230,12 @@ impl Alter {
         let name = name.ok_or("it names no column")?;
         Ok(ColumnRef::new(&self.table, &one_name(name.syntax())?))
     }
+}
+
+/// SET GENERATED ALWAYS.
+fn only_generated(action: &AlterTableAction) -> bool {
+    let words = Words::of(action.syntax());
+    words.find(&["set", "generated", "always"]).is_some()
 }
 
 /// When the server runs an action, whatever the order in which it was written.

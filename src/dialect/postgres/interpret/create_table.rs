@@ -30,20 +30,29 @@ impl Reader<'_> {
                 table,
                 columns: Vec::new(),
                 key: Vec::new(),
-                references: Vec::new(),
+                constraints: Vec::new(),
                 parent,
                 if_not_exists,
             }]);
         };
         let mut columns = Vec::new();
+        let mut constraints = Vec::new();
         for argument in list.args() {
             match argument {
                 ast::TableArg::Column(column) => {
+                    let name = one_name(column.name().ok_or("a column has no name")?.syntax())?;
+                    for clause in column.clauses() {
+                        constraints.extend(self.constraint(
+                            &table,
+                            Some(&name),
+                            clause.syntax(),
+                        )?);
+                    }
                     let collate = column.clauses().find_map(|clause| match clause {
                         ast::ColumnClause::Collate(collate) => Some(collate),
                         _ => None,
                     });
-                    let constraints = column.clauses().filter_map(|clause| match clause {
+                    let clauses = column.clauses().filter_map(|clause| match clause {
                         ast::ColumnClause::Collate(_) => None,
                         other => Some(other.syntax().clone()),
                     });
@@ -52,25 +61,24 @@ impl Reader<'_> {
                         column.name().as_ref().map(AstNode::syntax),
                         column.ty().as_ref(),
                         collate.as_ref(),
-                        constraints,
+                        clauses,
                     )?);
                 }
-                ast::TableArg::LikeClause(_) | ast::TableArg::TableConstraint(_) => {}
+                ast::TableArg::TableConstraint(constraint) => {
+                    constraints.extend(self.constraint(&table, None, constraint.syntax())?);
+                }
+                ast::TableArg::LikeClause(_) => {}
             }
         }
-        let references = list
-            .syntax()
-            .descendants()
-            .filter_map(|node| {
-                ast::ReferencesConstraint::cast(node.clone()).and_then(|one| one.table()).or_else(
-                    || ast::ForeignKeyConstraint::cast(node).and_then(|one| one.table_name_ref()),
-                )
-            })
-            .map(|name| table_name(name.syntax()))
-            .collect::<Read<Vec<_>>>()?;
-        let references = references.into_iter().filter(|one| *one != table).collect();
         let key = self.primary_key(&list, &columns);
-        Ok(vec![ChangeKind::CreateTable { table, columns, key, references, parent, if_not_exists }])
+        Ok(vec![ChangeKind::CreateTable {
+            table,
+            columns,
+            key,
+            constraints,
+            parent,
+            if_not_exists,
+        }])
     }
 
     /// The columns of PRIMARY KEY, of a column or of the table.

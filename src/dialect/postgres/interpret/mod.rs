@@ -36,7 +36,7 @@ struct Reader<'a> {
 }
 
 /// The longest name the server keeps, in bytes.
-const NAME_MAX: usize = 63;
+pub(super) const NAME_MAX: usize = 63;
 
 /// What was read, or why it is not understood.
 pub(super) type Read<T> = Result<T, String>;
@@ -223,10 +223,14 @@ mod tests {
     fn a_table_is_read_with_what_it_points_to() {
         let text = "CREATE TABLE o (id int PRIMARY KEY, u int REFERENCES users (id), \
                     FOREIGN KEY (u) REFERENCES s.v (id))";
-        let ChangeKind::CreateTable { references, columns, .. } = one(text) else {
+        let ChangeKind::CreateTable { constraints, columns, .. } = one(text) else {
             panic!("a table")
         };
+        let references: Vec<_> =
+            constraints.iter().filter_map(|one| one.references.clone()).collect();
         assert_eq!(references, [TableName::new(None, "users"), TableName::new(Some("s"), "v")]);
+        let names: Vec<_> = constraints.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["o_pkey", "o_u_fkey", "o_u_fkey"]);
         assert_eq!(columns.len(), 2);
         let text = "CREATE TABLE t (a int, \"B b\" int, CONSTRAINT k PRIMARY KEY (a, \"B b\"))";
         let ChangeKind::CreateTable { key, .. } = one(text) else { panic!("a table") };

@@ -57,7 +57,11 @@ impl Reader<'_> {
             let Some(expression) = value.expr() else {
                 return Err("UPDATE … SET a = DEFAULT is not taken apart".into());
             };
-            set.push((one_name(name.syntax())?, self.span(expression.syntax())));
+            let name = one_name(name.syntax())?;
+            if set.iter().any(|(one, _)| *one == name) {
+                return Err(format!("it sets `{name}` twice, which the server refuses"));
+            }
+            set.push((name, self.span(expression.syntax())));
             plain.push(match &expression {
                 ast::Expr::NameRef(name) => one_name(name.syntax()).ok(),
                 _ => None,
