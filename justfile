@@ -14,7 +14,8 @@ test NAME:
 # write the golden files anew; look at the difference before you commit it
 bless:
     ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it cases
-    ZDMIG_BLESS=1 cargo test --test tidy hazard
+    ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it hazards
+    ZDMIG_BLESS=1 cargo test --test linters
 
 # the histories of ZDMIG_CORPUS: phases one by one, rollbacks, and over rows; an hour or more
 corpus:

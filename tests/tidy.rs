@@ -231,16 +231,10 @@ fn files_and_functions_are_short() {
 fn the_hazard_pages_are_those_of_the_cards() {
     for card in zdmig::plan::CARDS {
         let path = root().join(format!("docs/hazards/{}.md", card.code));
-        let page = zdmig::report::hazard_page(card);
-        if std::env::var_os("ZDMIG_BLESS").is_some() {
-            std::fs::create_dir_all(root().join("docs/hazards")).expect("a folder");
-            std::fs::write(&path, &page).expect("written");
-        }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            found,
-            page,
-            "{} is not what its card says; ZDMIG_BLESS=1 writes it",
+        assert!(
+            found.starts_with(&zdmig::report::hazard_page(card)),
+            "{} is not what its card says; `just bless` writes it",
             path.display()
         );
     }

@@ -12,6 +12,7 @@ mod corpus;
 mod crash;
 mod derive;
 mod elsewhere;
+mod hazards;
 mod kept;
 mod kill;
 mod locks;
