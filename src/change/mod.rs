@@ -230,6 +230,17 @@ pub struct NewIndex {
     pub only: bool,
     /// What the server calls an index after that has no name: its keys and included columns.
     pub shown: String,
+    /// What it holds, where that is more than columns.
+    pub computes: Option<Computed>,
+}
+
+/// What a statement computes, as a query that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// The query.
+    pub query: String,
+    /// The columns of the table that get what it gives, in its order; empty where none do.
+    pub columns: Vec<Ident>,
 }
 
 /// An `UPDATE table SET column = expression [WHERE condition]`.
@@ -247,6 +258,8 @@ pub struct Fill {
     pub whole: Option<String>,
     /// Whether ONLY was written: rows of tables that inherit are not meant.
     pub only: bool,
+    /// What it sets, where it is not cut into chunks.
+    pub computes: Option<Computed>,
 }
 
 impl Fill {

@@ -1,3 +1,4 @@
+use super::Computed;
 use crate::sql::{Ident, TableName};
 
 /// A statement that is run as written once its time has come: what it does is known in
@@ -18,6 +19,8 @@ pub struct Plain {
     pub cascade: bool,
     /// The table that it makes a partition.
     pub attaches: Option<Attach>,
+    /// The rows that it inserts.
+    pub computes: Option<Computed>,
 }
 
 /// A table that becomes a partition.

@@ -22,6 +22,9 @@ pub trait Session: Send {
     /// Asks a question. Reads only.
     async fn check(&mut self, check: &Check) -> Result<Answer, SessionError>;
 
+    /// Asks a question of the database as it would be after some statements, and takes these back.
+    async fn suppose(&mut self, after: &[Sql], check: &Check) -> Result<Answer, SessionError>;
+
     /// Tries once to become the only zdmig that changes this database, and makes our
     /// bookkeeping where it is missing. Held until the session ends.
     async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError>;

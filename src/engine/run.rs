@@ -61,7 +61,7 @@ impl Engine<'_> {
         let asked: Vec<&Premise> = plan.premises.iter().filter(|one| !busy(one)).collect();
         for premise in asked {
             let begun = Instant::now();
-            let found = match self.session.check(&premise.check).await {
+            let found = match self.session.suppose(&premise.after, &premise.check).await {
                 Ok(answer) if answer.yes => {
                     (self.notice)(Event::Premised { premise, took: begun.elapsed() });
                     continue;

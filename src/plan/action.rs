@@ -256,6 +256,15 @@ pub enum VerifyRule {
     },
     /// The expression fails for no row for which the author's condition holds.
     Converts(Assignment, Option<Sql>),
+    /// The query, which changes nothing, can be computed to its end.
+    Computes {
+        /// The query.
+        query: Sql,
+        /// What its columns are called here; empty where that does not matter.
+        columns: Vec<Ident>,
+        /// Those that are never NULL.
+        given: Vec<Ident>,
+    },
 }
 
 /// An index to build or to drop.
@@ -401,6 +410,7 @@ impl VerifyRule {
             Self::Holds(_) => "holds",
             Self::Refers { .. } => "refers",
             Self::Converts(..) => "converts",
+            Self::Computes { .. } => "computes",
         }
     }
 
@@ -409,7 +419,7 @@ impl VerifyRule {
             Self::Equal(one) | Self::Filled(one, _) | Self::Converts(one, _) => {
                 one.column.to_string()
             }
-            Self::Holds(_) => "rows".into(),
+            Self::Holds(_) | Self::Computes { .. } => "rows".into(),
             Self::NotNull(column) => column.to_string(),
             Self::Distinct(columns) | Self::Refers { columns, .. } => {
                 columns.iter().map(Ident::as_str).collect::<Vec<_>>().join("+")

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Check, Estimate, Lock, Verify};
-use crate::sql::Span;
+use crate::sql::{Span, Sql};
 
 /// What must be true of the rows that are there before anything is done, because a later
 /// step could not be: asked once, when the plan is taken up.
@@ -13,6 +13,9 @@ pub struct Premise {
     pub about: String,
     /// The rule.
     pub verify: Verify,
+    /// What the file makes that the question needs: made for it, and taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Sql>,
     /// The question.
     pub check: Check,
     /// What it locks.

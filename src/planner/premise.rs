@@ -6,9 +6,9 @@ use super::decompose::{Parts, Scene};
 use super::intent::{Intent, IntentKind, Words};
 use super::unsupported;
 use crate::catalog::{Catalog, ConstraintKind, Table, TableKind};
-use crate::change::{Effect, Object, ObjectKind};
+use crate::change::{Computed, Effect, ObjectKind};
 use crate::plan::{Action, Expr, FillRows, Pending, Premise, Verify, VerifyRule};
-use crate::sql::{Ident, Sql, TableName, without_literals};
+use crate::sql::{ColumnRef, Ident, Sql, TableName, without_literals};
 
 /// The statements so far that change rows, or what rows are made of.
 #[derive(Default)]
@@ -16,8 +16,11 @@ pub(super) struct Stirred {
     words: Vec<Words>,
     /// Whether one of them may have changed rows of any table.
     anything: bool,
-    /// Functions, types and the like that the file makes: they are not there beforehand.
+    /// What the file makes that is not there beforehand.
     made: Vec<Words>,
+    /// The functions and types among it, by the statements that make them: a question can be
+    /// asked as if they were there.
+    supposed: Vec<(Words, Sql)>,
     /// Whether it makes what only the server knows, an extension for one.
     unknown: bool,
 }
@@ -28,8 +31,15 @@ impl Stirred {
         if let IntentKind::Plain(plain) = &intent.kind
             && matches!(plain.effect, Effect::Adds | Effect::Replaces)
         {
-            let of = |one: &Object| Words::name(&[&one.name.name]);
-            self.made.extend(plain.objects.iter().map(of));
+            for one in &plain.objects {
+                let name = Words::name(&[&one.name.name]);
+                match one.kind {
+                    ObjectKind::Routine | ObjectKind::Type => {
+                        self.supposed.push((name, Sql::new(plain.sql.as_str())));
+                    }
+                    _ => self.made.push(name),
+                }
+            }
             self.unknown |= plain.objects.iter().any(|one| one.kind == ObjectKind::Other);
         }
         if !stirs(&intent.kind) {
@@ -79,7 +89,11 @@ impl Stirred {
     ) -> Result<Vec<Premise>, PlanError> {
         let mut found = Vec::new();
         for (about, verify) in parts.premises.drain(..) {
-            let moved = self.anything || tables(&verify).any(|one| self.has(one));
+            // A query of the author's may read any table.
+            let free = matches!(verify.rule, VerifyRule::Computes { .. });
+            let moved = self.anything
+                || free && !self.words.is_empty()
+                || tables(&verify).any(|one| self.has(one));
             if moved || !asks_what_is_there(&verify, before) {
                 continue;
             }
@@ -89,14 +103,19 @@ impl Stirred {
                 .lower(&action, before)
                 .map_err(|error| unsupported(scene.intent.span, error))?;
             let words = Words::of(lowered.landed.sql.as_str());
-            let computes = matches!(verify.rule, VerifyRule::Converts(..) | VerifyRule::Holds(_));
+            let computes =
+                free || matches!(verify.rule, VerifyRule::Converts(..) | VerifyRule::Holds(_));
             if computes && (self.unknown || self.made.iter().any(|name| words.hold(name))) {
                 continue;
             }
+            // One may rest on another, so all of them are made.
+            let needs = computes && self.supposed.iter().any(|(name, _)| words.hold(name));
+            let after = if needs { &self.supposed[..] } else { &[] };
             found.push(Premise {
                 span: scene.intent.span,
                 about,
                 verify,
+                after: after.iter().map(|(_, sql)| sql.clone()).collect(),
                 check: lowered.landed,
                 locks: lowered.locks,
                 estimate: super::assemble::estimate(&action, before),
@@ -140,23 +159,63 @@ pub(super) fn computes(scene: &Scene<'_>, parts: &mut Parts, fill: &FillRows) {
     }
 }
 
+/// Asks whether a query of the author's, which a later statement computes in one piece, fails.
+pub(super) fn answers(scene: &Scene<'_>, parts: &mut Parts, table: &Table, what: &Computed) {
+    // A function of the author's may do anything.
+    let words = Words::of(&without_literals(&what.query));
+    let calls = scene.catalog.objects.iter().any(|one| {
+        matches!(one.kind.as_str(), "function" | "procedure")
+            && words.hold(&Words::name(&[&one.name.name]))
+    });
+    if !calls {
+        computed(scene, parts, table, &format!("what is computed for {}", table.name), what);
+    }
+}
+
+/// Asks whether a query fails that calls nothing but what only computes.
+pub(super) fn computed(
+    scene: &Scene<'_>,
+    parts: &mut Parts,
+    table: &Table,
+    about: &str,
+    what: &Computed,
+) {
+    let words = Words::of(&without_literals(&what.query));
+    let named = |name: &Ident| words.hold(&Words::name(&[name]));
+    let new = |column: &ColumnRef| named(&column.column);
+    let acts = ACTS.iter().any(|word| *word != "select" && named(&Ident::new(*word)));
+    if !acts && !scene.added.iter().chain(scene.filled).any(new) {
+        let given = what.columns.iter().filter(|name| {
+            scene.catalog.column(table, name).is_some_and(|column| !column.nullable)
+        });
+        let rule = VerifyRule::Computes {
+            query: Sql::new(what.query.as_str()),
+            columns: what.columns.clone(),
+            given: given.cloned().collect(),
+        };
+        parts.premise(about, &table.name, rule);
+    }
+}
+
+/// What does more than compute, or gives another answer each time.
+const ACTS: [&str; 12] = [
+    "nextval",
+    "setval",
+    "random",
+    "gen_random_uuid",
+    "clock_timestamp",
+    "pg_sleep",
+    "select",
+    "lo_create",
+    "lo_unlink",
+    "lo_import",
+    "lo_from_bytea",
+    "set_config",
+];
+
 /// Whether an expression can be tried beforehand: it reads no column that this file adds, and
 /// calls nothing that does more than compute.
 fn reads_what_is_there(scene: &Scene<'_>, table: &TableName, text: &str) -> bool {
-    const ACTS: [&str; 12] = [
-        "nextval",
-        "setval",
-        "random",
-        "gen_random_uuid",
-        "clock_timestamp",
-        "pg_sleep",
-        "select",
-        "lo_create",
-        "lo_unlink",
-        "lo_import",
-        "lo_from_bytea",
-        "set_config",
-    ];
     let words = Words::of(&without_literals(text));
     let named = |name: &Ident| words.hold(&Words::name(&[name]));
     let mut new = scene.added.iter().chain(scene.filled);

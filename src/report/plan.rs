@@ -46,7 +46,13 @@ fn render_premises(plan: &Plan, pen: Pen) -> String {
     let mut out = format!("\n{}  {word}\n", pen.bold("before anything"));
     for premise in &plan.premises {
         out.push_str(&format!("  rows of {} fit {}\n", premise.verify.table, premise.about));
+        for statement in &premise.after {
+            out.push_str(&indented(&format!("{statement};")));
+        }
         out.push_str(&indented(&format!("{};", premise.check.sql)));
+        if !premise.after.is_empty() {
+            out.push_str(&line(pen, "note", "what is made for the question is taken back"));
+        }
         for lock in &premise.locks {
             out.push_str(&render_lock(lock, pen));
         }

@@ -177,6 +177,8 @@ async fn phased(path: &Path, expected: &BTreeMap<String, usize>) {
         let id = file.file_stem().expect("a name").to_string_lossy().into_owned();
         project = allow_rewrite(project, path, &id);
         let before = dump(&database);
+        // A plan says what a rollback does not take back: a value of an enum, what a call made.
+        let stays = project.run(&format!("plan {id}")).out.contains("undo  none: ");
         project.run(&format!("expand {id}")).done();
         project.run(&format!("backfill {id}")).done();
         let back = project.run(&format!("rollback {id}"));
@@ -187,9 +189,7 @@ async fn phased(path: &Path, expected: &BTreeMap<String, usize>) {
             }
             _ => {
                 back.done();
-                // A value of an enum cannot be taken away; the plan says so.
-                let text = std::fs::read_to_string(&file).expect("a text").to_uppercase();
-                if !text.contains("ADD VALUE") {
+                if !stays {
                     assert_eq!(differs(&dump(&database), &before), "", "{id}");
                     assert_eq!(differs(&before, &dump(&database)), "", "{id}");
                 }

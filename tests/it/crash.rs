@@ -78,6 +78,10 @@ impl Session for Cut {
     async fn check(&mut self, check: &Check) -> Result<Answer, SessionError> {
         cut!(self, self.inner.check(check))
     }
+
+    async fn suppose(&mut self, after: &[Sql], check: &Check) -> Result<Answer, SessionError> {
+        cut!(self, self.inner.suppose(after, check))
+    }
     async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError> {
         cut!(self, self.inner.exclusive(owner))
     }

@@ -448,17 +448,23 @@ async fn rows_that_a_later_phase_would_choke_on_are_found_before_the_first() {
         "ALTER TABLE t ALTER COLUMN word TYPE int USING word::int;",
         "CREATE TABLE other (id int); ALTER TABLE t ADD COLUMN x int;
          ALTER TABLE t ADD CONSTRAINT t_n CHECK (n IS NOT NULL);",
+        "CREATE INDEX t_word ON t ((word::int));",
+        "CREATE FUNCTION number(text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1::int';
+         CREATE INDEX t_word ON t (number(word));",
+        "ALTER TABLE t ADD COLUMN x int;
+         WITH w AS (SELECT id, word FROM t) UPDATE t u SET x = w.word::int FROM w WHERE w.id = u.id;",
+        "INSERT INTO p SELECT word::int FROM t;",
+        "UPDATE p SET id = t.p_id FROM t WHERE t.id > p.id;",
+        "INSERT INTO p (id) SELECT p_id FROM t WHERE p_id <> 1 OR p_id IS NULL;",
     ];
     for sql in broken {
+        let allowed = format!("-- zdmig:allow whole-statement because \"a test\"\n{sql}");
         let database = Database::postgres("premise").await;
         database.script(SCHEMA).await;
         let before = database.catalog().await;
-        let project = Project::new(&database).migration("1_tight", sql).config(OPEN_GATE);
+        let project = Project::new(&database).migration("1_tight", &allowed).config(OPEN_GATE);
         project.run("plan 1_tight").done().says(&["before anything"]);
-        project
-            .run("expand")
-            .exits(10)
-            .says(&["rows of `public.t` do not fit", "nothing was changed"]);
+        project.run("expand").exits(10).says(&["do not fit", "nothing was changed"]);
         project.run("status").done().says(&["pending"]);
         assert_eq!(database.catalog().await, before, "{sql}");
         let plain = database.client().await.script(sql).await;

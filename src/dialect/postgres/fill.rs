@@ -151,7 +151,7 @@ pub(super) fn verify(one: &Verify) -> Lowered {
             }
         }
         VerifyRule::Refers { columns, table, keys } => refers_to_nothing(one, columns, table, keys),
-        VerifyRule::Distinct(_) => String::new(),
+        VerifyRule::Distinct(_) | VerifyRule::Computes { .. } => String::new(),
     };
     let table = quote::table(&one.table);
     let sql = match &one.rule {
@@ -163,6 +163,20 @@ pub(super) fn verify(one: &Verify) -> Lowered {
                  {table} WHERE {} GROUP BY {} HAVING count(*) > 1) AS d HAVING count(*) > 0",
                 given.join(" AND "),
                 names.join(", ")
+            )
+        }
+        // Never true, and computed to the end all the same; OFFSET keeps the query in one piece.
+        VerifyRule::Computes { query, columns, given } => {
+            let names: Vec<_> = columns.iter().map(quote::ident).collect();
+            let names =
+                if names.is_empty() { names.concat() } else { format!("({})", names.join(", ")) };
+            let missing: Vec<_> =
+                given.iter().map(|name| format!(" OR {} IS NULL", quote::ident(name))).collect();
+            format!(
+                "SELECT count(*)::text || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END FROM \
+                 (SELECT * FROM ({query}) AS q{names} OFFSET 0) AS found WHERE \
+                 octet_length(found::text) < 0{} HAVING count(*) > 0",
+                missing.concat()
             )
         }
         _ => format!(

@@ -259,11 +259,25 @@ impl Session for PostgresSession {
     }
 
     async fn check(&mut self, check: &Check) -> Result<Answer, SessionError> {
+        self.suppose(&[], check).await
+    }
+
+    async fn suppose(&mut self, after: &[Sql], check: &Check) -> Result<Answer, SessionError> {
         if check.expect == Expect::Journal {
             return Ok(Answer { yes: false, detail: None });
         }
         // Expressions of the author's are computed by some, and must leave nothing behind.
-        sqlx::raw_sql("BEGIN READ ONLY").execute(&mut self.conn).await.map_err(wrap)?;
+        let (begin, then) = match after {
+            [] => ("BEGIN READ ONLY", None),
+            _ => ("BEGIN", Some("SET TRANSACTION READ ONLY")),
+        };
+        for statement in [begin].into_iter().chain(after.iter().map(Sql::as_str)).chain(then) {
+            let sql = AssertSqlSafe(statement.to_owned());
+            if let Err(error) = sqlx::raw_sql(sql).execute(&mut self.conn).await {
+                self.rollback().await;
+                return Err(wrap(error));
+            }
+        }
         let row = sqlx::query(AssertSqlSafe(check.sql.as_str().to_owned()))
             .fetch_optional(&mut self.conn)
             .await;

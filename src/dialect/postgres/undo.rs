@@ -24,10 +24,11 @@ pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
         "comment" => comment(walk, sql, catalog),
         "grant" => turned(sql, "GRANT", "REVOKE", " TO ", " FROM "),
         "revoke" => turned(sql, "REVOKE", "GRANT", " FROM ", " TO "),
-        "refresh" | "analyze" | "select" | "reindex" => Undo::Nothing,
+        "refresh" | "analyze" | "reindex" => Undo::Nothing,
+        "select" => Undo::Stays("what it called may have done more than it gave back".into()),
         "cluster" => clustered(walk, catalog),
         "insert" | "update" | "delete" | "with" | "merge" => {
-            Undo::Stays("rows stay as it left them".into())
+            Undo::Stays("rows, and what it called for, stay as it left them".into())
         }
         _ => Undo::Impossible,
     }

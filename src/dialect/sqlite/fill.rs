@@ -108,6 +108,8 @@ pub(super) fn verify(one: &Verify) -> Lowered {
         }
         VerifyRule::NotNull(column) => format!("{} IS NULL", quote::ident(column)),
         VerifyRule::Holds(condition) => format!("NOT ({condition})"),
+        // Nothing is asked so here; what it would compute is computed in its turn.
+        VerifyRule::Computes { .. } => "false".to_owned(),
         VerifyRule::Converts(one, condition) => {
             let also = condition.as_ref().map(|sql| format!("({sql}) AND ")).unwrap_or_default();
             format!("{also}length({}) < 0", expression(&one.value))

@@ -204,6 +204,7 @@ fn create_index(create: &ast::CreateIndex, text: &str) -> Read<ChangeKind> {
         partial: create.predicate.is_some(),
         only: false,
         shown: String::new(),
+        computes: None,
     }))
 }
 
@@ -245,6 +246,7 @@ fn update_rows(update: &ast::Update, text: &str, offset: u32) -> Read<ChangeKind
         condition: parts.condition.map(|span| moved(span, offset)),
         whole,
         only: false,
+        computes: None,
     }))
 }
 

@@ -8,6 +8,7 @@ use crate::change::NewIndex;
 use crate::plan::{Action, IndexBuild, JoinIndexes, Phase, Verbatim, Verify, VerifyRule};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
+use crate::planner::premise::computed;
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, PlanError> {
@@ -50,6 +51,10 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
     if index.unique {
         phase = Phase::Backfill;
         forbids_duplicates(&mut parts, table, index, name);
+    }
+    if let Some(held) = &index.computes {
+        // What an index calls is immutable, so the server sees to it that it only computes.
+        computed(scene, &mut parts, table, name.as_str(), held);
     }
     if !scene.can.online_index {
         parts.hazard(

@@ -6,6 +6,7 @@ use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Use, Verbatim};
 use crate::planner::intent::Words;
+use crate::planner::premise::answers;
 use crate::sql::{ColumnRef, Ident, Sql};
 
 pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
@@ -40,6 +41,10 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
     };
     parts.step(phase, Action::Verbatim(one));
     hazards(scene, plain, &mut parts);
+    let into = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
+    if let Some((table, rows)) = into.zip(plain.computes.as_ref()) {
+        answers(scene, &mut parts, table, rows);
+    }
     if plain.effect == Effect::Removes {
         parts.targets.extend(plain.objects.iter().take(names_before(plain)).filter_map(target));
         parts.targets.extend(gone_tables(scene, plain));

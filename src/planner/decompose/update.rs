@@ -6,6 +6,7 @@ use crate::change::Fill;
 use crate::plan::{Action, Phase};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
+use crate::planner::premise::answers;
 use crate::sql::{Span, mentions};
 
 pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanError> {
@@ -41,6 +42,9 @@ pub(super) fn decompose(scene: &Scene<'_>, fill: &Fill) -> Result<Parts, PlanErr
     let mut parts = Parts { minds_rows: true, ..Parts::default() };
     parts.step(Phase::Backfill, Action::Verbatim(verbatim::statement(scene, false)));
     parts.rows.push((Phase::Backfill, table.name.clone()));
+    if let Some(computed) = &fill.computes {
+        answers(scene, &mut parts, table, computed);
+    }
     if !table.is_empty() {
         whole(&mut parts, &table.name.to_string(), &why);
     }

@@ -214,6 +214,7 @@ impl Reader<'_> {
                 A::AttachPartition(attach) => self.attach(attach),
                 _ => None,
             },
+            computes: None,
         })])
     }
 

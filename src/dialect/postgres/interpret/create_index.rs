@@ -2,7 +2,7 @@ use squawk_syntax::ast::{self, AstNode};
 
 use super::constraint::object_name;
 use super::{Read, Reader, fold, one_name, quote, table_name};
-use crate::change::{ChangeKind, NewIndex};
+use crate::change::{ChangeKind, Computed, NewIndex};
 use crate::dialect::postgres::words::Words;
 use crate::sql::Ident;
 
@@ -82,7 +82,26 @@ impl Reader<'_> {
             partial: create.where_clause().is_some(),
             only: relation.only_token().is_some(),
             shown: distinct(shown).join("_"),
+            computes: self.indexed(create),
         }))
+    }
+
+    /// The query that gives what an index holds, where the server must compute it.
+    fn indexed(&self, create: &ast::CreateIndex) -> Option<Computed> {
+        let items = create.partition_item_list()?;
+        let computed = items.partition_items().filter_map(|item| item.expr());
+        let computed = computed.filter(|one| !matches!(one, ast::Expr::NameRef(_)));
+        let values: Vec<_> = computed.map(|one| self.slice(one.syntax()).to_owned()).collect();
+        let condition = create.where_clause().map(|one| self.slice(one.syntax()));
+        // A comparison of columns fails for no row.
+        let can_fail = |text: &str| text.contains('(') || text.contains("::");
+        if values.is_empty() && !condition.is_some_and(can_fail) {
+            return None;
+        }
+        let table = self.slice(create.table_relation_name()?.syntax());
+        let values = if values.is_empty() { "1".to_owned() } else { values.join(", ") };
+        let query = format!("SELECT {values} FROM {table} {}", condition.unwrap_or_default());
+        Some(Computed { query, columns: Vec::new() })
     }
 }
 

@@ -62,6 +62,7 @@ impl Reader<'_> {
             if_exists: found.if_exists,
             cascade: words.ends(&["cascade"]),
             attaches: None,
+            computes: self.inserted(node),
         }))
     }
 }
@@ -70,8 +71,16 @@ impl Plain {
     /// A temporary table, which only this session sees.
     pub(super) fn temporary(sql: String, name: TableName) -> Self {
         let objects = vec![made(ObjectKind::Relation, name)];
-        let effect = Effect::Temporary;
-        Self { effect, sql, objects, on: None, if_exists: false, cascade: false, attaches: None }
+        Self {
+            effect: Effect::Temporary,
+            sql,
+            objects,
+            on: None,
+            if_exists: false,
+            cascade: false,
+            attaches: None,
+            computes: None,
+        }
     }
 }
 

@@ -2,7 +2,8 @@ use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{self, AstNode};
 
 use super::{Read, Reader, one_name, table_name};
-use crate::change::{ChangeKind, Fill};
+use crate::change::{ChangeKind, Computed, Fill};
+use crate::dialect::postgres::words::Words;
 
 /// Whether ONLY stands before or after a name.
 fn says_only(relation: &SyntaxNode) -> bool {
@@ -37,6 +38,7 @@ impl Reader<'_> {
             condition,
             whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
             only: says_only(relation.syntax()),
+            computes: None,
         }))
     }
 
@@ -89,6 +91,62 @@ impl Reader<'_> {
             condition,
             whole: whole.iter().find(|(is, _)| *is).map(|(_, why)| (*why).to_owned()),
             only: says_only(relation.syntax()),
+            computes: self.computed(update),
         }))
     }
+
+    /// The query of an UPDATE of several tables: what it would set, for the rows that it means.
+    fn computed(&self, update: &ast::Update) -> Option<Computed> {
+        let from = update.from_clause();
+        if from.is_none() && update.with_clause().is_none() || acts(update.with_clause()) {
+            return None;
+        }
+        let list = update.set_clause()?.set_column_list()?;
+        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        for one in list.set_columns() {
+            let ast::SetColumn::SetSingleColumn(single) = one else { return None };
+            columns.push(one_name(single.column_target()?.name()?.syntax()).ok()?);
+            values.push(self.slice(single.set_expr()?.expr()?.syntax()));
+        }
+        let slice = |node: Option<SyntaxNode>| node.map(|node| self.slice(&node).to_owned());
+        let mut query = slice(update.with_clause().map(|one| one.syntax().clone()));
+        let query = query.get_or_insert_default();
+        query.push_str(&format!(
+            " SELECT {} FROM {}",
+            values.join(", "),
+            self.slice(update.relation_name()?.syntax())
+        ));
+        if let Some(alias) = slice(update.alias().map(|one| one.syntax().clone())) {
+            query.push_str(&format!(" {alias}"));
+        }
+        for item in from.iter().flat_map(ast::FromClause::items) {
+            query.push_str(&format!(", {}", self.slice(item.syntax())));
+        }
+        if let Some(condition) = update.where_clause_or_current_of() {
+            query.push_str(&format!(" {}", self.slice(condition.syntax())));
+        }
+        Some(Computed { query: query.trim().to_owned(), columns })
+    }
+
+    /// The query of an INSERT.
+    pub(super) fn inserted(&self, node: &SyntaxNode) -> Option<Computed> {
+        let insert = ast::Insert::cast(node.clone())?;
+        let Some(ast::InsertSource::SelectVariant(query)) = insert.insert_source() else {
+            return None;
+        };
+        let reads = Words::of(query.syntax()).find(&["from"]).is_some();
+        if !reads || acts(insert.with_clause()) {
+            return None;
+        }
+        let with = insert.with_clause().map(|one| self.slice(one.syntax()).to_owned());
+        let query = format!("{} {}", with.unwrap_or_default(), self.slice(query.syntax()));
+        let targets = insert.column_target_list().map(|one| Words::of(one.syntax()).first_list());
+        Some(Computed { query: query.trim().to_owned(), columns: targets.unwrap_or_default() })
+    }
+}
+
+/// Whether a WITH does more than read.
+fn acts(with: Option<ast::WithClause>) -> bool {
+    let text = with.map(|one| one.syntax().text().to_string().to_lowercase()).unwrap_or_default();
+    ["insert", "update", "delete", "merge"].iter().any(|word| text.contains(word))
 }
