@@ -87,12 +87,12 @@ pub enum ChangeKind {
         /// Whether a missing one is no error.
         if_exists: bool,
     },
-    /// RENAME of a table.
+    /// RENAME of a table, or SET SCHEMA.
     RenameTable {
         /// The table.
         table: TableName,
-        /// Its new name, in the same schema.
-        to: Ident,
+        /// Its new name; without a schema in the one where it is.
+        to: TableName,
     },
     /// DROP TABLE, of all the tables that one statement names.
     DropTable {

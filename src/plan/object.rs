@@ -98,8 +98,8 @@ pub struct DropConstraint {
 pub struct RenameTable {
     /// The old name.
     pub from: TableName,
-    /// The new name, in the same schema.
-    pub to: Ident,
+    /// The new name, which may be in another schema.
+    pub to: TableName,
     /// Whether the old name goes on as a view.
     pub alias: bool,
     /// Privileges on the table, for the view.

@@ -40,6 +40,13 @@ impl TableName {
     pub fn new(schema: Option<&str>, name: &str) -> Self {
         Self { schema: schema.map(Ident::new), name: Ident::new(name) }
     }
+
+    /// Its name after a rename: where it is, unless a schema is named.
+    #[must_use]
+    pub fn renamed(&self, to: &Self) -> Self {
+        let schema = to.schema.clone().or_else(|| self.schema.clone());
+        Self { schema, name: to.name.clone() }
+    }
 }
 
 /// For people, and for the keys of JSON objects: dots inside a name are doubled, so that

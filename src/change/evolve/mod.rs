@@ -274,9 +274,9 @@ impl Catalog {
         }
     }
 
-    fn rename_table(&mut self, table: &TableName, to: &Ident) -> Result<(), EvolveError> {
+    fn rename_table(&mut self, table: &TableName, to: &TableName) -> Result<(), EvolveError> {
         let from = self.require(table)?.name.clone();
-        let full = TableName { schema: from.schema.clone(), name: to.clone() };
+        let full = from.renamed(to);
         if self.tables.contains_key(&full) {
             return Err(EvolveError::Taken { what: "table", name: full.to_string() });
         }

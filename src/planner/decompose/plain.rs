@@ -141,16 +141,13 @@ fn target(object: &Object) -> Option<Target> {
 
 /// Tables that get another schema by it.
 fn gone_tables(scene: &Scene<'_>, plain: &Plain) -> Vec<Target> {
-    let words = Words::of(&plain.sql);
-    if words.hold(&Words::of("alter schema rename")) {
-        let schema = plain.objects.first().map(|object| &object.name.name);
-        let inside = |table: &&crate::catalog::Table| table.name.schema.as_ref() == schema;
-        let tables = scene.catalog.tables.values().filter(inside);
-        return tables.map(|table| Target::relation(&table.name)).collect();
+    if !Words::of(&plain.sql).hold(&Words::of("alter schema rename")) {
+        return Vec::new();
     }
-    let on = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
-    let moves = words.hold(&Words::of("set schema"));
-    on.filter(|_| moves).map(|table| Target::relation(&table.name)).into_iter().collect()
+    let schema = plain.objects.first().map(|object| &object.name.name);
+    let inside = |table: &&crate::catalog::Table| table.name.schema.as_ref() == schema;
+    let tables = scene.catalog.tables.values().filter(inside);
+    tables.map(|table| Target::relation(&table.name)).collect()
 }
 
 /// What holds a strong lock while it looks at rows.

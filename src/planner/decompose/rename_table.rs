@@ -1,4 +1,4 @@
-//! RENAME of a table: the old name goes on as a view until nobody uses it.
+//! RENAME of a table, or SET SCHEMA: the old name goes on as a view until nobody uses it.
 
 use super::{Aspect, Parts, Scene};
 use crate::plan::{Action, Phase, RenameTable, Target};
@@ -9,16 +9,15 @@ use crate::sql::{ColumnRef, Ident, TableName};
 pub(super) fn decompose(
     scene: &Scene<'_>,
     table: &TableName,
-    to: &Ident,
+    to: &TableName,
 ) -> Result<Parts, PlanError> {
     let found = scene.table(table)?;
     let mut parts = Parts::default();
-    let renamed = TableName { schema: table.schema.clone(), name: to.clone() };
-    for name in [table, &renamed] {
+    for name in [table, to] {
         parts.touches.push(ColumnRef::new(name, &Ident::new("*")));
     }
     parts.reshapes.push((Aspect::Whole, Words::name(&[&table.name])));
-    parts.made.push(Words::name(&[to]));
+    parts.made.push(Words::name(&[&to.name]));
     parts.late.push((Phase::Contract, Words::name(&[&table.name])));
     if !scene.can.table_alias {
         return Err(scene.refused(

@@ -64,7 +64,7 @@ pub(super) enum IntentKind {
     /// A constraint that goes.
     DropConstraint { table: TableName, name: Ident },
     /// A table under another name.
-    RenameTable { table: TableName, to: Ident },
+    RenameTable { table: TableName, to: TableName },
     /// Tables that go.
     DropTables(Vec<TableName>),
     /// Rows that change.

@@ -294,7 +294,8 @@ impl Reader<'_> {
                 IntentKind::DropConstraint { table: table_of(&table)?, name }
             }
             ChangeKind::RenameTable { table, to } => {
-                IntentKind::RenameTable { table: table_of(&table)?, to }
+                let table = table_of(&table)?;
+                IntentKind::RenameTable { to: table.renamed(&to), table }
             }
             ChangeKind::DropTable { tables, if_exists } => {
                 let there = |table: &&TableName| !if_exists || world.find(table).is_some();

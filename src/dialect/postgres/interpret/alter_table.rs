@@ -63,8 +63,20 @@ impl Reader<'_> {
             },
             AlterTableAction::TableRenameTo(rename) => ChangeKind::RenameTable {
                 table: alter.table.clone(),
-                to: one_name(rename.table_name().ok_or("it has no new name")?.syntax())?,
+                to: TableName {
+                    schema: None,
+                    name: one_name(rename.table_name().ok_or("it has no new name")?.syntax())?,
+                },
             },
+            AlterTableAction::SetSchema(set) => {
+                let words = Words::of(set.syntax());
+                let schema = words.after(&["set", "schema"]).ok_or("it names no schema")?;
+                let name = alter.table.name.clone();
+                ChangeKind::RenameTable {
+                    table: alter.table.clone(),
+                    to: TableName { schema: Some(schema), name },
+                }
+            }
             AlterTableAction::AlterColumn(column) => {
                 return self.alter_column(alter, column, action);
             }
@@ -156,7 +168,7 @@ impl Reader<'_> {
         let effect = match action {
             A::ValidateConstraint(_) => Effect::Checks,
             A::EnableRls(_) | A::ForceRls(_) | A::AddConstraint(_) => Effect::Tightens,
-            A::SetSchema(_) | A::DetachPartition(_) | A::NoInheritTable(_) => Effect::Removes,
+            A::DetachPartition(_) | A::NoInheritTable(_) => Effect::Removes,
             A::SetAccessMethod(_)
             | A::SetLogged(_)
             | A::SetUnlogged(_)

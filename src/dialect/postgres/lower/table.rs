@@ -27,7 +27,7 @@ fn view(alias: &TableName, query: &str, grants: &[Grant], catalog: &Catalog) -> 
 
 /// The view under a table's old name.
 fn old_name(one: &RenameTable, catalog: &Catalog) -> Vec<String> {
-    let query = format!("SELECT * FROM {}", quote::table(&beside(&one.from, &one.to)));
+    let query = format!("SELECT * FROM {}", quote::table(&one.from.renamed(&one.to)));
     view(&one.from, &query, &one.grants, catalog)
 }
 
@@ -80,7 +80,6 @@ pub(super) fn drop_column_alias(one: &AliasColumn, catalog: &Catalog) -> Lowered
     )
 }
 
-/// RENAME, and the view that stands for the old name.
 /// ATTACH PARTITION; the checks go with the same locks.
 pub(super) fn attach(one: &AttachPartition) -> Lowered {
     let mut sql = vec![one.statement.to_string()];
@@ -101,11 +100,17 @@ pub(super) fn attach(one: &AttachPartition) -> Lowered {
     lowered
 }
 
+/// RENAME or SET SCHEMA, and the view that stands for the old name.
 pub(super) fn rename(one: &RenameTable, catalog: &Catalog) -> Lowered {
-    let to = beside(&one.from, &one.to);
-    let mut sql = vec![format!("{} RENAME TO {}", alter(&one.from), quote::ident(&one.to))];
-    let back = format!("{} RENAME TO {}", alter(&to), quote::ident(&one.from.name));
-    let mut undo = vec![Sql::new(back)];
+    let to = one.from.renamed(&one.to);
+    let moved = |from: &TableName, to: &TableName| match &to.schema {
+        Some(schema) if to.schema != from.schema => {
+            format!("{} SET SCHEMA {}", alter(from), quote::ident(schema))
+        }
+        _ => format!("{} RENAME TO {}", alter(from), quote::ident(&to.name)),
+    };
+    let mut sql = vec![moved(&one.from, &to)];
+    let mut undo = vec![Sql::new(moved(&to, &one.from))];
     if one.alias {
         sql.extend(old_name(one, catalog));
         undo.insert(0, Sql::new(format!("DROP VIEW IF EXISTS {}", quote::table(&one.from))));
