@@ -145,6 +145,11 @@ ALTER VIEW people RENAME TO persons;
 -- before: CREATE TYPE mood AS ENUM ('calm', 'glad');
 ALTER TYPE mood RENAME VALUE 'glad' TO 'happy';
 
+-- hazard: detaches-rows
+-- before: CREATE TABLE events (at date NOT NULL) PARTITION BY RANGE (at); CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+-- rows: INSERT INTO events VALUES ('2025-06-01');
+ALTER TABLE events DETACH PARTITION events_2025;
+
 -- hazard: unindexed-foreign-key
 -- before: CREATE TABLE users (id bigint PRIMARY KEY);
 CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint REFERENCES users (id));

@@ -23,6 +23,9 @@ pub struct Table {
     /// The partition for rows that belong to no other.
     #[serde(default)]
     pub part_default: Option<TableName>,
+    /// The rows for which it is a partition, in the words of ATTACH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
     /// Its columns, in the table's order.
     pub columns: Vec<Column>,
     /// The columns of its primary key, in the key's order.
@@ -278,6 +281,7 @@ impl Table {
             partitions: Vec::new(),
             part_key: None,
             part_default: None,
+            bound: None,
             columns: Vec::new(),
             key: Vec::new(),
             indexes: Vec::new(),

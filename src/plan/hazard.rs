@@ -297,6 +297,13 @@ pub const CARDS: &[HazardCard] = &[
         remedy: "add the new value in one file, UPDATE the rows in the next, and forbid the old one by a CHECK once nobody writes it; or allow it where no code says the value",
     },
     HazardCard {
+        code: "detaches-rows",
+        severity: Severity::Warn,
+        condition: "a partition is detached",
+        effect: "code that reads the whole table no longer sees its rows, and writes of such rows fail where no other partition takes them",
+        remedy: "make sure that no code which can still run reads or writes them there",
+    },
+    HazardCard {
         code: "unindexed-foreign-key",
         severity: Severity::Hint,
         condition: "no index of the table begins with the columns of a foreign key",

@@ -130,7 +130,8 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                    JOIN pg_class d ON d.oid = k.partdefid
                    JOIN pg_namespace dn ON dn.oid = d.relnamespace WHERE k.partrelid = c.oid),
                 (SELECT d.relname::text FROM pg_partitioned_table k
-                   JOIN pg_class d ON d.oid = k.partdefid WHERE k.partrelid = c.oid)
+                   JOIN pg_class d ON d.oid = k.partdefid WHERE k.partrelid = c.oid),
+                pg_get_expr(c.relpartbound, c.oid)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
@@ -148,6 +149,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             partitions: Vec::new(),
             part_key: get::<Option<String>>(&row, 10)?.and_then(|words| part_key(&words)),
             part_default: default_partition(&row)?,
+            bound: get(&row, 13)?,
             columns: Vec::new(),
             key: idents(&row, 7)?,
             indexes: Vec::new(),

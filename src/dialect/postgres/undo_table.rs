@@ -107,7 +107,17 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
                 None => Undo::Impossible,
             }
         }
-        A::DetachPartition(_) | A::DropColumn(_) | A::DropConstraint(_) => Undo::Impossible,
+        A::DetachPartition(detach) => {
+            let part = detach.table_name_ref().and_then(|part| table_name(part.syntax()).ok());
+            let bound = |part: &TableName| catalog.find(part)?.bound.clone();
+            match part.and_then(|part| Some((bound(&part)?, part))) {
+                Some((bound, part)) => {
+                    run(format!("ATTACH PARTITION {} {bound}", quote::table(&part)))
+                }
+                None => Undo::Impossible,
+            }
+        }
+        A::DropColumn(_) | A::DropConstraint(_) => Undo::Impossible,
         _ => stays(),
     }
 }

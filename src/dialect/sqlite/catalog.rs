@@ -81,6 +81,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         partitions: Vec::new(),
         part_key: None,
         part_default: None,
+        bound: None,
         columns: Vec::new(),
         key: Vec::new(),
         indexes: Vec::new(),

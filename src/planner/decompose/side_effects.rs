@@ -13,6 +13,15 @@ pub(super) fn warn(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     triggers(&words, plain, table, parts);
     sequences(&words, plain, parts);
     renames(&words, scene, plain, parts);
+    if let Some(table) = table.filter(|_| words.begins(&["alter", "table"]))
+        && words.has(&["detach", "partition"])
+    {
+        parts.hazard(
+            "detaches-rows",
+            format!("from contract on `{}` lacks the rows of the partition", table.name),
+            "make sure that no code which can still run reads or writes them there",
+        );
+    }
     in_place(&words, scene, plain, parts);
 }
 

@@ -71,8 +71,15 @@ impl Ledger<'_> {
             }
             A::DetachPartition(detach) => {
                 self.take(table, Mode::AccessExclusive, Held::Instant);
-                if let Some(part) = detach.table_name_ref() {
-                    self.take_node(part.syntax(), Mode::AccessExclusive, Held::Instant);
+                let part = detach.table_name_ref().and_then(|part| table_name(part.syntax()).ok());
+                if let Some(part) = part {
+                    self.take_all(&part, Mode::AccessExclusive, Held::Instant);
+                    // Its foreign keys become its own.
+                    self.foreign(&part, Mode::ShareRowExclusive, Held::Instant, |_| true);
+                }
+                let rest = self.catalog.find(table).and_then(|found| found.part_default.clone());
+                if let Some(rest) = rest {
+                    self.take(&rest, Mode::AccessExclusive, Held::Instant);
                 }
             }
             A::SetLogged(_) | A::SetUnlogged(_) | A::SetTablespace(_) | A::SetAccessMethod(_) => {
