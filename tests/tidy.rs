@@ -243,6 +243,22 @@ fn the_hazard_pages_are_those_of_the_cards() {
 }
 
 #[test]
+fn the_recipes_are_those_that_are_tested() {
+    let page = std::fs::read_to_string(root().join("docs/by-sections.md")).expect("the page");
+    let cases = std::fs::read_dir(root().join("tests/cases/postgres")).expect("the cases");
+    let mut count = 0;
+    for case in cases.map(|one| one.expect("a case").path()) {
+        if case.display().to_string().contains("by_sections_") {
+            let file = std::fs::read_to_string(case.join("migration.sql")).expect("a file");
+            let whole = format!("```sql\n{}\n```", file.trim_end());
+            assert!(page.contains(&whole), "docs/by-sections.md does not hold {}", case.display());
+            count += 1;
+        }
+    }
+    assert_eq!(page.matches("\nThe file:\n").count(), count, "a recipe that is not tested");
+}
+
+#[test]
 fn every_variable_is_in_the_readme_or_the_docs() {
     let page = std::fs::read_to_string(root().join("docs/configuration.md")).expect("the page");
     for variable in zdmig::config::VARIABLES {

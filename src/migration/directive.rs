@@ -34,6 +34,11 @@ pub enum Directive {
         /// Where the line stands.
         span: Span,
     },
+    /// `-- zdmig:end`: statements after it are in no section.
+    End {
+        /// Where the line stands.
+        span: Span,
+    },
 }
 
 /// A part of the file that the author assigned to a phase.
@@ -119,6 +124,7 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
             Ok(Directive::NoSync { column: path(column)?, because })
         }
         "expand" if rest.is_empty() => section(Section::Expand),
+        "end" if rest.is_empty() => Ok(Directive::End { span }),
         "backfill" => {
             let (mut table, mut key) = (None, None);
             for (name, value) in pairs(rest)? {
@@ -145,8 +151,8 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
             section(Section::Contract { uses })
         }
         _ => Err(format!(
-            "`{verb}` is no directive of zdmig: reverse, allow, no-sync, expand, backfill and \
-             contract are"
+            "`{verb}` is no directive of zdmig: reverse, allow, no-sync, expand, backfill, \
+             contract and end are"
         )),
     }
 }
@@ -202,7 +208,8 @@ mod tests {
         let found = read(
             "-- zdmig:allow unique-copy because \"no hot keys\"\n\
              -- zdmig:reverse Users.\"User Name\" = lower(email)\n\
-             -- zdmig:backfill table=users key=id\nUPDATE users SET a = 1;\n",
+             -- zdmig:backfill table=users key=id\nUPDATE users SET a = 1;\n\
+             -- zdmig:end\n",
         )
         .expect("all are directives");
         assert_eq!(
@@ -217,6 +224,7 @@ mod tests {
             }
         );
         assert!(matches!(&found[2], Directive::Section { section: Section::Backfill { .. }, .. }));
+        assert!(matches!(&found[3], Directive::End { .. }));
     }
 
     #[test]

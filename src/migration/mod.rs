@@ -57,13 +57,16 @@ impl Migration {
         let section_at = |span: Span| {
             directives.iter().rev().find_map(|directive| match directive {
                 Directive::Section { section, span: at } if at.start < span.start => {
-                    Some(section.clone())
+                    Some(Some(section.clone()))
                 }
+                Directive::End { span: at } if at.start < span.start => Some(None),
                 _ => None,
             })
         };
-        let statements =
-            spans.into_iter().map(|span| Statement { span, section: section_at(span) }).collect();
+        let statements = spans
+            .into_iter()
+            .map(|span| Statement { span, section: section_at(span).flatten() })
+            .collect();
         Ok(Self {
             id: file.id.clone(),
             checksum: Checksum::of(&file.text),

@@ -133,7 +133,7 @@ pub const CARDS: &[HazardCard] = &[
         severity: Severity::Deny,
         condition: "a statement makes the server write a whole table anew: a change of type that does not keep the bytes, a computed column, a move of the table",
         effect: "nobody reads or writes the table until the server is done",
-        remedy: "remove what keeps the column from being converted beside everybody; or allow it for a maintenance window or a small table",
+        remedy: "remove what keeps the column from being converted beside everybody; compute a column by a trigger, as docs/by-sections.md shows; or allow it for a maintenance window or a small table",
     },
     HazardCard {
         code: "deletes-rows",
@@ -147,7 +147,7 @@ pub const CARDS: &[HazardCard] = &[
         severity: Severity::Deny,
         condition: "a file copies rows or columns by one statement and takes them away by another, and no trigger follows what is written in between",
         effect: "what running code writes between the copy and the end is lost without an error",
-        remedy: "within a table write ADD COLUMN, UPDATE and DROP COLUMN with a way back, which zdmig keeps in step; between tables write the triggers yourself under `-- zdmig:expand`",
+        remedy: "within a table write ADD COLUMN, UPDATE and DROP COLUMN with a way back, which zdmig keeps in step; between tables write the triggers yourself under `-- zdmig:expand`, as docs/by-sections.md shows",
     },
     HazardCard {
         code: "row-security",
@@ -287,14 +287,14 @@ pub const CARDS: &[HazardCard] = &[
         severity: Severity::Warn,
         condition: "a view, a function, a type or a schema is renamed or moved",
         effect: "it cannot have two names: who says the new one fails before contract, and the gate waits until nobody says the old one",
-        remedy: "make another one under the new name and drop this one later, where code says the name",
+        remedy: "make another one under the new name and drop this one later, where code says the name; for a schema move its tables one by one, as docs/by-sections.md shows",
     },
     HazardCard {
         code: "renames-value",
         severity: Severity::Deny,
         condition: "a value of an enum is renamed",
         effect: "statements that say the old value fail from contract on, those that say the new one before, and no query shows which code does",
-        remedy: "add the new value in one file, UPDATE the rows in the next, and forbid the old one by a CHECK once nobody writes it; or allow it where no code says the value",
+        remedy: "add the new value in one file, UPDATE the rows in the next, and forbid the old one by a CHECK once nobody writes it; as docs/by-sections.md shows; or allow it where no code says the value",
     },
     HazardCard {
         code: "detaches-rows",

@@ -235,7 +235,11 @@ impl Draft {
                 remedy,
             });
         }
-        self.targets.extend(parts.targets);
+        for target in parts.targets {
+            if !self.targets.contains(&target) {
+                self.targets.push(target);
+            }
+        }
         self.tables.extend(parts.touches.iter().map(|column| column.table.clone()));
         self.touches.extend(parts.touches);
         self.reads.extend(parts.reads);

@@ -1,6 +1,8 @@
-use crate::catalog::{Catalog, ConstraintKind, Dependent, DependentKind, Table, TableKind};
+use crate::catalog::{
+    Catalog, ConstraintKind, Dependent, DependentKind, Table, TableKind, Trigger,
+};
 use crate::change::{Effect, Object, ObjectKind, Plain};
-use crate::sql::{Ident, mentions};
+use crate::sql::{Ident, TableName, mentions};
 
 impl Catalog {
     /// What a statement that is run as written leaves, as far as it matters to those after it.
@@ -61,6 +63,7 @@ impl Catalog {
                 arguments: None,
                 definition: plain.sql.clone(),
             }),
+            ObjectKind::Silent => self.fires(object, plain),
             // A new body may not name what the old one did.
             ObjectKind::Routine => {
                 let named = |column: &Ident| mentions(&plain.sql, column.as_str());
@@ -77,6 +80,25 @@ impl Catalog {
             }
             _ => {}
         }
+    }
+
+    /// A trigger, by the statement that makes it.
+    fn fires(&mut self, object: &Object, plain: &Plain) {
+        let lower = plain.sql.to_lowercase();
+        let body = ["execute function", "execute procedure"]
+            .iter()
+            .find_map(|words| Some(lower.find(words)? + words.len()));
+        let Some(at) = body else { return };
+        let called = plain.sql[at..].split('(').next().unwrap_or_default().trim().replace('"', "");
+        let Some(on) = object.on.as_ref() else { return };
+        let Ok(table) = self.table_mut(on) else { return };
+        let name = object.name.name.clone();
+        table.triggers.retain(|one| one.name != name);
+        table.triggers.push(Trigger {
+            name,
+            function: TableName::from(called),
+            definition: plain.sql.clone(),
+        });
     }
 
     /// An index or a constraint under another name.
@@ -118,6 +140,9 @@ impl Catalog {
         let on = on.map(|table| table.name.clone());
         for table in self.tables.values_mut() {
             let here = on.as_ref().is_none_or(|name| *name == table.name);
+            if object.kind == ObjectKind::Silent && on.is_some() && here {
+                table.triggers.retain(|one| one.name != *name);
+            }
             table.dependents.retain(|one| {
                 let same = match (object.kind, one.kind) {
                     (ObjectKind::Relation, DependentKind::View) => one.name == *name,

@@ -143,6 +143,9 @@ impl PostgresObserver {
     async fn late_bound(&mut self, targets: &[Target]) -> Result<Vec<String>, SessionError> {
         let mut found = Vec::new();
         let goes = |target: &&Target| matches!(target.ends, Use::Any | Use::Names);
+        // A function that goes as well breaks nobody, where its name says which one it is.
+        let named = targets.iter().filter(|one| one.ends == Use::Names);
+        let gone: Vec<&str> = named.map(|one| one.column.table.name.as_str()).collect();
         for target in targets.iter().filter(goes) {
             let rows = sqlx::query(
                 "SELECT 'function ' || p.oid::regprocedure::text
@@ -150,10 +153,13 @@ impl PostgresObserver {
                   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'zdmig')
                     AND p.prosrc ~* ('\\m' || regexp_replace($1, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M')
                     AND ($2 = '*' OR p.prosrc ~* ('\\m' || regexp_replace($2, '([^[:alnum:]_])', '\\\\\\1', 'g') || '\\M'))
+                    AND NOT (p.proname = ANY ($3) AND NOT EXISTS (SELECT FROM pg_proc o
+                             WHERE o.proname = p.proname AND o.oid <> p.oid))
                   ORDER BY 1",
             )
             .bind(target.column.table.name.as_str())
             .bind(target.column.column.as_str())
+            .bind(&gone)
             .fetch_all(&mut self.conn)
             .await
             .map_err(wrap)?;

@@ -143,8 +143,13 @@ fn renames(words: &Head, scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
         parts.hazard(
             "name-gap",
             format!("`{}` has its new name from contract on, and none before", first.name),
-            "make another one under the new name, beside it, and drop this one later, where code \
-             says the name",
+            if words.begins(&["alter", "schema"]) {
+                "make the new schema and move the tables with ALTER TABLE … SET SCHEMA, which keeps \
+                 their old names until nobody says them"
+            } else {
+                "make another one under the new name, beside it, and drop this one later, where \
+                 code says the name"
+            },
         );
     }
 }

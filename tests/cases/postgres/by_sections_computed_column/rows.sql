@@ -1,0 +1,1 @@
+SELECT id, net, gross FROM orders ORDER BY 1

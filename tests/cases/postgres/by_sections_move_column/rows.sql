@@ -1,0 +1,1 @@
+SELECT user_id, fax, phone FROM contacts ORDER BY 1
