@@ -48,7 +48,9 @@ impl Application {
         let labels = labels(&mut *client).await;
         let mut all = Self { tables: Vec::new(), labels };
         for table in in_order(&catalog) {
-            if !matches!(table.kind, TableKind::Ordinary | TableKind::Partitioned) {
+            if !matches!(table.kind, TableKind::Ordinary | TableKind::Partitioned)
+                || is_part(table, &catalog)
+            {
                 continue;
             }
             let mut runs = true;
@@ -192,11 +194,17 @@ impl Stage {
 }
 
 /// The rows of every table.
+/// A partition's rows are written and counted as those of its table.
+fn is_part(table: &Table, catalog: &Catalog) -> bool {
+    catalog.tables.values().any(|above| above.partitions.contains(&table.name))
+}
+
 async fn counts(database: &Database) -> BTreeMap<String, usize> {
     let catalog = database.session().await.catalog().await.expect("a catalogue");
     let mut client = database.client().await;
     let mut found = BTreeMap::new();
-    for table in catalog.tables.values().filter(|table| table.kind != TableKind::View) {
+    let counted = |table: &&Table| table.kind != TableKind::View && !is_part(table, &catalog);
+    for table in catalog.tables.values().filter(counted) {
         let schema = table.name.schema.as_ref().map_or("public", |schema| schema.as_str());
         let query = format!(
             "SELECT count(*)::text FROM {}.{}",

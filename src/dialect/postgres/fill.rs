@@ -2,6 +2,7 @@
 
 use super::lower::{asks, step};
 use super::{locks, quote, sync};
+use crate::catalog::Catalog;
 use crate::plan::{
     Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
 };
@@ -111,7 +112,7 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
     format!("UPDATE {table} SET {}{condition}", set.join(", "))
 }
 
-pub(super) fn backfill(fill: &FillRows) -> Lowered {
+pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     let mut lowered = step(
         vec![chunk_update(fill, false, false)],
         asks(String::new(), Expect::Journal),
@@ -121,7 +122,7 @@ pub(super) fn backfill(fill: &FillRows) -> Lowered {
             Undo::Nothing
         },
     );
-    lowered.locks = vec![locks::chunk(&fill.table)];
+    lowered.locks = locks::chunk(&fill.table, catalog);
     lowered.transaction = Transaction::PerChunk;
     lowered.note = Some(
         "in chunks along the key; each commits with its watermark, and goes on where it was \
@@ -131,7 +132,7 @@ pub(super) fn backfill(fill: &FillRows) -> Lowered {
     lowered
 }
 
-pub(super) fn verify(one: &Verify) -> Lowered {
+pub(super) fn verify(one: &Verify, catalog: &Catalog) -> Lowered {
     let wrong = match &one.rule {
         VerifyRule::Equal(one) => differs(one),
         VerifyRule::Filled(one, condition) => {
@@ -185,11 +186,11 @@ pub(super) fn verify(one: &Verify) -> Lowered {
         ),
     };
     let mut lowered = step(Vec::new(), asks(sql, Expect::NoRows), Undo::Nothing);
-    lowered.locks = vec![locks::scan(&one.table)];
+    lowered.locks = locks::scan(&one.table, catalog);
     if let VerifyRule::Refers { table, .. } = &one.rule
         && *table != one.table
     {
-        lowered.locks.push(locks::scan(table));
+        lowered.locks.extend(locks::scan(table, catalog));
     }
     lowered
 }

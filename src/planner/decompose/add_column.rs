@@ -4,7 +4,7 @@
 
 use super::set_not_null::{behind_gate, by_check, fill_null};
 use super::{Parts, Scene, add_counted, verbatim};
-use crate::catalog::{Column, Default, Table};
+use crate::catalog::{Column, Default, Table, TableKind};
 use crate::change::NewColumn;
 use crate::plan::{
     Action, AddColumn, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim, Verify,
@@ -22,6 +22,9 @@ pub(super) fn decompose(
     fill: Option<&RowFill>,
 ) -> Result<Parts, PlanError> {
     let table = scene.table(table)?;
+    if table.kind == TableKind::Partition {
+        scene.whole_table(table)?;
+    }
     scene.nothing_retired(table)?;
     if let Some(parts) = add_counted::decompose(scene, table, column) {
         return Ok(parts);
@@ -202,7 +205,7 @@ fn computed(
         add(parts, table, defined(column), true);
         return Ok(());
     }
-    scene.plain_table(table)?;
+    scene.whole_table(table)?;
     add(parts, table, Column { nullable: true, ..defined(column) }, false);
     let value = Expr::Verbatim(Sql::new(default));
     let fill = FillRows {
@@ -242,7 +245,7 @@ fn filled(
     column: &NewColumn,
     fill: &RowFill,
 ) -> Result<(), PlanError> {
-    scene.plain_table(table)?;
+    scene.whole_table(table)?;
     if column.not_null && !scene.can.alter_column {
         return Err(scene.refused(
             format!(

@@ -222,6 +222,7 @@ fn fits(
     old: &Column,
     parts: &mut Parts,
 ) -> Result<(), PlanError> {
+    scene.plain_table(table)?;
     droppable(scene, table, &old.name, parts)?;
     let named = format!("`{}.{}`", table.name, old.name);
     let sections = "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \

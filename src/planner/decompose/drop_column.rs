@@ -17,6 +17,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     parts.touches.push(column.clone());
     parts.reshapes_column(column, Phase::Purge);
     parts.shifts.push(table.name.clone());
+    scene.whole_table(table)?;
     droppable(scene, table, &column.column, &mut parts)?;
     parts.holds_whole_row(table);
     let known = scene.catalog.column(table, &column.column);
@@ -73,7 +74,6 @@ pub(super) fn droppable(
     column: &Ident,
     parts: &mut Parts,
 ) -> Result<(), PlanError> {
-    scene.plain_table(table)?;
     let named = format!("`{}.{column}`", table.name);
     for dependent in table.dependents_of(column) {
         let what = &dependent.what;

@@ -245,9 +245,22 @@ impl Scene<'_> {
     fn plain_table(&self, table: &Table) -> Result<(), PlanError> {
         if matches!(table.kind, TableKind::Partitioned | TableKind::Partition) {
             return Err(self.refused(
-                format!("table `{}` is partitioned or inherits; its columns cannot be replaced or filled yet", table.name),
+                format!("table `{}` is partitioned or inherits; its columns cannot be replaced yet", table.name),
                 "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
                  `-- zdmig:contract`",
+            ));
+        }
+        self.nothing_retired(table)
+    }
+
+    /// Refuses tables of which a column is not wholly in hand: what is done to a partitioned table
+    /// goes down to its partitions, and nothing is done to one of them alone.
+    fn whole_table(&self, table: &Table) -> Result<(), PlanError> {
+        let inherits = table.kind == TableKind::Partitioned && table.partitions.is_empty();
+        if table.kind == TableKind::Partition || inherits && !table.is_empty() {
+            return Err(self.refused(
+                format!("the columns of `{}` are inherited, or others inherit them", table.name),
+                "change the table that they come from",
             ));
         }
         self.nothing_retired(table)

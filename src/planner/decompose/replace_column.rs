@@ -140,6 +140,7 @@ fn fits(
     replace: &Replace,
     parts: &mut Parts,
 ) -> Result<(), PlanError> {
+    scene.plain_table(table)?;
     droppable(scene, table, &old.name, parts)?;
     for value in std::iter::once(&replace.forward).chain(&replace.reverse) {
         scene.computable(table, value)?;

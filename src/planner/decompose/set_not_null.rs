@@ -35,7 +35,7 @@ pub(super) fn decompose(
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::NullWrites, replaced_by: None });
     if fill.is_some() {
-        scene.plain_table(table)?;
+        scene.whole_table(table)?;
     }
     // A check goes down to partitions; to tables that inherit otherwise it may not fit.
     let parted = table.kind == TableKind::Partitioned && table.partitions.is_empty();

@@ -156,8 +156,8 @@ fn single(table: &TableName, mode: Mode, held: Held) -> Lock {
 }
 
 /// A chunk of a fill.
-pub(super) fn chunk(table: &TableName) -> Lock {
-    single(table, Mode::RowExclusive, Held::PerChunk)
+pub(super) fn chunk(table: &TableName, catalog: &Catalog) -> Vec<Lock> {
+    with_partitions(table, Mode::RowExclusive, Held::PerChunk, catalog)
 }
 
 /// The table that a foreign key points to, while the key is checked.
@@ -167,8 +167,13 @@ pub(super) fn referenced(table: &TableName, catalog: &Catalog) -> Lock {
 }
 
 /// A query that reads a whole table.
-pub(super) fn scan(table: &TableName) -> Lock {
-    single(table, Mode::AccessShare, Held::WhileScanning)
+pub(super) fn scan(table: &TableName, catalog: &Catalog) -> Vec<Lock> {
+    with_partitions(table, Mode::AccessShare, Held::WhileScanning, catalog)
+}
+
+fn with_partitions(table: &TableName, mode: Mode, held: Held, catalog: &Catalog) -> Vec<Lock> {
+    let partitions = catalog.find(table).into_iter().flat_map(|found| &found.partitions);
+    std::iter::once(table).chain(partitions).map(|one| single(one, mode, held)).collect()
 }
 
 #[cfg(test)]

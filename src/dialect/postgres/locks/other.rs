@@ -65,7 +65,8 @@ impl Ledger<'_> {
             "insert" => {
                 walk.takes(&["into"]);
                 self.insert(walk);
-                self.write(&mut walk);
+                // Which partition a row goes to is not to be seen here.
+                self.write(&mut walk, false);
             }
             "with" | "merge" => {
                 for head in [&["insert", "into"][..], &["update"], &["delete", "from"], &["into"]] {
@@ -83,10 +84,10 @@ impl Ledger<'_> {
                 }
             }
             "reindex" => self.reindex(walk),
-            "update" => self.write(&mut walk),
+            "update" => self.write(&mut walk, true),
             "delete" => {
                 walk.takes(&["from"]);
-                self.write(&mut walk);
+                self.write(&mut walk, true);
             }
             "grant" | "revoke" | "set" | "begin" => {}
             _ => self.reads(walk, None),
@@ -126,10 +127,14 @@ impl Ledger<'_> {
         }
     }
 
-    fn write(&mut self, walk: &mut Walk<'_>) {
+    fn write(&mut self, walk: &mut Walk<'_>, everywhere: bool) {
         walk.takes(&["only"]);
         let Some(name) = walk.name() else { return };
-        self.take(&name, Mode::RowExclusive, Held::WhileScanning);
+        if everywhere {
+            self.take_all(&name, Mode::RowExclusive, Held::WhileScanning);
+        } else {
+            self.take(&name, Mode::RowExclusive, Held::WhileScanning);
+        }
         self.reads(*walk, Some(&name));
     }
 

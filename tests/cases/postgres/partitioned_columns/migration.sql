@@ -1,0 +1,5 @@
+UPDATE events SET kind = 'none' WHERE kind IS NULL;
+ALTER TABLE events ADD COLUMN token uuid DEFAULT gen_random_uuid();
+ALTER TABLE events ADD COLUMN kind_upper text NOT NULL;
+UPDATE events SET kind_upper = upper(kind);
+ALTER TABLE events DROP COLUMN note;
