@@ -28,7 +28,7 @@ pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};
 pub use lock::{Blocks, Held, Lock};
 pub use object::{
-    AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes,
+    AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes, KeyKind,
     MakeIdentity, RenameTable, RetireTables, SetDefault,
 };
 pub use premise::Premise;

@@ -42,14 +42,27 @@ pub struct MakeIdentity {
 pub struct JoinIndexes {
     /// The table.
     pub table: TableName,
-    /// The index.
+    /// The index, or the constraint.
     pub name: Ident,
-    /// The statement that makes it, as written.
+    /// The statement that makes the index, or the constraint's clause, as written.
     pub definition: Sql,
     /// What the server calls the indexes of partitions after: their keys and included columns.
     pub shown: String,
+    /// The key that it is; `None` for an index alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyKind>,
     /// The partitions, each with its index under a working name.
     pub parts: Vec<(TableName, Ident)>,
+}
+
+/// What a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// UNIQUE.
+    Unique,
+    /// PRIMARY KEY.
+    Primary,
 }
 
 /// A table that becomes a partition.

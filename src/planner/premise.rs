@@ -14,6 +14,8 @@ use crate::sql::{ColumnRef, Ident, Sql, TableName, without_literals};
 #[derive(Default)]
 pub(super) struct Stirred {
     words: Vec<Words>,
+    /// Columns that are renamed, replaced, retyped or dropped; all others stay as they are.
+    columns: Vec<ColumnRef>,
     /// Whether one of them may have changed rows of any table.
     anything: bool,
     /// What the file makes that is not there beforehand.
@@ -41,6 +43,11 @@ impl Stirred {
                 }
             }
             self.unknown |= plain.objects.iter().any(|one| one.kind == ObjectKind::Other);
+        }
+        let columns = reshaped(&intent.kind);
+        if !columns.is_empty() {
+            self.columns.extend(columns);
+            return;
         }
         if !stirs(&intent.kind) {
             return;
@@ -103,6 +110,13 @@ impl Stirred {
                 .lower(&action, before)
                 .map_err(|error| unsupported(scene.intent.span, error))?;
             let words = Words::of(lowered.landed.sql.as_str());
+            let reshaped = |one: &ColumnRef| {
+                let here = free || tables(&verify).any(|table| *table == one.table);
+                here && words.hold(&Words::name(&[&one.column]))
+            };
+            if self.columns.iter().any(reshaped) {
+                continue;
+            }
             let computes =
                 free || matches!(verify.rule, VerifyRule::Converts(..) | VerifyRule::Holds(_));
             if computes && (self.unknown || self.made.iter().any(|name| words.hold(name))) {
@@ -247,6 +261,20 @@ fn asks_what_is_there(verify: &Verify, before: &Catalog) -> bool {
             there(&verify.table, columns) && there(table, keys)
         }
         _ => there(&verify.table, &[]),
+    }
+}
+
+/// The columns of one table that an intention gives another shape, and nothing else.
+fn reshaped(kind: &IntentKind) -> Vec<ColumnRef> {
+    match kind {
+        IntentKind::Replace(one) => {
+            [&one.old, &one.new].map(|name| ColumnRef::new(&one.table, name)).to_vec()
+        }
+        IntentKind::DropColumn(column) => vec![column.clone()],
+        IntentKind::ChangeTypes { table, columns } => {
+            columns.iter().map(|one| ColumnRef::new(table, &one.new.column.column)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

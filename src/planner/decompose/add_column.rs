@@ -34,35 +34,7 @@ pub(super) fn decompose(
     parts.made.push(Words::name(&[&table.name.name, &column.name]));
     star_readers(scene, &mut parts, table, column);
     if !column.others.is_empty() {
-        if column.statement.is_empty() {
-            let clauses = column.others.join("`, `");
-            return Ok(verbatim::opaque(
-                scene,
-                &format!("`{clauses}` in a new column is not taken apart"),
-            ));
-        }
-        let sql = vec![Sql::new(column.statement.as_str())];
-        let one = Verbatim { sql, ..verbatim::statement(scene, false) };
-        parts.step(Phase::Expand, Action::Verbatim(one));
-        if !table.is_empty() {
-            parts.hazard(
-                "table-rewrite",
-                format!(
-                    "`{}.{}` is computed for every row: the table is written anew, and nobody \
-                     reads or writes it meanwhile",
-                    table.name, column.name
-                ),
-                if column.counter.is_some() {
-                    "give the table a primary key in a migration before this one, along which its \
-                     rows can be counted in chunks; or allow it for a maintenance window"
-                } else {
-                    "add a plain column and fill it with UPDATE in the same file, which keeps it \
-                     filled until purge, and let the application or a trigger of yours, under \
-                     `-- zdmig:expand`, go on with it"
-                },
-            );
-        }
-        return Ok(parts);
+        return Ok(as_written(scene, parts, table, column));
     }
     match (fill, &column.default) {
         (Some(fill), _) => filled(scene, &mut parts, table, column, fill)?,
@@ -107,6 +79,49 @@ pub(super) fn decompose(
         (None, None) => add(&mut parts, table, defined(column), true),
     }
     Ok(parts)
+}
+
+/// One that the server alone can compute, row by row as it writes the table anew.
+fn as_written(scene: &Scene<'_>, mut parts: Parts, table: &Table, column: &NewColumn) -> Parts {
+    if column.statement.is_empty() {
+        let clauses = column.others.join("`, `");
+        return verbatim::opaque(scene, &format!("`{clauses}` in a new column is not taken apart"));
+    }
+    let sql = vec![Sql::new(column.statement.as_str())];
+    let one = Verbatim { sql, ..verbatim::statement(scene, false) };
+    parts.step(Phase::Expand, Action::Verbatim(one));
+    if table.is_empty() {
+        return parts;
+    }
+    let clause = column.others.iter().find_map(|clause| {
+        let (_, rest) = clause.split_once('(')?;
+        let (expression, _) = rest.rsplit_once(')')?;
+        let upper = clause.to_uppercase();
+        (upper.starts_with("GENERATED") && !upper.contains("IDENTITY")).then_some(expression)
+    });
+    if let Some(expression) = clause {
+        // What it calls is immutable, so the server sees to it that it only computes.
+        let about = format!("{}.{}", table.name, column.name);
+        let converts = Assignment::to(&defined(column), Expr::Verbatim(Sql::new(expression)));
+        parts.premise(&about, &table.name, VerifyRule::Converts(converts, None));
+    }
+    parts.hazard(
+        "table-rewrite",
+        format!(
+            "`{}.{}` is computed for every row: the table is written anew, and nobody reads or \
+             writes it meanwhile",
+            table.name, column.name
+        ),
+        if column.counter.is_some() {
+            "give the table a primary key in a migration before this one, along which its rows can \
+             be counted in chunks; or allow it for a maintenance window"
+        } else {
+            "add a plain column and fill it with UPDATE in the same file, which keeps it filled \
+             until purge, and let the application or a trigger of yours, under `-- zdmig:expand`, \
+             go on with it"
+        },
+    );
+    parts
 }
 
 /// The hazard that any new column is.

@@ -1,12 +1,14 @@
 //! ADD CONSTRAINT: added without a look at the rows that exist, which are checked later
 //! beside everybody; a unique one and a primary key by way of an index built beside writers.
 
+use super::create_index::{leaves, spread};
 use super::set_not_null::by_check;
 use super::{Aspect, Parts, Scene};
-use crate::catalog::{ConstraintKind, TableKind};
+use crate::catalog::{ConstraintKind, Table, TableKind};
 use crate::change::NewConstraint;
 use crate::plan::{
-    Action, AttachIndex, Carried, IndexBuild, Phase, Target, Use, Verify, VerifyRule,
+    Action, AttachIndex, Carried, IndexBuild, JoinIndexes, KeyKind, Phase, Target, Use, Verify,
+    VerifyRule,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
@@ -33,6 +35,9 @@ pub(super) fn decompose(scene: &Scene<'_>, new: &NewConstraint) -> Result<Parts,
         ConstraintKind::Check if !table.partitions.is_empty() => {
             checked(scene, new, &name, &columns, &mut parts);
             Ok(parts)
+        }
+        ConstraintKind::Primary | ConstraintKind::Unique if !table.partitions.is_empty() => {
+            over_partitions(scene, new, &name, &columns, parts)
         }
         _ if !matches!(table.kind, TableKind::Ordinary | TableKind::Partition) => {
             Ok(whole(scene, new, &name, &columns, parts))
@@ -176,24 +181,7 @@ fn keyed(
     let index = match &new.using_index {
         Some(index) => index.clone(),
         None => {
-            parts.hazard(
-                "unique-tightens",
-                format!(
-                    "code that writes duplicates into `{}` fails once `{name}` is built",
-                    table.name
-                ),
-                "deploy code that writes no duplicates before the backfill phase runs",
-            );
-            let rule = VerifyRule::Distinct(columns.to_vec());
-            parts.premise(name.as_str(), &table.name, rule);
-            parts.step(
-                phase,
-                Action::Verify(Verify {
-                    table: table.name.clone(),
-                    rule: VerifyRule::Distinct(columns.to_vec()),
-                    repair: None,
-                }),
-            );
+            asks_for_distinct(&mut parts, table, name, columns);
             parts.step(
                 phase,
                 Action::BuildIndex(IndexBuild {
@@ -211,15 +199,7 @@ fn keyed(
         }
     };
     if primary {
-        for column in columns {
-            let nullable = scene.catalog.column(table, column).is_some_and(|one| one.nullable);
-            if nullable {
-                let rule = VerifyRule::NotNull(column.clone());
-                parts.premise(name.as_str(), &table.name, rule);
-                let column = ColumnRef::new(&table.name, column);
-                by_check(scene, &mut parts, &column, None, phase, None);
-            }
-        }
+        not_null(scene, &mut parts, table, name, columns);
     }
     parts.step(
         phase,
@@ -231,12 +211,108 @@ fn keyed(
             attributes: attributes(&new.definition),
         }),
     );
-    parts.late.push((phase, Words::name(&[name])));
+    settled(&mut parts, table, name, columns);
+    Ok(parts)
+}
+
+/// A key over partitions: one on each of them, built beside writers, then joined in an instant.
+fn over_partitions(
+    scene: &Scene<'_>,
+    new: &NewConstraint,
+    name: &Ident,
+    columns: &[Ident],
+    mut parts: Parts,
+) -> Result<Parts, PlanError> {
+    let table = scene.table(&new.table)?;
+    spread(scene, table, columns)?;
+    let leaves = leaves(scene, table, |index| index.keys == columns);
+    let Some(leaves) = leaves.filter(|_| new.using_index.is_none()) else {
+        return Ok(whole(scene, new, name, columns, parts));
+    };
+    let phase = Phase::Backfill;
+    let primary = new.kind == ConstraintKind::Primary;
+    asks_for_distinct(&mut parts, table, name, columns);
+    let mut built = Vec::new();
+    for leaf in leaves {
+        let working = scene.working(&format!("{name} of {}", leaf.name));
+        parts.step(
+            phase,
+            Action::BuildIndex(IndexBuild {
+                table: leaf.name.clone(),
+                name: working.clone(),
+                definition: Sql::new(new.definition.as_str()),
+                insert_at: None,
+                renamed: Vec::new(),
+                unique: true,
+                online: true,
+                on_part: false,
+            }),
+        );
+        built.push((leaf.name.clone(), working));
+    }
+    if primary {
+        not_null(scene, &mut parts, table, name, columns);
+    }
+    for (leaf, working) in &built {
+        parts.step(
+            phase,
+            Action::AttachIndex(AttachIndex {
+                table: leaf.clone(),
+                name: working.clone(),
+                index: working.clone(),
+                primary,
+                attributes: attributes(&new.definition),
+            }),
+        );
+    }
+    let shown: Vec<_> = columns.iter().map(Ident::as_str).collect();
+    parts.step(
+        phase,
+        Action::JoinIndexes(JoinIndexes {
+            table: table.name.clone(),
+            name: name.clone(),
+            definition: Sql::new(new.definition.as_str()),
+            shown: if primary { String::new() } else { shown.join("_") },
+            key: Some(if primary { KeyKind::Primary } else { KeyKind::Unique }),
+            parts: built,
+        }),
+    );
+    settled(&mut parts, table, name, columns);
+    Ok(parts)
+}
+
+/// What a key asks of the rows, and of code that writes them.
+fn asks_for_distinct(parts: &mut Parts, table: &Table, name: &Ident, columns: &[Ident]) {
+    parts.hazard(
+        "unique-tightens",
+        format!("code that writes duplicates into `{}` fails once `{name}` is built", table.name),
+        "deploy code that writes no duplicates before the backfill phase runs",
+    );
+    let rule = VerifyRule::Distinct(columns.to_vec());
+    parts.premise(name.as_str(), &table.name, rule.clone());
+    let verify = Verify { table: table.name.clone(), rule, repair: None };
+    parts.step(Phase::Backfill, Action::Verify(verify));
+}
+
+/// The columns of a primary key are NOT NULL by a checked constraint first.
+fn not_null(scene: &Scene<'_>, parts: &mut Parts, table: &Table, name: &Ident, columns: &[Ident]) {
+    for column in columns {
+        if scene.catalog.column(table, column).is_some_and(|one| one.nullable) {
+            let rule = VerifyRule::NotNull(column.clone());
+            parts.premise(name.as_str(), &table.name, rule);
+            let column = ColumnRef::new(&table.name, column);
+            by_check(scene, parts, &column, None, Phase::Backfill, None);
+        }
+    }
+}
+
+/// What must wait until a key is there.
+fn settled(parts: &mut Parts, table: &Table, name: &Ident, columns: &[Ident]) {
+    parts.late.push((Phase::Backfill, Words::name(&[name])));
     let mut key = vec![&table.name.name];
     key.extend(columns);
     // A foreign key can point to these columns only from then on.
-    parts.late.push((phase, Words::name(&key)));
-    Ok(parts)
+    parts.late.push((Phase::Backfill, Words::name(&key)));
 }
 
 /// DEFERRABLE and what follows it.

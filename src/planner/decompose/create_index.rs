@@ -100,22 +100,41 @@ fn joined(scene: &Scene<'_>, table: &Table, index: &NewIndex) -> Result<(), Plan
             "leave CONCURRENTLY out: it is built on each partition beside writers, and then joined",
         ));
     }
+    if parted && index.unique { spread(scene, table, &index.keys) } else { Ok(()) }
+}
+
+/// Refuses a key over partitions that lacks the column by which rows are spread over them.
+pub(super) fn spread(scene: &Scene<'_>, table: &Table, keys: &[Ident]) -> Result<(), PlanError> {
     let key = |column: &&crate::catalog::Column| {
         table.part_key.as_ref().is_some_and(|key| key.trim_matches('"') == column.name.as_str())
     };
     match table.columns.iter().find(key) {
-        Some(column) if parted && index.unique && !index.keys.contains(&column.name) => {
-            Err(scene.refused(
-                format!(
-                    "a unique index on `{}` must have `{}` in its key, by which the rows are spread \
-                     over partitions",
-                    table.name, column.name
-                ),
-                "add the column to the index, or make the index on each partition alone",
-            ))
-        }
+        Some(column) if !keys.contains(&column.name) => Err(scene.refused(
+            format!(
+                "a unique index on `{}` must have `{}` in its key, by which the rows are spread \
+                 over partitions",
+                table.name, column.name
+            ),
+            "add the column to the index, or make the index on each partition alone",
+        )),
         _ => Ok(()),
     }
+}
+
+/// The partitions that hold rows, if an index can be built on each beforehand: none has one that
+/// the server might take for a part by itself.
+pub(super) fn leaves<'a>(
+    scene: &'a Scene<'_>,
+    table: &Table,
+    alike: impl Fn(&crate::catalog::Index) -> bool,
+) -> Option<Vec<&'a Table>> {
+    let known = table.partitions.iter().filter_map(|name| scene.catalog.find(name));
+    let found: Vec<_> = known.filter(|one| one.kind != TableKind::Partitioned).collect();
+    let plain = |leaf: &&Table| {
+        leaf.kind == TableKind::Partition && !leaf.vague && !leaf.indexes.iter().any(&alike)
+    };
+    let able = scene.can.online_index && !found.is_empty() && found.iter().all(plain);
+    able.then_some(found)
 }
 
 /// The server builds an index over partitions under a lock that stops all writers. Built on
@@ -126,12 +145,6 @@ fn over_partitions(
     (table, index, name): (&Table, &NewIndex, &Ident),
     phase: Phase,
 ) {
-    let leaves: Vec<_> = table
-        .partitions
-        .iter()
-        .filter_map(|name| scene.catalog.find(name))
-        .filter(|one| one.kind != TableKind::Partitioned)
-        .collect();
     // One that the server may take for a part by itself.
     let tail = |text: &str| -> String {
         let keys = text.find('(').map_or("", |at| &text[at..]);
@@ -150,10 +163,8 @@ fn over_partitions(
         .definition
         .to_lowercase()
         .contains(&format!("{}.", table.name.name.as_str().to_lowercase()));
-    let plain = leaves.iter().all(|leaf| {
-        leaf.kind == TableKind::Partition && !leaf.vague && !leaf.indexes.iter().any(alike)
-    });
-    if index.only || leaves.is_empty() || !plain || dotted || !scene.can.online_index {
+    let leaves = leaves(scene, table, alike).filter(|_| !index.only && !dotted);
+    let Some(leaves) = leaves else {
         let one =
             Verbatim { sql: vec![Sql::new(index.definition.as_str())], ..statement(scene, false) };
         parts.step(phase, Action::Verbatim(one));
@@ -161,7 +172,7 @@ fn over_partitions(
             parts.held(table, "reads all rows");
         }
         return;
-    }
+    };
     let mut built = Vec::new();
     for leaf in leaves {
         let working = scene.working(&format!("{name} of {}", leaf.name));
@@ -187,6 +198,7 @@ fn over_partitions(
             name: name.clone(),
             definition: Sql::new(index.definition.as_str()),
             shown: index.shown.clone(),
+            key: None,
             parts: built,
         }),
     );

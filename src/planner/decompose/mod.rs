@@ -245,7 +245,10 @@ impl Scene<'_> {
     fn plain_table(&self, table: &Table) -> Result<(), PlanError> {
         if matches!(table.kind, TableKind::Partitioned | TableKind::Partition) {
             return Err(self.refused(
-                format!("table `{}` is partitioned or inherits; its columns cannot be replaced yet", table.name),
+                format!(
+                    "table `{}` is partitioned or inherits; its columns cannot be replaced yet",
+                    table.name
+                ),
                 "write the phases yourself under `-- zdmig:expand`, `-- zdmig:backfill` and \
                  `-- zdmig:contract`",
             ));

@@ -1,7 +1,7 @@
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::{Ledger, Mode};
-use crate::catalog::{Catalog, Constraint, ConstraintKind};
+use crate::catalog::{Catalog, Constraint, ConstraintKind, TableKind};
 use crate::change::ChangeKind;
 use crate::dialect::postgres::interpret::{self, one_name, table_name};
 use crate::dialect::postgres::{domain, quote, types};
@@ -95,11 +95,29 @@ impl Ledger<'_> {
         let words = constraint.syntax().text().to_string().to_lowercase();
         let unchecked = words.trim_end().ends_with("not valid") || words.contains("using index");
         let held = if unchecked { Held::Instant } else { Held::WhileScanning };
-        if matches!(constraint, ast::Constraint::ForeignKeyConstraint(_)) {
-            self.take_all(table, Mode::ShareRowExclusive, held);
-            self.points(constraint.syntax(), Mode::ShareRowExclusive, held);
-        } else {
-            self.take_all(table, Mode::AccessExclusive, held);
+        match constraint {
+            ast::Constraint::ForeignKeyConstraint(_) => {
+                self.take_all(table, Mode::ShareRowExclusive, held);
+                self.points(constraint.syntax(), Mode::ShareRowExclusive, held);
+            }
+            ast::Constraint::UniqueConstraint(_) | ast::Constraint::PrimaryKeyConstraint(_) => {
+                self.take_all(table, Mode::Share, held);
+                self.take(table, Mode::AccessExclusive, held);
+                if words.contains("deferrable") && !words.contains("not deferrable") {
+                    self.defers(table, held);
+                }
+            }
+            _ => self.take_all(table, Mode::AccessExclusive, held),
+        }
+    }
+
+    /// Partitions with partitions of their own get the trigger of a deferred key.
+    fn defers(&mut self, table: &TableName, held: Held) {
+        let partitions = self.catalog.find(table).map(|found| found.partitions.clone());
+        for part in partitions.into_iter().flatten() {
+            if self.catalog.find(&part).is_some_and(|one| one.kind == TableKind::Partitioned) {
+                self.take(&part, Mode::ShareRowExclusive, held);
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! Indexes, built and dropped beside writers.
 
-use super::{asks, quote, rewrite, run, step};
+use super::{alter, asks, quote, rewrite, run, step};
 use crate::dialect::Unsupported;
 use crate::dialect::postgres::interpret::object_name;
 use crate::plan::{
-    Clear, Expect, IndexBuild, JoinIndexes, Lowered, SwappedIndex, Transaction, Undo,
+    Clear, Expect, IndexBuild, JoinIndexes, KeyKind, Lowered, SwappedIndex, Transaction, Undo,
 };
 use crate::sql::{Ident, Sql, TableName};
 
@@ -108,9 +108,18 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
 /// they get the names that it would have given them.
 pub(super) fn join(one: &JoinIndexes) -> Lowered {
     let name = quote::beside(&one.table, &one.name);
-    let mut sql = vec![one.definition.to_string()];
+    let own = quote::ident(&one.name);
+    let (statement, label, undo) = match one.key {
+        None => (one.definition.to_string(), "idx", format!("DROP INDEX IF EXISTS {name}")),
+        Some(kind) => (
+            format!("{} ADD CONSTRAINT {own} {}", alter(&one.table), one.definition),
+            if kind == KeyKind::Primary { "pkey" } else { "key" },
+            format!("{} DROP CONSTRAINT IF EXISTS {own}", alter(&one.table)),
+        ),
+    };
+    let mut sql = vec![statement];
     for (part, working) in &one.parts {
-        sql.push(named(part, working, &one.shown));
+        sql.push(named(part, working, &one.shown, label));
     }
     let landed = asks(
         format!(
@@ -119,7 +128,7 @@ pub(super) fn join(one: &JoinIndexes) -> Lowered {
         ),
         Expect::Rows,
     );
-    let mut lowered = step(sql, landed, run(format!("DROP INDEX IF EXISTS {name}")));
+    let mut lowered = step(sql, landed, run(undo));
     lowered.note = Some(
         "no scan: the indexes that were built on each partition become its parts; a partition \
          that has appeared since is indexed here"
@@ -130,10 +139,10 @@ pub(super) fn join(one: &JoinIndexes) -> Lowered {
 
 /// The index of a partition gets the name that the server would give it: the first one that is
 /// free by then. A partition may be gone by then, and its index with it.
-fn named(part: &TableName, working: &Ident, shown: &str) -> String {
+fn named(part: &TableName, working: &Ident, shown: &str, label: &str) -> String {
     const TRIES: u32 = 20;
     let names = (0..TRIES).map(|number| {
-        let label = if number == 0 { "idx".to_owned() } else { format!("idx{number}") };
+        let label = if number == 0 { label.to_owned() } else { format!("{label}{number}") };
         quote::literal(object_name(&part.name, shown, &label).as_str())
     });
     let names: Vec<_> = names.collect();
