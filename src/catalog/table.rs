@@ -316,6 +316,17 @@ impl Table {
         self.constraints.iter().filter(move |one| one.columns.contains(column))
     }
 
+    /// The index or constraint that is over two columns at once.
+    pub fn spanning(&self, one: &Ident, other: &Ident) -> Option<&Ident> {
+        let indexes =
+            self.indexes.iter().map(|index| (&index.name, index.columns.iter().collect()));
+        let constraints =
+            self.constraints.iter().map(|rule| (&rule.name, rule.columns.iter().collect()));
+        let mut all = indexes.chain(constraints);
+        let both = |columns: &Vec<&Ident>| columns.contains(&one) && columns.contains(&other);
+        all.find(|(_, columns)| both(columns)).map(|(name, _)| name)
+    }
+
     /// The indexes that touch a column and belong to no constraint.
     pub fn free_indexes_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Index> {
         self.indexes

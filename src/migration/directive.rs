@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -12,6 +14,8 @@ pub enum Directive {
         column: ColumnPath,
         /// The expression, as written.
         expression: String,
+        /// Where the line stands.
+        span: Span,
     },
     /// `-- zdmig:allow CODE because "…"`: a hazard the author accepts.
     Allow {
@@ -26,6 +30,8 @@ pub enum Directive {
         column: ColumnPath,
         /// Why that is right here.
         because: String,
+        /// Where the line stands.
+        span: Span,
     },
     /// `-- zdmig:expand`, `-- zdmig:backfill …`, `-- zdmig:contract …`.
     Section {
@@ -65,10 +71,36 @@ pub enum Section {
 pub struct ColumnPath(pub Vec<Ident>);
 
 impl ColumnPath {
-    /// Whether it means a column of a table; a path without a table may be any table's.
+    /// Of a table's column.
+    pub fn of(table: &Ident, column: &Ident) -> Self {
+        Self(vec![table.clone(), column.clone()])
+    }
+
+    /// Whether it means a column of a table; a path without a table may be any table's. What
+    /// is written in small letters means a name in any, because people leave the quotes out.
     pub fn is(&self, table: &Ident, column: &Ident) -> bool {
+        let same = |part: &Ident, name: &Ident| {
+            part == name || part.as_str() == name.as_str().to_lowercase()
+        };
         let mut parts = self.0.iter().rev();
-        parts.next() == Some(column) && parts.next().is_none_or(|one| one == table)
+        parts.next().is_some_and(|one| same(one, column))
+            && parts.next().is_none_or(|one| same(one, table))
+    }
+}
+
+/// As it can be written in a directive.
+impl fmt::Display for ColumnPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.0.iter().map(Ident::as_str).enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            let plain = |c: char| c.is_lowercase() || c.is_ascii_digit() || c == '_';
+            if part.chars().all(plain) {
+                write!(f, "{dot}{part}")?;
+            } else {
+                write!(f, "{dot}\"{}\"", part.replace('"', "\"\""))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,12 +140,10 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
     let section = |section| Ok(Directive::Section { section, span });
     match verb {
         "reverse" => {
-            let (column, expression) =
-                rest.split_once('=').ok_or("write `-- zdmig:reverse table.column = expression`")?;
-            Ok(Directive::Reverse {
-                column: path(column.trim())?,
-                expression: expression.trim().to_owned(),
-            })
+            let wrong = "write `-- zdmig:reverse table.column = expression`";
+            let at = outside_quotes(rest, |c| c == '=').next().ok_or(wrong)?;
+            let column = path(rest[..at].trim())?;
+            Ok(Directive::Reverse { column, expression: rest[at + 1..].trim().to_owned(), span })
         }
         "allow" => {
             let (hazard, because) = reasoned(rest, "allow CODE")?;
@@ -121,7 +151,7 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
         }
         "no-sync" => {
             let (column, because) = reasoned(rest, "no-sync table.column")?;
-            Ok(Directive::NoSync { column: path(column)?, because })
+            Ok(Directive::NoSync { column: path(column)?, because, span })
         }
         "expand" if rest.is_empty() => section(Section::Expand),
         "end" if rest.is_empty() => Ok(Directive::End { span }),
@@ -144,7 +174,7 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
                 if name != "uses" {
                     return Err(format!("`{name}` is not known here: `uses=` is"));
                 }
-                for one in value.split(',') {
+                for one in parts(value, |c| c == ',') {
                     uses.push(path(one)?);
                 }
             }
@@ -168,35 +198,56 @@ fn reasoned<'a>(text: &'a str, form: &str) -> Result<(&'a str, String), String> 
 }
 
 fn pairs(text: &str) -> Result<Vec<(&str, &str)>, String> {
-    text.split_whitespace()
+    parts(text, char::is_whitespace)
+        .into_iter()
+        .filter(|word| !word.is_empty())
         .map(|word| word.split_once('=').ok_or_else(|| format!("`{word}` is not `name=value`")))
         .collect()
 }
 
-fn path(text: &str) -> Result<ColumnPath, String> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        let part = if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').ok_or_else(|| format!("`{text}` has an open quote"))?;
-            rest = &quoted[end + 1..];
-            quoted[..end].to_owned()
-        } else {
-            let end = rest.find('.').unwrap_or(rest.len());
-            let part = rest[..end].to_lowercase();
-            rest = &rest[end..];
-            part
-        };
-        if part.is_empty() {
-            return Err(format!("`{text}` is not a dotted name"));
-        }
-        parts.push(Ident::new(part));
-        match rest.strip_prefix('.') {
-            Some(more) => rest = more,
-            None if rest.is_empty() => return Ok(ColumnPath(parts)),
-            None => return Err(format!("`{text}` is not a dotted name")),
-        }
+/// Where characters of a kind stand that are not in a quoted name.
+fn outside_quotes(text: &str, wanted: fn(char) -> bool) -> impl Iterator<Item = usize> + '_ {
+    let mut quoted = false;
+    text.char_indices().filter_map(move |(at, c)| {
+        quoted ^= c == '"';
+        (!quoted && wanted(c)).then_some(at)
+    })
+}
+
+/// The text in pieces, cut where quoted names are not.
+fn parts(text: &str, cut: fn(char) -> bool) -> Vec<&str> {
+    let mut start = 0;
+    let mut found = Vec::new();
+    for at in outside_quotes(text, cut) {
+        found.push(&text[start..at]);
+        start = at + text[at..].chars().next().map_or(0, char::len_utf8);
     }
+    found.push(&text[start..]);
+    found
+}
+
+fn path(text: &str) -> Result<ColumnPath, String> {
+    let no_name = || format!("`{text}` is not a dotted name");
+    let mut names = Vec::new();
+    for part in parts(text, |c| c == '.') {
+        let name = match part.strip_prefix('"') {
+            Some(rest) => {
+                let open = || format!("`{text}` has an open quote");
+                let inner = rest.strip_suffix('"').ok_or_else(open)?;
+                if inner.replace("\"\"", "").contains('"') {
+                    return Err(no_name());
+                }
+                inner.replace("\"\"", "\"")
+            }
+            None if part.contains('"') => return Err(no_name()),
+            None => part.to_lowercase(),
+        };
+        if name.is_empty() {
+            return Err(no_name());
+        }
+        names.push(Ident::new(name));
+    }
+    Ok(ColumnPath(names))
 }
 
 #[cfg(test)]
@@ -216,15 +267,40 @@ mod tests {
             found[0],
             Directive::Allow { hazard: "unique-copy".into(), because: "no hot keys".into() }
         );
-        assert_eq!(
-            found[1],
-            Directive::Reverse {
-                column: ColumnPath(vec![Ident::new("users"), Ident::new("User Name")]),
-                expression: "lower(email)".into()
-            }
-        );
+        let named = ColumnPath(vec![Ident::new("users"), Ident::new("User Name")]);
+        assert!(matches!(
+            &found[1],
+            Directive::Reverse { column, expression, .. }
+                if *column == named && expression == "lower(email)"
+        ));
         assert!(matches!(&found[2], Directive::Section { section: Section::Backfill { .. }, .. }));
         assert!(matches!(&found[3], Directive::End { .. }));
+    }
+
+    #[test]
+    fn what_is_told_to_be_written_is_read_as_meant() {
+        for (table, column) in
+            [("users", "name"), ("Users", "Two words"), ("a.b", "q\"uo=te"), ("état", "x,y 1")]
+        {
+            let (table, column) = (Ident::new(table), Ident::new(column));
+            let shown = ColumnPath::of(&table, &column).to_string();
+            assert_eq!(path(&shown), Ok(ColumnPath::of(&table, &column)), "{shown}");
+            let line =
+                format!("-- zdmig:reverse {shown} = a = 1\n-- zdmig:contract uses={shown},b");
+            let found = read(&line).expect("all are directives");
+            assert!(matches!(
+                &found[0],
+                Directive::Reverse { column: path, expression, .. }
+                    if path.is(&table, &column) && expression == "a = 1"
+            ));
+            assert!(matches!(
+                &found[1],
+                Directive::Section { section: Section::Contract { uses }, .. } if uses.len() == 2
+            ));
+        }
+        let loose = path("Users.Name").expect("a name");
+        assert!(loose.is(&Ident::new("Users"), &Ident::new("NAME")));
+        assert!(!path("\"Users\"").expect("a name").is(&Ident::new("t"), &Ident::new("users")));
     }
 
     #[test]

@@ -267,19 +267,15 @@ fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, olds: &[Column],
     let back = |name: &Ident| derive.reverse.iter().any(|(column, _)| column == name);
     for old in olds.iter().filter(|old| !derive.no_sync && !back(&old.name)) {
         let news: Vec<_> = derive.columns.iter().map(|one| format!("`{}`", one.name)).collect();
-        parts.hazard(
-            "one-way-sync",
+        parts.one_way(
+            table,
+            &old.name,
             format!(
                 "nothing says how `{}.{}` follows from {}, so old code would not see what new \
                  code writes",
                 table.name,
                 old.name,
                 news.join(" and ")
-            ),
-            &format!(
-                "write `-- zdmig:reverse {}.{} = expression`, or `-- zdmig:no-sync {}.{} because \
-                 \"…\"`",
-                table.name.name, old.name, table.name.name, old.name
             ),
         );
     }

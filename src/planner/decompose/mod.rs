@@ -33,7 +33,7 @@ use super::PlanError;
 use super::intent::{Intent, IntentKind, Words};
 use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::dialect::{Capabilities, Dialect};
-use crate::migration::Migration;
+use crate::migration::{ColumnPath, Migration};
 use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
 use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions, without_literals};
 
@@ -143,6 +143,15 @@ impl Parts {
 
     fn hazard(&mut self, code: &'static str, message: String, remedy: &str) {
         self.hazards.push((code, message, remedy.to_owned()));
+    }
+
+    /// The hazard of an old column that does not follow the new one.
+    fn one_way(&mut self, table: &Table, old: &Ident, message: String) {
+        let path = ColumnPath::of(&table.name.name, old);
+        let remedy = format!(
+            "write `-- zdmig:reverse {path} = expression`, or `-- zdmig:no-sync {path} because \"…\"`"
+        );
+        self.hazard("one-way-sync", message, &remedy);
     }
 
     /// The hazard of a strong lock that is held while the server works.

@@ -5,6 +5,7 @@ use super::drop_column::{droppable, loosen, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, rename_column, verbatim};
 use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table};
+use crate::migration::ColumnPath;
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
     SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
@@ -179,6 +180,17 @@ fn fits(
              `-- zdmig:contract`",
         ));
     }
+    fits_product(scene, table, old, replace)
+}
+
+/// Refuses what this product cannot do in place.
+fn fits_product(
+    scene: &Scene<'_>,
+    table: &Table,
+    old: &Column,
+    replace: &Replace,
+) -> Result<(), PlanError> {
+    let named = format!("`{}.{}`", table.name, old.name);
     let required = !old.nullable && old.default.is_none();
     if required && !scene.can.row_rewriting_triggers {
         return Err(scene.refused(
@@ -196,7 +208,10 @@ fn fits(
     if required && replace.reverse.is_none() && !scene.can.alter_column {
         return Err(scene.refused(
             format!("{named} is NOT NULL, and without a way back new code cannot leave it out"),
-            format!("write `-- zdmig:reverse {}.{} = expression`", table.name.name, old.name),
+            format!(
+                "write `-- zdmig:reverse {} = expression`",
+                ColumnPath::of(&table.name.name, &old.name)
+            ),
         ));
     }
     if !scene.can.alter_column {
@@ -272,17 +287,13 @@ fn hazards(scene: &Scene<'_>, parts: &mut Parts, table: &Table, old: &Column, re
         );
     }
     if replace.reverse.is_none() && !replace.no_sync {
-        parts.hazard(
-            "one-way-sync",
+        parts.one_way(
+            table,
+            &old.name,
             format!(
                 "nothing says how `{}.{}` follows from `{}`, so old code would not see what new \
                  code writes",
                 table.name, old.name, replace.new
-            ),
-            &format!(
-                "write `-- zdmig:reverse {}.{} = expression`, or `-- zdmig:no-sync {}.{} because \
-                 \"…\"`",
-                table.name.name, old.name, table.name.name, old.name
             ),
         );
     }

@@ -72,6 +72,9 @@ fn column_obstacle(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<
     if scene.retyped.contains_key(&named) {
         return Some(format!("`{named}` gets another type before"));
     }
+    if let Some(why) = shared(scene, table, column) {
+        return Some(why);
+    }
     if let Some(why) = column.peculiar.iter().find(|why| counts(why).is_none()) {
         return Some(format!("{why}: `{named}`"));
     }
@@ -99,6 +102,25 @@ fn column_obstacle(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<
             None => Some(format!("nothing is known of the foreign key `{}`", one.name)),
         },
         _ => None,
+    })
+}
+
+/// What spans another column that this file changes before: there is one copy of it for both
+/// where one statement does both, and none where that column is to be renamed first.
+fn shared(scene: &Scene<'_>, table: &Table, column: &Column) -> Option<String> {
+    let others = table.columns.iter().filter(|one| one.name != column.name);
+    others.into_iter().find_map(|other| {
+        let named = ColumnRef::new(&table.name, &other.name);
+        let what = table.spanning(&column.name, &other.name)?;
+        if scene.retyped.contains_key(&named) {
+            return Some(format!(
+                "`{what}` is over `{}` too, which gets another type before: change both in one \
+                 statement",
+                other.name
+            ));
+        }
+        let why = "which is new in this file: change the type in a migration of its own";
+        scene.filled.contains(&named).then(|| format!("`{what}` is over `{}`, {why}", other.name))
     })
 }
 
@@ -280,17 +302,13 @@ fn hazards(
     );
     let back = written_back(scene, &column);
     if one.reverse.is_none() && back.is_none() {
-        parts.hazard(
-            "one-way-sync",
+        parts.one_way(
+            table,
+            &one.old.name,
             format!(
                 "nothing says how {} follows from {to}, so a restore would lose what is written to \
                  `{column}` after contract, and is refused then",
                 one.old.type_name
-            ),
-            &format!(
-                "write `-- zdmig:reverse {0}.{1} = expression`, or `-- zdmig:no-sync {0}.{1} \
-                 because \"…\"`",
-                table.name.name, one.old.name
             ),
         );
     }

@@ -276,7 +276,7 @@ impl Reader<'_> {
         let mut no_sync = false;
         for directive in &self.migration.directives {
             match directive {
-                Directive::Reverse { column, expression } => {
+                Directive::Reverse { column, expression, .. } => {
                     let old = olds.iter().find(|old| column.is(&table.name.name, old));
                     let value = Expr::Verbatim(Sql::new(expression.as_str()));
                     reverse.extend(old.map(|old| (old.clone(), value)));

@@ -249,7 +249,7 @@ impl Reader<'_> {
         let about = |path: &ColumnPath| path.is(&table.name, old) || path.is(&table.name, new);
         for directive in &self.migration.directives {
             match directive {
-                Directive::Reverse { column, expression } if about(column) => {
+                Directive::Reverse { column, expression, .. } if about(column) => {
                     return (Some(Expr::Verbatim(Sql::new(expression.as_str()))), false);
                 }
                 Directive::NoSync { column, .. } if about(column) => return (None, true),

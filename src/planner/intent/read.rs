@@ -5,7 +5,7 @@ use super::{Intent, IntentKind, Replace, Words};
 use crate::catalog::Catalog;
 use crate::change::{Change, ChangeKind, Effect, EvolveError, Plain};
 use crate::dialect::Dialect;
-use crate::migration::{Migration, Statement};
+use crate::migration::{Directive, Migration, Statement};
 use crate::planner::PlanError;
 use crate::sql::{ColumnRef, Span, Sql, TableName};
 
@@ -36,6 +36,7 @@ pub(in crate::planner) fn read(
 ) -> Result<Vec<Intent>, PlanError> {
     let mut world = catalog.clone();
     let found = found(migration, dialect);
+    idle(migration, &found)?;
     let mut reader = Reader {
         migration,
         created: BTreeSet::new(),
@@ -70,6 +71,42 @@ pub(in crate::planner) fn read(
         }
     }
     Ok(intents)
+}
+
+/// Refuses a way back for a column that the file leaves alone: it is a slip of the pen, and
+/// its author counts on it.
+fn idle(migration: &Migration, found: &[Found]) -> Result<(), PlanError> {
+    let kinds = || found.iter().map(|one| &one.change.kind);
+    let vague = kinds().any(|kind| matches!(kind, ChangeKind::Opaque(_) | ChangeKind::Plain(_)));
+    for directive in migration.directives.iter().filter(|_| !vague) {
+        let (path, span) = match directive {
+            Directive::Reverse { column, span, .. } | Directive::NoSync { column, span, .. } => {
+                (column, *span)
+            }
+            _ => continue,
+        };
+        let about = |kind: &ChangeKind| match kind {
+            ChangeKind::AddColumn { table, column, .. } => path.is(&table.name, &column.name),
+            ChangeKind::DropColumn { column, .. } => path.is(&column.table.name, &column.column),
+            ChangeKind::RenameColumn { column, to } => {
+                [&column.column, to].iter().any(|name| path.is(&column.table.name, name))
+            }
+            ChangeKind::ChangeType(new) => path.is(&new.column.table.name, &new.column.column),
+            _ => false,
+        };
+        if !kinds().any(about) {
+            return Err(PlanError::Refused {
+                span,
+                what: format!(
+                    "this line is about `{path}`, which no statement of the file changes"
+                ),
+                remedy: "name a column that the file replaces, drops or gives another type, with \
+                         its table, or take the line out"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Why a call is opaque.

@@ -3,7 +3,7 @@
 
 use super::read::Reader;
 use super::{IntentKind, TypeChange, Words};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 use crate::change::{ChangeKind, EvolveError};
 use crate::planner::PlanError;
 use crate::sql::ColumnRef;
@@ -50,15 +50,18 @@ impl Reader<'_> {
             return Ok(IntentKind::Nothing);
         };
         let table = world.require(&one.column.table).map_err(unknown)?;
-        let mut columns = Vec::new();
+        let mut columns: Vec<TypeChange> = Vec::new();
         changes.clear();
         for at in change..self.found.len() {
             let found = &self.found[at];
-            if found.change.span != span || found.used && at != change && at != first {
+            let ChangeKind::ChangeType(one) = &found.change.kind else { continue };
+            if found.used && at != change && at != first {
                 continue;
             }
-            let ChangeKind::ChangeType(one) = &found.change.kind else { continue };
             let mut new = one.clone();
+            if found.change.span != span && !self.belongs(change, at, world, table, &columns) {
+                continue;
+            }
             let known = world.require_column(table, &new.column.column).map_err(unknown)?;
             new.column = ColumnRef::new(&table.name, &known.name);
             self.take(at);
@@ -68,6 +71,41 @@ impl Reader<'_> {
             columns.push(TypeChange { new, drops_default, default });
         }
         Ok(IntentKind::ChangeTypes { table: table.name.clone(), columns })
+    }
+
+    /// Whether a later statement is one change with those so far: an index or a constraint
+    /// spans its column and one of theirs, and would be copied for both at once.
+    fn belongs(
+        &self,
+        first: usize,
+        at: usize,
+        world: &Catalog,
+        table: &Table,
+        columns: &[TypeChange],
+    ) -> bool {
+        let found = &self.found[at];
+        let ChangeKind::ChangeType(new) = &found.change.kind else { return false };
+        let here = world.find(&new.column.table).filter(|one| one.name == table.name);
+        let column = here.and_then(|_| world.column(table, &new.column.column));
+        let Some(column) = column.filter(|_| found.statement.section.is_none()) else {
+            return false;
+        };
+        let words = Words::of(found.change.span.of(&self.migration.source));
+        let apart = |one: &TypeChange| {
+            let name = &one.new.column.column;
+            *name != column.name && !words.hold(&Words::name(&[name]))
+        };
+        let spans = |one: &TypeChange| table.spanning(&column.name, &one.new.column.column);
+        let beside = self.found[first..at].iter().all(|one| {
+            one.used
+                || matches!(
+                    one.change.kind,
+                    ChangeKind::ChangeType(_)
+                        | ChangeKind::DropDefault(_)
+                        | ChangeKind::SetDefault { .. }
+                )
+        });
+        beside && columns.iter().all(apart) && columns.iter().any(|one| spans(one).is_some())
     }
 
     fn take(&mut self, at: usize) {
