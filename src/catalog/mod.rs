@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use object::Object;
+pub use object::{Held, Object};
 pub use server::Server;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use table::{
@@ -32,6 +32,9 @@ pub struct Catalog {
     pub tables: BTreeMap<TableName, Table>,
     /// Everything beside the tables, as far as the product has it.
     pub objects: Vec<Object>,
+    /// Who may do what, as far as the product has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// Whether names that differ only in case are the same name.
     pub case_insensitive: bool,
 }

@@ -17,3 +17,28 @@ pub struct Object {
     /// The statements that would make it; empty where the server cannot tell.
     pub definition: String,
 }
+
+/// What one role may do with one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What it is: `table`, `sequence`, `routine`, `type`, `schema`.
+    pub kind: String,
+    /// Its name; without a schema where it has none.
+    pub name: TableName,
+    /// The arguments that tell a routine from others of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    /// The column, where it is about one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<Ident>,
+    /// Whether the role owns it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner: bool,
+    /// The role; `None` for everybody.
+    pub role: Option<Ident>,
+    /// The privileges in the server's own words.
+    pub privileges: Vec<String>,
+    /// Those among them that may be passed on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grantable: Vec<String>,
+}

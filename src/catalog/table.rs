@@ -49,6 +49,9 @@ pub struct Table {
     /// How subscribers tell its rows, where that is not by the primary key: the words of the
     /// statement that says so.
     pub row_identity: Option<String>,
+    /// What is set for it that is not the default, in the words that set it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
     /// Its triggers, ours apart.
     pub triggers: Vec<Trigger>,
     /// Columns that an earlier contract has retired and not yet purged.
@@ -170,6 +173,10 @@ pub struct Trigger {
     pub function: TableName,
     /// The statement that would make it, as the server prints it.
     pub definition: String,
+    /// When it fires, where that is not always for what applications do: the word that says
+    /// so, before `TRIGGER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// An index.
@@ -293,6 +300,7 @@ impl Table {
             grants: Vec::new(),
             comment: None,
             row_identity: None,
+            settings: Vec::new(),
             triggers: Vec::new(),
             retired: Vec::new(),
             marks: Vec::new(),

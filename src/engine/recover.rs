@@ -64,12 +64,17 @@ fn lasting(step: &Step, phase: Phase) -> bool {
 
 /// Whether a step that ran after it, before this phase, took away or renamed what it made.
 fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
-    let name = match &step.action {
-        Action::AddColumn(one) => &one.column.name,
-        Action::AddCounted(one) => &one.add.column.name,
-        Action::BuildIndex(one) => &one.name,
-        Action::AttachConstraint(one) => &one.name,
+    let (table, name) = match &step.action {
+        Action::AddColumn(one) => (&one.table, &one.column.name),
+        Action::AddCounted(one) => (&one.add.table, &one.add.column.name),
+        Action::BuildIndex(one) => (&one.table, &one.name),
+        Action::AttachConstraint(one) => (&one.table, &one.name),
         _ => return false,
+    };
+    let moves = |later: &&Step| match &later.action {
+        Action::RenameTable(one) | Action::DropAlias(one) => one.from == *table,
+        Action::RetireTables(one) => one.tables.iter().any(|(name, _)| name == table),
+        _ => false,
     };
     let changes = |later: &&Step| {
         matches!(
@@ -87,5 +92,5 @@ fn removed_since(plan: &Plan, step: &Step, phase: Phase) -> bool {
         ) && later.lowered.sql.iter().any(|sql| mentions(sql.as_str(), name.as_str()))
     };
     let after = plan.steps.iter().skip_while(|one| one.id != step.id).skip(1);
-    after.filter(|later| later.phase < phase).any(|later| changes(&later))
+    after.filter(|later| later.phase < phase).any(|later| moves(&later) || changes(&later))
 }

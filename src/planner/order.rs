@@ -3,7 +3,8 @@
 //! phase: nothing overtakes what it depends on.
 
 use super::decompose::{Aspect, Parts};
-use super::intent::{Intent, Words};
+use super::intent::{Intent, IntentKind, Words};
+use crate::change::Fill;
 use crate::plan::Phase;
 use crate::sql::{ColumnRef, TableName};
 
@@ -24,6 +25,7 @@ struct Seen {
     last: Phase,
     late: Vec<(Phase, Words)>,
     frees: Vec<(Phase, Words)>,
+    permits: Vec<ColumnRef>,
     rows: Vec<(Phase, Words)>,
     /// Whether it gives columns another type. Two that do know of each other.
     retypes: bool,
@@ -74,6 +76,7 @@ impl Order {
             shifts: parts.shifts.clone(),
             late: parts.late.clone(),
             frees: parts.frees.clone(),
+            permits: parts.permits.clone(),
             rows: parts
                 .rows
                 .iter()
@@ -125,6 +128,9 @@ impl Order {
                     wait(seen.last, seen, &Words::name(&[&table.name]));
                 }
             }
+            for column in seen.permits.iter().filter(|one| writes(intent, parts, one)) {
+                wait(Phase::Purge, seen, &Words::name(&[&column.table.name, &column.column]));
+            }
             if parts.minds_rows {
                 for (phase, name) in seen.rows.iter().filter(|(_, name)| named(name)) {
                     wait(*phase, seen, name);
@@ -132,6 +138,17 @@ impl Order {
             }
         }
         found.filter(|(phase, ..)| *phase > Phase::Expand)
+    }
+}
+
+/// Whether an intention writes into a column.
+fn writes(intent: &Intent, parts: &Parts, column: &ColumnRef) -> bool {
+    let here = parts.rows.iter().any(|(_, table)| *table == column.table);
+    let set = |fill: &Fill| fill.set.iter().any(|(name, _)| *name == column.column);
+    match &intent.kind {
+        IntentKind::Update(fill) | IntentKind::Backfill { fill, .. } => here && set(fill),
+        IntentKind::SetNotNull { column: one, fill: Some(_) } => one == column,
+        _ => here,
     }
 }
 

@@ -285,6 +285,7 @@ fn stirs(kind: &IntentKind) -> bool {
         | IntentKind::WithinNew(_)
         | IntentKind::Nothing
         | IntentKind::AddColumn { .. }
+        | IntentKind::SetNotNull { fill: None, .. }
         | IntentKind::DropNotNull(_)
         | IntentKind::SetDefault { .. }
         | IntentKind::DropDefault(_)

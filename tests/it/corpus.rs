@@ -73,6 +73,10 @@ pub fn dump(database: &Database) -> BTreeMap<String, usize> {
         if lines.first().is_some_and(|line| line.starts_with("CREATE TABLE")) {
             lines[1..].sort();
         }
+        // In the order in which they were granted.
+        if lines.iter().all(|line| line.starts_with("GRANT") || line.starts_with("REVOKE")) {
+            lines.sort();
+        }
         if lines.first().is_some_and(|line| line.starts_with("CREATE VIEW")) {
             sort_inner_lists(&mut lines);
         }

@@ -24,4 +24,5 @@ mod runners;
 mod seed;
 mod story;
 mod support;
+mod taken_back;
 mod verbs;

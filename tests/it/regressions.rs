@@ -452,11 +452,13 @@ async fn rows_that_a_later_phase_would_choke_on_are_found_before_the_first() {
         "CREATE FUNCTION number(text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1::int';
          CREATE INDEX t_word ON t (number(word));",
         "ALTER TABLE t ADD COLUMN x int;
-         WITH w AS (SELECT id, word FROM t) UPDATE t u SET x = w.word::int FROM w WHERE w.id = u.id;",
+         WITH updated AS (SELECT id, word FROM t)
+         UPDATE t u SET x = w.word::int FROM updated w WHERE w.id = u.id;",
         "INSERT INTO p SELECT word::int FROM t;",
         "-- zdmig:allow table-rewrite because \"a test\"
          ALTER TABLE t ADD COLUMN x int GENERATED ALWAYS AS (word::int) STORED;",
         "ALTER TABLE t RENAME COLUMN word TO words; ALTER TABLE t ALTER COLUMN n SET NOT NULL;",
+        "ALTER TABLE t ALTER COLUMN id SET NOT NULL; ALTER TABLE t ALTER COLUMN n SET NOT NULL;",
         "ALTER TABLE t DROP COLUMN word; ALTER TABLE t ADD CONSTRAINT t_n UNIQUE (n);",
         "UPDATE p SET id = t.p_id FROM t WHERE t.id > p.id;",
         "INSERT INTO p (id) SELECT p_id FROM t WHERE p_id <> 1 OR p_id IS NULL;",

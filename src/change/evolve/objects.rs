@@ -97,6 +97,7 @@ impl Catalog {
         table.triggers.push(Trigger {
             name,
             function: TableName::from(called),
+            state: None,
             definition: plain.sql.clone(),
         });
     }

@@ -1,4 +1,5 @@
 mod marks;
+mod privileges;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,7 +47,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
     let search_path: Vec<String> = get(&about, 2)?;
     let mut tables = read_tables(conn).await?;
     read_partitions(conn, &mut tables).await?;
-    read_grants(conn, &mut tables).await?;
+    privileges::of_tables(conn, &mut tables).await?;
     read_triggers(conn, &mut tables).await?;
     read_columns(conn, &mut tables).await?;
     read_indexes(conn, &mut tables).await?;
@@ -62,6 +63,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
         },
         search_path: search_path.into_iter().map(Ident::new).collect(),
         objects: objects::read(conn).await?,
+        held: privileges::read(conn).await?,
         tables: tables.into_values().map(|table| (table.name.clone(), table)).collect(),
         case_insensitive: false,
     })
@@ -131,7 +133,15 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                    JOIN pg_namespace dn ON dn.oid = d.relnamespace WHERE k.partrelid = c.oid),
                 (SELECT d.relname::text FROM pg_partitioned_table k
                    JOIN pg_class d ON d.oid = k.partdefid WHERE k.partrelid = c.oid),
-                pg_get_expr(c.relpartbound, c.oid)
+                pg_get_expr(c.relpartbound, c.oid),
+                array_remove(ARRAY[
+                    CASE WHEN c.relrowsecurity THEN 'ENABLE ROW LEVEL SECURITY' END,
+                    CASE WHEN c.relforcerowsecurity THEN 'FORCE ROW LEVEL SECURITY' END,
+                    CASE WHEN c.relpersistence = 'u' THEN 'SET UNLOGGED' END,
+                    CASE WHEN c.relkind IN ('r', 'p') THEN
+                         'SET (' || (SELECT string_agg(format('%s = %L', o.option_name,
+                                                              o.option_value), ', ')
+                                       FROM pg_options_to_table(c.reloptions) o) || ')' END], NULL)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {OURS}"
     );
@@ -162,6 +172,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
             comment: get(&row, 8)?,
             row_identity: get(&row, 9)?,
             triggers: Vec::new(),
+            settings: get(&row, 14)?,
             retired: Vec::new(),
             marks: Vec::new(),
         };
@@ -204,7 +215,9 @@ async fn read_partitions(conn: &mut PgConnection, tables: &mut Tables) -> Read<(
 async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
     let sql = format!(
         "SELECT c.oid::int8, g.tgname::text, f.nspname::text, p.proname::text,
-                pg_get_triggerdef(g.oid)
+                pg_get_triggerdef(g.oid),
+                CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA'
+                     WHEN 'A' THEN 'ENABLE ALWAYS' END
            FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
            JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
@@ -217,25 +230,7 @@ async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()>
             name: ident(&row, 1)?,
             function: TableName { schema: Some(ident(&row, 2)?), name: ident(&row, 3)? },
             definition: get(&row, 4)?,
-        });
-    }
-    Ok(())
-}
-
-async fn read_grants(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
-    let sql = format!(
-        "SELECT c.oid::int8, r.rolname::text, g.privilege_type, g.is_grantable
-           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-           CROSS JOIN LATERAL aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
-          WHERE c.relkind IN ('r', 'p') AND g.grantee <> c.relowner AND {OURS}
-          ORDER BY 1, 2, 3"
-    );
-    for row in rows(conn, sql).await? {
-        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
-        table.grants.push(Grant {
-            role: get::<Option<String>>(&row, 1)?.map(Ident::new),
-            privilege: get(&row, 2)?,
-            grantable: get(&row, 3)?,
+            state: get(&row, 5)?,
         });
     }
     Ok(())

@@ -13,6 +13,7 @@ mod lower;
 mod measure;
 mod objects;
 mod observer;
+mod privileges;
 mod quote;
 mod rewrite;
 mod said;
@@ -57,6 +58,7 @@ impl Dialect for Postgres {
             search_path: vec![Ident::new("public")],
             tables: std::collections::BTreeMap::new(),
             objects: Vec::new(),
+            held: Vec::new(),
             case_insensitive: false,
         }
     }

@@ -4,9 +4,9 @@
 use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{self, AstNode};
 
-use super::quote;
 use super::types::canonical;
 use super::words::{Walk, Words};
+use super::{privileges, quote};
 use crate::catalog::{Catalog, Mark, Object};
 use crate::plan::Undo;
 use crate::sql::{Sql, TableName};
@@ -22,8 +22,8 @@ pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
         "drop" => drop(walk, catalog),
         "alter" => alter(&tree, walk, catalog),
         "comment" => comment(walk, sql, catalog),
-        "grant" => turned(sql, "GRANT", "REVOKE", " TO ", " FROM "),
-        "revoke" => turned(sql, "REVOKE", "GRANT", " FROM ", " TO "),
+        "grant" => privileges::granted(walk, catalog),
+        "revoke" => privileges::revoked(walk, catalog),
         "refresh" | "analyze" | "reindex" => Undo::Nothing,
         "select" => Undo::Stays("what it called may have done more than it gave back".into()),
         "cluster" => clustered(walk, catalog),
@@ -100,6 +100,9 @@ fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) ->
     let arguments = arguments(tree, sql);
     let on = hangs(kind).then(|| walk.past(&["on"]).then(|| walk.name()).flatten()).flatten();
     let there = find(catalog, kind, &name, on.as_ref(), arguments.as_deref());
+    if there.is_none() && (lenient || replaces) && !LISTED.contains(&kind) {
+        return Undo::Stays(format!("the {kind} stays, because it may have been there before"));
+    }
     match there {
         Some(_) if lenient => Undo::Nothing,
         Some(definition) if replaces && !definition.is_empty() => {
@@ -114,6 +117,26 @@ fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) ->
         _ => run(drop_words(kind, &name, on.as_ref(), arguments.as_deref())),
     }
 }
+
+/// The kinds of which the catalogue has all that there are.
+const LISTED: &[&str] = &[
+    "materialized view",
+    "foreign table",
+    "constraint trigger",
+    "function",
+    "procedure",
+    "view",
+    "type",
+    "domain",
+    "sequence",
+    "trigger",
+    "policy",
+    "statistics",
+    "schema",
+    "extension",
+    "index",
+    "table",
+];
 
 /// Whether the name means something only on a table.
 fn hangs(kind: &str) -> bool {
@@ -162,7 +185,17 @@ fn find(
     if matches!(kind, "trigger" | "constraint trigger") {
         let table = catalog.find(on?)?;
         let trigger = table.triggers.iter().find(|one| one.name == name.name)?;
-        return Some(trigger.definition.clone());
+        let state = trigger.state.as_ref().map(|word| {
+            format!(
+                ";\nALTER TABLE {} {word} TRIGGER {}",
+                quote::table(&table.name),
+                quote::ident(&trigger.name)
+            )
+        });
+        return Some(format!("{}{}", trigger.definition, state.unwrap_or_default()));
+    }
+    if kind == "index" {
+        return catalog.index(name).map(|(_, index)| index.definition.clone());
     }
     if matches!(kind, "table" | "foreign table") {
         return catalog.find(name).map(|_| String::new());
@@ -200,7 +233,7 @@ fn object<'a>(
 }
 
 /// The types of a list of arguments, in the server's own names.
-fn signature(arguments: &str) -> Vec<String> {
+pub(super) fn signature(arguments: &str) -> Vec<String> {
     let sql = format!("CREATE FUNCTION f({arguments}) RETURNS void LANGUAGE sql AS ''");
     let parsed = SourceFile::parse(&sql);
     let listed = parsed.tree().stmts().next().and_then(|tree| self::arguments(&tree, &sql));
@@ -332,22 +365,10 @@ fn routine_comment(name: &TableName, catalog: &Catalog) -> Option<String> {
     Some(rest[..end.unwrap_or(rest.len())].to_owned())
 }
 
-/// GRANT and REVOKE are each other's undo, where they say nothing more.
-fn turned(sql: &str, from: &str, to: &str, before: &str, after: &str) -> Undo {
-    let upper = sql.to_uppercase();
-    let Some(at) = upper.rfind(before).filter(|_| upper.trim_start().starts_with(from)) else {
-        return Undo::Impossible;
-    };
-    let start = upper.find(from).unwrap_or_default() + from.len();
-    let rest = &sql[at + before.len()..];
-    let rest = rest.to_uppercase().find(" WITH GRANT").map_or(rest, |end| &rest[..end]);
-    run(format!("{to}{}{after}{}", &sql[start..at], rest.trim_end()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Server, Table, Trigger};
+    use crate::catalog::{Held, Index, Server, Table, Trigger};
     use crate::sql::Ident;
 
     fn catalog() -> Catalog {
@@ -359,15 +380,44 @@ mod tests {
             arguments: arguments.map(ToOwned::to_owned),
             definition: definition.into(),
         };
+        let held = |role: &str, column: Option<&str>, privileges: &[&str]| Held {
+            kind: "table".into(),
+            name: name("t"),
+            arguments: None,
+            column: column.map(Ident::new),
+            owner: role == "o",
+            role: Some(Ident::new(role)),
+            privileges: privileges.iter().map(ToString::to_string).collect(),
+            grantable: Vec::new(),
+        };
         let mut table = Table::bare(name("t"));
+        table.indexes.push(Index {
+            name: Ident::new("t_x"),
+            unique: false,
+            definition: "CREATE INDEX t_x …".into(),
+            columns: [Ident::new("x")].into(),
+            keys: vec![Ident::new("x")],
+            constraint: None,
+            valid: true,
+        });
         table.triggers.push(Trigger {
             name: Ident::new("tr"),
             function: name("f"),
+            state: None,
             definition: "CREATE TRIGGER tr …".into(),
         });
         Catalog {
             server: Server { product: String::new(), version: String::new(), number: (15, 0) },
             search_path: vec![Ident::new("public")],
+            held: vec![
+                held("a", None, &["SELECT"]),
+                held("a", Some("two words"), &["UPDATE"]),
+                held(
+                    "o",
+                    None,
+                    &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"],
+                ),
+            ],
             tables: [(table.name.clone(), table)].into(),
             objects: vec![
                 object("function", "f", Some("a integer, b text"), "CREATE OR REPLACE f(int)"),
@@ -416,8 +466,26 @@ mod tests {
             ),
             ("COMMENT ON TABLE t IS 'x'", "COMMENT ON TABLE t IS NULL"),
             ("COMMENT ON FUNCTION f(int) IS\n  'x'", "COMMENT ON FUNCTION f(int) IS NULL"),
-            ("GRANT SELECT ON t TO a, b WITH GRANT OPTION", "REVOKE SELECT ON t FROM a, b"),
-            ("REVOKE ALL ON t FROM a", "GRANT ALL ON t TO a"),
+            (
+                "GRANT SELECT, INSERT (x) ON t TO a, b WITH GRANT OPTION",
+                "REVOKE INSERT (\"x\") ON \"public\".\"t\" FROM \"a\"; \
+                 REVOKE GRANT OPTION FOR SELECT ON \"public\".\"t\" FROM \"a\"; \
+                 REVOKE SELECT, INSERT (\"x\") ON \"public\".\"t\" FROM \"b\"",
+            ),
+            ("GRANT SELECT ON TABLE public.t TO a", "nothing"),
+            ("GRANT ALL ON ALL TABLES IN SCHEMA public TO o", "nothing"),
+            (
+                "REVOKE ALL ON t FROM a, PUBLIC",
+                "GRANT SELECT, UPDATE (\"two words\") ON \"public\".\"t\" TO \"a\"",
+            ),
+            ("REVOKE ALL ON t FROM a CASCADE", "impossible"),
+            (
+                "REVOKE EXECUTE ON FUNCTION g(int) FROM PUBLIC",
+                "GRANT EXECUTE ON ROUTINE \"g\"(int) TO PUBLIC",
+            ),
+            ("GRANT reader TO a", "stays"),
+            ("CREATE INDEX IF NOT EXISTS t_x ON t (x)", "nothing"),
+            ("CREATE COLLATION IF NOT EXISTS c (provider = icu)", "stays"),
             ("INSERT INTO t VALUES (1)", "stays"),
             ("TRUNCATE t", "impossible"),
         ] {

@@ -3,9 +3,10 @@
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::interpret::{one_name, table_name};
-use super::quote;
 use super::undo::stays;
-use crate::catalog::Catalog;
+use super::words::{Walk, Words};
+use super::{privileges, quote};
+use crate::catalog::{Catalog, Held, Mark, Table};
 use crate::plan::Undo;
 use crate::sql::{Ident, Sql, TableName};
 
@@ -41,10 +42,17 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
         node.and_then(|node| one_name(node).ok())
     };
     match action {
-        A::AddColumn(add) => match name(add.column_name().as_ref().map(AstNode::syntax)) {
-            Some(column) => run(format!("DROP COLUMN IF EXISTS {}", quote::ident(&column))),
-            None => Undo::Impossible,
-        },
+        A::AddColumn(add) => {
+            let known = |column: &Ident| {
+                catalog.find(table).is_some_and(|found| catalog.column(found, column).is_some())
+            };
+            match name(add.column_name().as_ref().map(AstNode::syntax)) {
+                // It was there, under IF NOT EXISTS.
+                Some(column) if known(&column) => Undo::Nothing,
+                Some(column) => run(format!("DROP COLUMN IF EXISTS {}", quote::ident(&column))),
+                None => Undo::Impossible,
+            }
+        }
         A::AddConstraint(add) => {
             let clause = add
                 .constraint()
@@ -70,16 +78,6 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
         A::AlterColumn(column) => {
             let of = name(column.column_name_ref().as_ref().map(AstNode::syntax));
             of.map_or(Undo::Impossible, |of| self::column(table, &of, column.option(), catalog))
-        }
-        A::EnableRls(_) => run("DISABLE ROW LEVEL SECURITY".into()),
-        A::DisableRls(_) => run("ENABLE ROW LEVEL SECURITY".into()),
-        A::ForceRls(_) => run("NO FORCE ROW LEVEL SECURITY".into()),
-        A::NoForceRls(_) => run("FORCE ROW LEVEL SECURITY".into()),
-        A::EnableTrigger(one) => {
-            run(one.syntax().text().to_string().replacen("ENABLE", "DISABLE", 1))
-        }
-        A::DisableTrigger(one) => {
-            run(one.syntax().text().to_string().replacen("DISABLE", "ENABLE", 1))
         }
         A::AttachPartition(attach) => {
             match attach.table_name_ref().and_then(|part| table_name(part.syntax()).ok()) {
@@ -118,8 +116,96 @@ fn one(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo 
             }
         }
         A::DropColumn(_) | A::DropConstraint(_) => Undo::Impossible,
+        _ => settings(table, action, catalog),
+    }
+}
+
+/// What is set for the table as a whole.
+fn settings(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo {
+    use AlterTableAction as A;
+    let head = format!("ALTER TABLE {}", quote::table(table));
+    let run = |words: String| Undo::Run(vec![Sql::new(format!("{head} {words}"))]);
+    let known = catalog.find(table);
+    let set = |words: &str| known.is_some_and(|one| one.settings.iter().any(|it| it == words));
+    let turn = |on: &str, off: &str| run(if set(on) { on.into() } else { off.into() });
+    match action {
+        A::EnableRls(_) | A::DisableRls(_) => {
+            turn("ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY")
+        }
+        A::ForceRls(_) | A::NoForceRls(_) => {
+            turn("FORCE ROW LEVEL SECURITY", "NO FORCE ROW LEVEL SECURITY")
+        }
+        A::SetLogged(_) | A::SetUnlogged(_) => turn("SET UNLOGGED", "SET LOGGED"),
+        A::SetOptions(options) => {
+            let before = known.and_then(|found| options_of(&found.settings));
+            options_back(&head, options.attribute_list(), before)
+        }
+        A::ResetOptions(options) => {
+            let before = known.and_then(|found| options_of(&found.settings));
+            options_back(&head, options.attribute_list(), before)
+        }
+        A::ClusterOn(_) | A::SetWithoutCluster(_) => {
+            let marks = known.into_iter().flat_map(|found| &found.marks);
+            run(match marks.into_iter().find(|mark| matches!(mark, Mark::Clustered(_))) {
+                Some(mark) => format!("CLUSTER ON {}", quote::ident(mark.name())),
+                None => "SET WITHOUT CLUSTER".into(),
+            })
+        }
+        A::OwnerTo(to) => {
+            let owns = |one: &&Held| one.owner && known.is_some_and(|found| found.name == one.name);
+            let before = catalog.held.iter().find(owns).and_then(|one| one.role.as_ref());
+            let Some(before) = before else { return stays() };
+            let back = Sql::new(format!("{head} OWNER TO {}", quote::ident(before)));
+            let words = Words::of(to.syntax());
+            let after = words.after(&["owner", "to"]);
+            let had = after.map(|role| privileges::of_owner(table, &role, catalog));
+            Undo::Run(std::iter::once(back).chain(had.unwrap_or_default()).collect())
+        }
+        A::EnableTrigger(_)
+        | A::DisableTrigger(_)
+        | A::EnableAlwaysTrigger(_)
+        | A::EnableReplicaTrigger(_) => triggers(&head, action, known),
         _ => stays(),
     }
+}
+
+/// The storage parameters among what is set for something.
+fn options_of(settings: &[String]) -> Option<&str> {
+    settings.iter().map(String::as_str).find(|words| words.starts_with("SET ("))
+}
+
+/// Storage parameters as they were.
+fn options_back(head: &str, changed: Option<ast::AttributeList>, before: Option<&str>) -> Undo {
+    let words = changed.map(|list| Words::of(list.syntax()));
+    let mut names = Vec::new();
+    let mut walk = words.as_ref().map(Walk::along);
+    while let Some(walk) = walk.as_mut()
+        && (walk.takes(&["("]) || walk.takes(&[","]))
+    {
+        let mut name = walk.next().unwrap_or_default().to_owned();
+        while walk.takes(&["."]) {
+            name = format!("{name}.{}", walk.next().unwrap_or_default());
+        }
+        names.push(name);
+        while !walk.sees(&[","]) && walk.next().is_some() {}
+    }
+    let reset = Sql::new(format!("{head} RESET ({})", names.join(", ")));
+    let again = before.map(|words| Sql::new(format!("{head} {words}")));
+    Undo::Run(std::iter::once(reset).chain(again).collect())
+}
+
+/// Triggers that fire when they did.
+fn triggers(head: &str, action: &AlterTableAction, known: Option<&Table>) -> Undo {
+    let words = Words::of(action.syntax());
+    let Some(wanted) = words.after(&["trigger"]) else { return stays() };
+    let mut sql = Vec::new();
+    for one in known.into_iter().flat_map(|table| &table.triggers) {
+        if one.name == wanted || matches!(wanted.as_str(), "all" | "user") {
+            let state = one.state.as_deref().unwrap_or("ENABLE");
+            sql.push(Sql::new(format!("{head} {state} TRIGGER {}", quote::ident(&one.name))));
+        }
+    }
+    if sql.is_empty() { stays() } else { Undo::Run(sql) }
 }
 
 fn column(
@@ -131,6 +217,12 @@ fn column(
     let found = catalog.find(table).and_then(|found| catalog.column(found, name));
     let of = format!("ALTER TABLE {} ALTER COLUMN {}", quote::table(table), quote::ident(name));
     let run = |words: String| Undo::Run(vec![Sql::new(format!("{of} {words}"))]);
+    let clause = |words: &str| {
+        let mut all = found.into_iter().flat_map(|known| &known.settings);
+        all.find(|one| one.clause.starts_with(words)).map(|one| one.clause.clone())
+    };
+    let setting =
+        |words: &str, usual: &str| run(clause(words).unwrap_or_else(|| format!("{words} {usual}")));
     match option {
         Some(AlterColumnOption::SetType(set)) => match found {
             Some(known) => {
@@ -148,8 +240,26 @@ fn column(
             }
             None => Undo::Impossible,
         },
-        Some(AlterColumnOption::SetNotNull(_)) => run("DROP NOT NULL".into()),
-        Some(AlterColumnOption::DropNotNull(_)) => run("SET NOT NULL".into()),
+        Some(AlterColumnOption::SetNotNull(_)) => match found {
+            Some(known) if !known.nullable => Undo::Nothing,
+            _ => run("DROP NOT NULL".into()),
+        },
+        Some(AlterColumnOption::DropNotNull(_)) => match found {
+            Some(known) if known.nullable => Undo::Nothing,
+            _ => run("SET NOT NULL".into()),
+        },
+        Some(AlterColumnOption::SetStatistics(_)) => setting("SET STATISTICS", "-1"),
+        Some(AlterColumnOption::SetCompression(_)) => setting("SET COMPRESSION", "DEFAULT"),
+        Some(AlterColumnOption::SetStorage(_)) => {
+            let usual = found.and_then(|known| usual_storage(&known.type_name));
+            usual.map_or_else(stays, |usual| setting("SET STORAGE", usual))
+        }
+        Some(AlterColumnOption::SetOptions(options)) => {
+            options_back(&of, options.attribute_list(), clause("SET (").as_deref())
+        }
+        Some(AlterColumnOption::ResetOptions(options)) => {
+            options_back(&of, options.attribute_list(), clause("SET (").as_deref())
+        }
         Some(AlterColumnOption::AddGenerated(_)) => run("DROP IDENTITY IF EXISTS".into()),
         Some(AlterColumnOption::SetDefault(_) | AlterColumnOption::DropDefault(_)) => {
             let before = found.and_then(|known| known.default.as_ref());
@@ -162,5 +272,18 @@ fn column(
             Undo::Impossible
         }
         _ => stays(),
+    }
+}
+
+/// How the server keeps values of a type where nothing is said, for its own types; those of
+/// the user are not known.
+fn usual_storage(type_name: &str) -> Option<&'static str> {
+    let bare = type_name.split(['(', ' ']).next().unwrap_or_default();
+    match bare {
+        _ if type_name.ends_with("[]") => Some("EXTENDED"),
+        "text" | "character" | "bytea" | "json" | "jsonb" | "xml" | "bit" | "tsvector" | "path"
+        | "polygon" => Some("EXTENDED"),
+        "numeric" | "inet" | "cidr" => Some("MAIN"),
+        _ => None,
     }
 }

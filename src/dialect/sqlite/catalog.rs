@@ -52,6 +52,7 @@ async fn read_snapshot(conn: &mut SqliteConnection) -> Read<Catalog> {
     let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let mut catalog = Catalog {
         objects: Vec::new(),
+        held: Vec::new(),
         server: Server { product: "SQLite".into(), version, number },
         search_path: Vec::new(),
         tables: std::collections::BTreeMap::new(),
@@ -93,6 +94,7 @@ async fn read_table(conn: &mut SqliteConnection, name: &str, sql: &str) -> Read<
         grants: Vec::new(),
         comment: None,
         row_identity: None,
+        settings: Vec::new(),
         marks: Vec::new(),
         triggers: Vec::new(),
         retired: Vec::new(),

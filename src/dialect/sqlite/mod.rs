@@ -44,6 +44,7 @@ impl Dialect for Sqlite {
             search_path: Vec::new(),
             tables: std::collections::BTreeMap::new(),
             objects: Vec::new(),
+            held: Vec::new(),
             case_insensitive: true,
         }
     }

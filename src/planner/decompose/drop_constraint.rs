@@ -48,11 +48,9 @@ pub(super) fn decompose(
     let phase = if keyed { Phase::Contract } else { Phase::Expand };
     if keyed {
         for column in &constraint.columns {
-            parts.targets.push(Target {
-                column: ColumnRef::new(&table.name, column),
-                ends: Use::Upserts,
-                replaced_by: None,
-            });
+            let column = ColumnRef::new(&table.name, column);
+            parts.permits.push(column.clone());
+            parts.targets.push(Target { column, ends: Use::Upserts, replaced_by: None });
         }
         parts.late.push((phase, Words::name(&[name])));
         parts.frees.extend(columns.into_iter().map(|name| (phase, name)));

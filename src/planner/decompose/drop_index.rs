@@ -35,6 +35,8 @@ pub(super) fn decompose(
             });
         }
     }
+    let twice = found.columns.iter().filter(|_| found.unique);
+    parts.permits.extend(twice.map(|column| ColumnRef::new(&table.name, column)));
     let name = Words::name(&[index]);
     parts.reshapes.push((Aspect::Whole, name.clone()));
     parts.late.push((Phase::Contract, name));

@@ -118,6 +118,9 @@ pub(super) struct Parts {
     /// Names that can be given another shape once this phase has run, because nothing holds
     /// on to them any more.
     pub(super) frees: Vec<(Phase, Words)>,
+    /// Columns that can hold a value twice once it is done for good: until then it can be
+    /// taken back, and must not be broken.
+    pub(super) permits: Vec<ColumnRef>,
     /// Tables whose rows it changes, and when.
     pub(super) rows: Vec<(Phase, TableName)>,
     /// Tables of which a column gets another type: what is inserted later must come after.

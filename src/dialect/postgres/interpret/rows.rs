@@ -147,6 +147,7 @@ impl Reader<'_> {
 
 /// Whether a WITH does more than read.
 fn acts(with: Option<ast::WithClause>) -> bool {
-    let text = with.map(|one| one.syntax().text().to_string().to_lowercase()).unwrap_or_default();
-    ["insert", "update", "delete", "merge"].iter().any(|word| text.contains(word))
+    let words = with.map(|one| Words::of(one.syntax()));
+    let says = |word: &str| words.as_ref().is_some_and(|words| words.find(&[word]).is_some());
+    ["insert", "update", "delete", "merge"].into_iter().any(says)
 }

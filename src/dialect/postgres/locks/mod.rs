@@ -201,6 +201,7 @@ mod tests {
             search_path: vec![Ident::new("public")],
             tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
             objects: Vec::new(),
+            held: Vec::new(),
             case_insensitive: false,
         }
     }
