@@ -199,7 +199,13 @@ impl From<EngineError> for Failure {
                 .hint("mend those rows, or mend them in the same file before, then run the same command again"),
             EngineError::Unproved { .. } => Self::new(Exit::StepFailed, message)
                 .hint("mend those rows, then run the same command again"),
-            EngineError::Step { .. } => Self::new(Exit::StepFailed, message),
+            EngineError::Undo { source, .. } if source.is_broken_rule() => {
+                Self::new(Exit::StepFailed, message)
+                    .hint("rows that were written since break it: mend them first")
+            }
+            EngineError::Step { .. } | EngineError::Undo { .. } => {
+                Self::new(Exit::StepFailed, message)
+            }
             EngineError::Session(error) => error.into(),
             EngineError::Journal(error) => error.into(),
         }

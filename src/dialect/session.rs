@@ -210,6 +210,13 @@ pub enum SessionError {
     },
 }
 
+impl SessionError {
+    /// Whether rows are in the way: class 23 of the standard's codes.
+    pub fn is_broken_rule(&self) -> bool {
+        matches!(self, Self::Failed { code: Some(code), .. } if code.len() == 5 && code.starts_with("23"))
+    }
+}
+
 fn list(blockers: &[Blocker]) -> String {
     let names: Vec<_> = blockers.iter().map(|one| format!("\n  held by {one}")).collect();
     names.concat()

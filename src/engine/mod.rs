@@ -127,6 +127,14 @@ pub enum EngineError {
         /// Why.
         source: SessionError,
     },
+    /// A step could not be taken back.
+    #[error("`{step}` cannot be taken back yet: {source}")]
+    Undo {
+        /// The step.
+        step: StepId,
+        /// Why.
+        source: SessionError,
+    },
     /// The database, outside a step.
     #[error(transparent)]
     Session(#[from] SessionError),

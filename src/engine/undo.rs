@@ -1,6 +1,7 @@
 //! Backward: rollback and restore.
 
 use super::{Engine, EngineError, Event};
+use crate::dialect::SessionError;
 use crate::journal::{EntryKind, Status};
 use crate::plan::{Phase, Plan, Step, Transaction, Undo};
 
@@ -79,12 +80,19 @@ impl Engine<'_> {
                 self.session
                     .execute(sql)
                     .await
-                    .map_err(|source| EngineError::Step { step: step.id.clone(), source })?;
+                    .map_err(|source| EngineError::Undo { step: step.id.clone(), source })?;
             }
             self.retried(plan, step, &[], EntryKind::Undone).await?;
         } else {
             let sql = if nothing_there { &[] } else { sql };
-            self.retried(plan, step, sql, EntryKind::Undone).await?;
+            self.retried(plan, step, sql, EntryKind::Undone).await.map_err(
+                |error| match error {
+                    EngineError::Session(source @ SessionError::Failed { .. }) => {
+                        EngineError::Undo { step: step.id.clone(), source }
+                    }
+                    other => other,
+                },
+            )?;
         }
         Ok(())
     }

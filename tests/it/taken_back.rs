@@ -3,7 +3,7 @@
 
 use crate::corpus::{differs, dump};
 use crate::crash::{Journey, plan_of, travel};
-use crate::support::Database;
+use crate::support::{Database, OPEN_GATE, Project};
 
 const SCHEMA: &str = "
     CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -93,4 +93,27 @@ async fn what_was_there_before_is_there_after_a_rollback() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+/// What the file itself did to the rows stays, and may break what it dropped.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_break_what_was_dropped_are_named_and_a_rollback_goes_on_once_they_are_mended() {
+    let database = Database::postgres("mended").await;
+    database
+        .script(
+            "CREATE TABLE t (id int PRIMARY KEY, state text CONSTRAINT known CHECK (state <> 'new'));
+             INSERT INTO t SELECT g, 'old' FROM generate_series(1, 9) g;",
+        )
+        .await;
+    let before = dump(&database);
+    let sql = "ALTER TABLE t DROP CONSTRAINT known;
+               UPDATE t SET state = 'new' WHERE state = 'old';
+               ALTER TABLE t ADD CONSTRAINT known CHECK (state <> 'old');";
+    let project = Project::new(&database).migration("1_change", sql).config(OPEN_GATE);
+    project.run("apply").done();
+    let said = project.run("rollback 1").exits(15);
+    said.says(&["drop-public.t.known` cannot be taken back yet", "mend them first"]);
+    database.script("UPDATE t SET state = 'old' WHERE state = 'new'").await;
+    project.run("rollback 1").done();
+    assert_eq!(dump(&database), before);
 }
