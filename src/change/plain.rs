@@ -129,3 +129,19 @@ impl Object {
         words
     }
 }
+
+impl Plain {
+    /// The old and the new name, where it gives a type another one.
+    pub fn retitles(&self) -> Option<(&Ident, &Ident)> {
+        let alters =
+            self.sql.trim_start().get(..5).is_some_and(|it| it.eq_ignore_ascii_case("alter"));
+        match self.objects.as_slice() {
+            [from, to]
+                if alters && from.kind == ObjectKind::Type && self.effect == Effect::Removes =>
+            {
+                Some((&from.name.name, &to.name.name))
+            }
+            _ => None,
+        }
+    }
+}

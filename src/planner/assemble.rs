@@ -16,7 +16,7 @@ use crate::plan::{
     Action, Estimate, FORMAT, Fingerprint, Hazard, Lowered, Phase, Plan, Premise, Requirement,
     Step, StepId, Target, Undo,
 };
-use crate::sql::{ColumnRef, Span, TableName};
+use crate::sql::{ColumnRef, Span, Sql, TableName};
 
 /// Rows a second that a step gets through, for the estimates. Measured on two cores with
 /// narrow rows; a person reads them as an order of magnitude.
@@ -55,7 +55,7 @@ pub(super) fn assemble(
             retyped: &retyped,
             dialect,
         };
-        let mut parts = decompose::decompose(&scene)?;
+        let mut parts = taken_apart(&scene, &order)?;
         copied.warn(intent, &mut parts);
         fires_triggers(&mut parts, &world);
         copied.note(intent);
@@ -113,6 +113,17 @@ pub(super) fn assemble(
     Ok((plan.sealed(), world))
 }
 
+/// Takes an intention apart in the world that it will meet.
+fn taken_apart(scene: &Scene<'_>, order: &Order) -> Result<Parts, PlanError> {
+    let parts = decompose::decompose(scene)?;
+    if parts.retyped.is_empty() || !order.delays(scene.intent, &parts) {
+        return Ok(parts);
+    }
+    // By then the hidden columns of earlier statements have taken their places.
+    let retyped = &BTreeMap::new();
+    decompose::decompose(&Scene { retyped, ..*scene })
+}
+
 /// Says so where a fill sets off triggers of the user's.
 fn fires_triggers(parts: &mut Parts, world: &Catalog) {
     let fill = parts.steps.iter().find_map(|(_, action)| match action {
@@ -151,6 +162,9 @@ fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanErr
             .map_err(|error| unsupported(scene.intent.span, error))?;
         if *phase == Phase::Contract && lowered.undo == Undo::Impossible && own {
             *phase = Phase::Purge;
+        }
+        if let Undo::Run(undo) = &lowered.undo {
+            parts.recalled.extend(undo.iter().map(Sql::as_str));
         }
         found.push(lowered);
     }

@@ -6,7 +6,7 @@ use super::decompose::{Aspect, Parts};
 use super::intent::{Intent, IntentKind, Words};
 use crate::change::Fill;
 use crate::plan::Phase;
-use crate::sql::{ColumnRef, TableName};
+use crate::sql::{ColumnRef, Ident, TableName, mentions};
 
 /// What the statements so far have left for later.
 #[derive(Default)]
@@ -29,6 +29,10 @@ struct Seen {
     rows: Vec<(Phase, Words)>,
     /// Whether it gives columns another type. Two that do know of each other.
     retypes: bool,
+    /// The name that it gives to a type, where it does.
+    title: Option<Ident>,
+    /// The phase into which all of it had to wait.
+    delayed: Option<Phase>,
     converts: Vec<TableName>,
     shifts: Vec<TableName>,
 }
@@ -36,9 +40,11 @@ struct Seen {
 impl Order {
     /// Moves the steps of an intention behind what they must not overtake.
     pub(super) fn place(&mut self, intent: &Intent, parts: &mut Parts) {
-        if let Some((phase, number, name)) = self.waits(intent, parts)
-            && parts.steps.iter().any(|(natural, _)| *natural < phase)
-        {
+        let waits = self
+            .waits(intent, parts)
+            .filter(|(phase, ..)| parts.steps.iter().any(|(natural, _)| natural < phase));
+        let delayed = waits.as_ref().map(|(phase, ..)| *phase);
+        if let Some((phase, number, name)) = waits {
             for (natural, _) in &mut parts.steps {
                 *natural = phase.max(*natural);
             }
@@ -72,6 +78,8 @@ impl Order {
             reshapes: parts.reshapes.clone(),
             last: last(parts),
             retypes: !parts.retyped.is_empty(),
+            title: title(intent),
+            delayed,
             converts: parts.converts.clone(),
             shifts: parts.shifts.clone(),
             late: parts.late.clone(),
@@ -83,6 +91,12 @@ impl Order {
                 .map(|(phase, table)| (*phase, Words::name(&[&table.name])))
                 .collect(),
         });
+    }
+
+    /// Whether all of an intention must wait for a later phase than its own.
+    pub(super) fn delays(&self, intent: &Intent, parts: &Parts) -> bool {
+        let waits = self.waits(intent, parts);
+        waits.is_some_and(|(phase, ..)| parts.steps.iter().any(|(natural, _)| *natural < phase))
     }
 
     /// The phase that an intention must wait for, the statement that makes it wait, and the
@@ -98,7 +112,15 @@ impl Order {
             }
         };
         let retypes = !parts.retyped.is_empty();
-        for seen in self.seen.iter().filter(|seen| !(retypes && seen.retypes)) {
+        for seen in &self.seen {
+            if retypes && seen.retypes {
+                // What rests on a hidden column that is not there yet.
+                let shared = touched.iter().find(|name| seen.names.contains(name));
+                if let Some((phase, name)) = seen.delayed.zip(shared) {
+                    wait(phase, seen, name);
+                }
+                continue;
+            }
             // Actions of one statement share its words, and mean only their own.
             let alone = seen.number == intent.number;
             let named = |name: &Words| {
@@ -109,6 +131,16 @@ impl Order {
             };
             for (phase, name) in seen.late.iter().filter(|(_, name)| named(name)) {
                 wait(*phase, seen, name);
+            }
+            // What was taken from the catalogue names the type as it is called from then on.
+            if let Some(title) = &seen.title
+                && (mentions(&parts.recalled, title.as_str())
+                    || parts
+                        .steps
+                        .iter()
+                        .any(|(_, one)| mentions(&format!("{one:?}"), title.as_str())))
+            {
+                wait(seen.last, seen, &Words::name(&[title]));
             }
             for (aspect, name) in &parts.reshapes {
                 let met = |(other, one): &(Aspect, Words)| one == name && other.meets(*aspect);
@@ -138,6 +170,14 @@ impl Order {
             }
         }
         found.filter(|(phase, ..)| *phase > Phase::Expand)
+    }
+}
+
+/// The new name of a type, where an intention gives it one.
+fn title(intent: &Intent) -> Option<Ident> {
+    match &intent.kind {
+        IntentKind::Plain(plain) => plain.retitles().map(|(_, to)| to.clone()),
+        _ => None,
     }
 }
 

@@ -24,11 +24,10 @@ impl Catalog {
                     one.definition = format!("{};\n{}", one.definition, plain.sql);
                 }
             }
-            Effect::Removes => {
-                for object in &plain.objects {
-                    self.vanishes(object);
-                }
-            }
+            Effect::Removes => match plain.retitles() {
+                Some((from, to)) => self.retitles(from, to),
+                None => plain.objects.iter().for_each(|object| self.vanishes(object)),
+            },
             Effect::Settles => {
                 if let [from, to] = plain.objects.as_slice() {
                     self.renames(from, to);
@@ -130,6 +129,30 @@ impl Catalog {
         }
     }
 
+    /// A type under another name: the server tells of it by that name from then on.
+    fn retitles(&mut self, from: &Ident, to: &Ident) {
+        // The body of a function is kept as it was written.
+        for one in &mut self.objects {
+            if matches!(one.kind.as_str(), "view" | "materialized view" | "policy" | "domain") {
+                one.definition = retitled(&one.definition, "::", from, to);
+            }
+        }
+        for table in self.tables.values_mut() {
+            for column in &mut table.columns {
+                column.type_name = retitled(&column.type_name, "", from, to);
+                if let Some(default) = &mut column.default {
+                    default.sql = retitled(&default.sql, "::", from, to);
+                }
+            }
+            for index in &mut table.indexes {
+                index.definition = retitled(&index.definition, "::", from, to);
+            }
+            for constraint in &mut table.constraints {
+                constraint.definition = retitled(&constraint.definition, "::", from, to);
+            }
+        }
+    }
+
     fn vanishes(&mut self, object: &Object) {
         let name = &object.name.name;
         if object.kind == ObjectKind::Relation
@@ -158,6 +181,57 @@ impl Catalog {
                 };
                 !same
             });
+        }
+    }
+}
+
+/// The text with a type's other name, where the name stands as one: after `before`, with or
+/// without a schema.
+fn retitled(text: &str, before: &str, from: &Ident, to: &Ident) -> String {
+    let quoted = |name: &Ident| format!("\"{}\"", name.as_str().replace('"', "\"\""));
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '$' || c == '"';
+    let mut out = text.to_owned();
+    for name in [quoted(from), from.to_string()] {
+        let mut done = String::new();
+        let mut rest = out.as_str();
+        while let Some(at) = rest.find(&name) {
+            let (head, tail) = (&rest[..at], &rest[at + name.len()..]);
+            done.push_str(head);
+            let schema = done.trim_end_matches(word).len();
+            let start = match done.strip_suffix('.') {
+                Some(path) => path.trim_end_matches(word).len(),
+                None => schema,
+            };
+            let whole = done.ends_with('.') || schema == done.len();
+            if whole && !tail.starts_with(word) && done[..start].ends_with(before) {
+                done.push_str(&quoted(to));
+            } else {
+                done.push_str(&name);
+            }
+            rest = tail;
+        }
+        out = done + rest;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_has_its_new_name_where_it_is_named() {
+        for (text, before, from, expected) in [
+            ("'status'::status", "::", "status", "'status'::\"new\""),
+            ("'a'::public.status", "::", "status", "'a'::public.\"new\""),
+            ("'{}'::\"Role\"[]", "::", "Role", "'{}'::\"new\"[]"),
+            ("(status <> 'x'::status_old)", "::", "status", "(status <> 'x'::status_old)"),
+            ("status[]", "", "status", "\"new\"[]"),
+            ("public.status", "", "status", "public.\"new\""),
+            ("other_status", "", "status", "other_status"),
+        ] {
+            let found = retitled(text, before, &Ident::new(from), &Ident::new("new"));
+            assert_eq!(found, expected, "{text}");
         }
     }
 }

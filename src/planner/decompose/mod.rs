@@ -127,6 +127,8 @@ pub(super) struct Parts {
     pub(super) converts: Vec<TableName>,
     /// Tables of which a column goes or moves: what is inserted later by place must come after.
     pub(super) shifts: Vec<TableName>,
+    /// What the catalogue said, for the way back.
+    pub(super) recalled: String,
     /// Whether it inserts by place.
     pub(super) by_place: bool,
     /// Whether it must see rows as the statements before it left them.

@@ -153,7 +153,7 @@ impl Copies<'_> {
 
     fn constraint(&self, owner: &Table, one: &Constraint, parts: &mut Parts, swap: &mut Swap) {
         let target = one.references.as_ref().and_then(|name| self.scene.catalog.find(name));
-        let (renamed, widens) = self.hidden(&owner.name, one.columns.iter());
+        let (mut renamed, widens) = self.hidden(&owner.name, one.columns.iter());
         let there = target.map(|target| {
             let columns = target.columns.iter().map(|column| &column.name);
             // The clause doubles the quotes in a name.
@@ -163,8 +163,17 @@ impl Copies<'_> {
             };
             self.hidden(&target.name, columns.filter(pointed))
         });
-        let (pointed, there_too) = there.unwrap_or((Vec::new(), true));
+        let (mut pointed, there_too) = there.unwrap_or((Vec::new(), true));
         let settle = Self::settle(widens && there_too);
+        if settle == Phase::Contract {
+            // By then the hidden columns of earlier statements have taken their places.
+            let own = |table: &TableName, (old, _): &(Ident, Ident)| {
+                let column = ColumnRef::new(table, old);
+                self.own.iter().any(|(known, _)| *known == column)
+            };
+            renamed.retain(|pair| own(&owner.name, pair));
+            pointed.retain(|pair| target.is_some_and(|target| own(&target.name, pair)));
+        }
         let working =
             self.scene.working(&format!("{} of {} for {}", one.name, owner.name, self.table.name));
         let carried = Carried {

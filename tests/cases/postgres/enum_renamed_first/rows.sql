@@ -1,0 +1,1 @@
+SELECT id::text, st::text, tags::text FROM orders ORDER BY id

@@ -1,0 +1,6 @@
+-- zdmig:reverse orders.user_id = user_id::int
+DROP VIEW open_orders;
+ALTER TABLE orders ALTER COLUMN user_id TYPE bigint USING user_id + 0;
+ALTER TABLE users ALTER COLUMN id TYPE bigint;
+ALTER SEQUENCE users_id_seq AS bigint;
+CREATE VIEW open_orders AS SELECT id, user_id FROM orders WHERE total > 0;
