@@ -14,8 +14,11 @@ pub struct Object {
     pub on: Option<Ident>,
     /// The arguments that tell a function from others of its name.
     pub arguments: Option<String>,
-    /// The statements that would make it; empty where the server cannot tell.
+    /// The statement that would make it; empty where the server cannot tell.
     pub definition: String,
+    /// Statements that say the rest of it: its owner, its comments, its parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 /// What one role may do with one thing.

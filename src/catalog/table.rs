@@ -73,6 +73,8 @@ pub enum Mark {
     Clustered(Ident),
     /// The index lies elsewhere than its table's database.
     Elsewhere(Ident),
+    /// How much is sampled of the index's column of that number.
+    Statistics(Ident, i32, i32),
 }
 
 impl Mark {
@@ -82,7 +84,8 @@ impl Mark {
             Self::IndexComment(name, _)
             | Self::ConstraintComment(name, _)
             | Self::Clustered(name)
-            | Self::Elsewhere(name) => name,
+            | Self::Elsewhere(name)
+            | Self::Statistics(name, ..) => name,
         }
     }
 
@@ -91,7 +94,8 @@ impl Mark {
             Self::IndexComment(name, _)
             | Self::ConstraintComment(name, _)
             | Self::Clustered(name)
-            | Self::Elsewhere(name) => name,
+            | Self::Elsewhere(name)
+            | Self::Statistics(name, ..) => name,
         }
     }
 }
@@ -177,6 +181,9 @@ pub struct Trigger {
     /// so, before `TRIGGER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// Its comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// An index.

@@ -287,6 +287,10 @@ pub struct IndexBuild {
     /// Whether the statement is about the table that this one is a partition of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_part: bool,
+    /// Whether another key over the same columns was there before: a foreign key that a
+    /// rollback makes again may come to rest on this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second: bool,
 }
 
 /// The check by which a column becomes NOT NULL without a scan under a strong lock.
@@ -440,6 +444,7 @@ impl IndexBuild {
             unique: index.unique,
             online: true,
             on_part: false,
+            second: false,
         }
     }
 }

@@ -91,6 +91,10 @@ pub struct AttachIndex {
     pub primary: bool,
     /// DEFERRABLE and the like, as written.
     pub attributes: String,
+    /// Whether another key over the same columns was there before: a foreign key that a
+    /// rollback makes again may come to rest on this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second: bool,
 }
 
 /// A constraint that goes.

@@ -46,6 +46,7 @@ pub(super) fn assemble(
         let scene = Scene {
             migration,
             catalog: &world,
+            before: catalog,
             can,
             intent,
             filled: &filled,

@@ -4,6 +4,8 @@
 //! `ZDMIG_RANDOM=n` makes n of them; a failure names the seed, and `ZDMIG_SEED=seed` runs that
 //! one alone.
 
+mod around;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::Rng;
@@ -46,6 +48,13 @@ struct Column {
     not_null: bool,
 }
 
+impl Column {
+    /// Whether its values differ from row to row.
+    fn distinct(&self) -> bool {
+        !matches!(self.kind, "boolean" | "mood")
+    }
+}
+
 struct Made {
     schema: String,
     table: String,
@@ -54,6 +63,8 @@ struct Made {
     constraints: Vec<String>,
     /// Whether there is a table whose rows point to it.
     kids: bool,
+    /// What else stands around it.
+    around: Vec<around::Thing>,
 }
 
 const NAMES: [&str; 12] = [
@@ -70,8 +81,18 @@ const NAMES: [&str; 12] = [
     "NULL",
     "old",
 ];
-const KINDS: [&str; 8] =
-    ["integer", "bigint", "text", "varchar(40)", "numeric(10,2)", "boolean", "date", "smallint"];
+const KINDS: [&str; 10] = [
+    "integer",
+    "bigint",
+    "text",
+    "varchar(40)",
+    "numeric(10,2)",
+    "boolean",
+    "date",
+    "smallint",
+    "mood",
+    "short",
+];
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -81,7 +102,8 @@ fn value(kind: &str, number: usize) -> String {
     match kind {
         "boolean" => number.is_multiple_of(2).to_string(),
         "date" => format!("(date '2026-01-01' + {number})"),
-        "text" | "varchar(40)" => format!("'{number}'"),
+        "mood" => format!("'{}'", ["sad", "ok", "happy"][number % 3]),
+        "text" | "varchar(40)" | "short" => format!("'{number}'"),
         _ => number.to_string(),
     }
 }
@@ -105,12 +127,13 @@ fn table(dice: &mut Dice) -> Made {
         };
         parts.push(format!("{} {}{default}{null}", quoted(&column.name), column.kind));
     }
-    let mut schema = format!("CREATE TABLE {} ({});\n", quoted(&name), parts.join(", "));
+    let mut schema =
+        format!("{}CREATE TABLE {} ({});\n", around::TYPES, quoted(&name), parts.join(", "));
     let mut indexes = Vec::new();
     for number in 0..dice.below(4) {
         let column = dice.pick(&columns);
         let index = format!("ix {number}");
-        let unique = if column.kind != "boolean" && dice.chance(40) { "UNIQUE " } else { "" };
+        let unique = if column.distinct() && dice.chance(40) { "UNIQUE " } else { "" };
         let (also, tail) = match dice.below(4) {
             0 => (", id DESC".to_owned(), String::new()),
             1 => (String::new(), format!(" WHERE {} IS NOT NULL", quoted(&column.name))),
@@ -129,7 +152,7 @@ fn table(dice: &mut Dice) -> Made {
     for number in 0..dice.below(3) {
         let column = dice.pick(&columns);
         let constraint = format!("rule {number}");
-        let clause = if column.kind != "boolean" && dice.chance(50) {
+        let clause = if column.distinct() && dice.chance(50) {
             format!("UNIQUE ({})", quoted(&column.name))
         } else {
             format!("CHECK ({0} IS NULL OR {0} IS NOT NULL)", quoted(&column.name))
@@ -168,7 +191,11 @@ fn table(dice: &mut Dice) -> Made {
             quoted(&name)
         ));
     }
-    Made { schema, table: name, columns, indexes, constraints, kids }
+    let around = around::things(dice);
+    for thing in &around {
+        schema.push_str(&around::create(*thing, &quoted(&name), &dice.pick(&columns)));
+    }
+    Made { schema, table: name, columns, indexes, constraints, kids, around }
 }
 
 /// A few changes that the plain statements can make, each of a column of its own.
@@ -176,6 +203,7 @@ fn changes(dice: &mut Dice, made: &Made) -> String {
     let table = quoted(&made.table);
     let mut left = made.columns.clone();
     let (mut indexes, mut constraints) = (made.indexes.clone(), made.constraints.clone());
+    let mut around = made.around.clone();
     let mut sql = String::new();
     // What the next statement begins with, where it is one with the last.
     let mut open = false;
@@ -200,7 +228,7 @@ fn changes(dice: &mut Dice, made: &Made) -> String {
             sql.push_str(&format!(", {};\n", action.unwrap_or_default()));
             continue;
         }
-        sql.push_str(&match (action, dice.below(6)) {
+        sql.push_str(&match (action, dice.below(9)) {
             (Some(action), _) => format!("ALTER TABLE {table} {action};\n"),
             (None, 0) if !indexes.is_empty() => {
                 format!("DROP INDEX {};\n", quoted(&indexes.swap_remove(0)))
@@ -211,6 +239,12 @@ fn changes(dice: &mut Dice, made: &Made) -> String {
             }
             (None, 2) => derived(dice, &made.table, &column, number),
             (None, 3) if made.kids => kids(dice, &table, number),
+            (None, 4..=6) if !around.is_empty() => {
+                let thing = around.swap_remove(dice.below(around.len()));
+                around::change(dice, made, thing, &column, number)
+            }
+            (None, 7) if column.kind == "mood" => around::anew(&table, &column),
+            (None, 5..=8) => around::beside(dice, &table, &column, number),
             (None, _) => format!("CREATE INDEX \"new ix {number}\" ON {table} ({name});\n"),
         });
     }
@@ -297,7 +331,7 @@ async fn rows(database: &Database) -> BTreeMap<String, Vec<Vec<Option<String>>>>
             table.columns.iter().map(|one| quoted(one.name.as_str())).collect();
         let shown: Vec<_> = columns.iter().map(|name| format!("{name}::text")).collect();
         let name = quoted(table.name.name.as_str());
-        let query = format!("SELECT {} FROM {name} ORDER BY id", shown.join(", "));
+        let query = format!("SELECT {0} FROM {name} ORDER BY {0}", shown.join(", "));
         found.insert(name, client.rows(&query, &[]).await.expect("rows"));
     }
     found

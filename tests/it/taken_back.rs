@@ -77,15 +77,33 @@ const AGAIN: [&str; 34] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_there_before_is_there_after_a_rollback() {
+    there_and_back(SCHEMA, &AGAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_away_comes_back_with_all_that_was_said_about_it() {
+    there_and_back(MARKED, &TAKEN).await;
+}
+
+async fn there_and_back(schema: &str, files: &[&str]) {
     let template = Database::postgres("before").await;
-    template.script(SCHEMA).await;
+    template.script(schema).await;
     let before = dump(&template);
     let mut failed = Vec::new();
-    for sql in AGAIN {
+    for sql in files {
         let database = Database::postgres_like("again", Some(&template)).await;
-        let plan = plan_of(&database, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let plan = match plan_of(&database, sql).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                failed.push(format!("{sql}\n{error}"));
+                continue;
+            }
+        };
         let journey = travel(&mut *database.session().await, &plan, Journey::Back).await;
-        journey.unwrap_or_else(|error| panic!("{sql}: there and back: {error}"));
+        if let Err(error) = journey {
+            failed.push(format!("{sql}: there and back: {error}"));
+            continue;
+        }
         let after = dump(&database);
         if after != before {
             let (more, less) = (differs(&after, &before), differs(&before, &after));
@@ -94,6 +112,163 @@ async fn what_was_there_before_is_there_after_a_rollback() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
+
+/// One of each, and everything that can be said about it.
+const MARKED: &str = "
+    CREATE SCHEMA side;
+    CREATE TYPE mood AS ENUM ('sad', 'ok');
+    CREATE TYPE pair AS (a int, b text);
+    CREATE TYPE span_of AS RANGE (subtype = numeric);
+    CREATE DOMAIN brief AS varchar(20) COLLATE \"C\" DEFAULT 'x' NOT NULL
+        CONSTRAINT not_long CHECK (length(value) < 10) CHECK (value <> '');
+    CREATE SEQUENCE numbers AS int INCREMENT 5 MINVALUE 2 MAXVALUE 900 START 7 CACHE 3 CYCLE;
+    CREATE TABLE parents (id int PRIMARY KEY, name text NOT NULL CONSTRAINT named UNIQUE);
+    CREATE TABLE t (id int PRIMARY KEY, parent int CONSTRAINT child REFERENCES parents
+        ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, note text CONSTRAINT short CHECK (length(note) < 9),
+        amount numeric NOT NULL, room int4range, CONSTRAINT apart EXCLUDE USING gist (room WITH &&));
+    CREATE SEQUENCE owned OWNED BY t.amount;
+    CREATE INDEX t_note ON t USING btree (note DESC NULLS LAST) INCLUDE (amount) WITH (fillfactor = 50)
+        WHERE note <> '';
+    CREATE INDEX t_lower ON t (lower(note));
+    CREATE UNIQUE INDEX t_amount ON t (amount);
+    CREATE STATISTICS pairs (ndistinct, dependencies) ON note, amount FROM t;
+    ALTER STATISTICS pairs SET STATISTICS 77;
+    ALTER INDEX t_lower ALTER COLUMN 1 SET STATISTICS 33;
+    CREATE FUNCTION f(a int, OUT b int) LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 5
+        SET search_path = public AS 'SELECT 1';
+    CREATE FUNCTION f(a text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+    CREATE PROCEDURE p(a int) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+    CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER \"one two\" BEFORE UPDATE OF note ON t FOR EACH ROW WHEN (NEW.note <> '') EXECUTE FUNCTION touch('a');
+    CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION touch();
+    CREATE VIEW shown WITH (security_barrier = true) AS SELECT id, note AS first FROM t WITH LOCAL CHECK OPTION;
+    ALTER VIEW shown ALTER COLUMN first SET DEFAULT 'v';
+    CREATE MATERIALIZED VIEW counted WITH (fillfactor = 60) AS SELECT note, count(*) FROM t GROUP BY 1;
+    CREATE UNIQUE INDEX counted_note ON counted (note);
+    CREATE POLICY mine ON t AS RESTRICTIVE FOR UPDATE TO pg_monitor USING (id > 0) WITH CHECK (id < 9);
+    CREATE RULE ignored AS ON UPDATE TO parents WHERE NEW.name = '' DO INSTEAD NOTHING;
+    CREATE PUBLICATION news FOR TABLE t (id, note) WHERE (id > 0) WITH (publish = 'insert, update');
+    ALTER TABLE t CLUSTER ON t_lower, REPLICA IDENTITY USING INDEX t_amount;
+    GRANT USAGE ON SCHEMA side TO pg_monitor;
+    GRANT USAGE ON TYPE mood, brief TO pg_monitor;
+    REVOKE USAGE ON TYPE mood, pair FROM PUBLIC;
+    GRANT SELECT ON numbers, owned TO pg_monitor WITH GRANT OPTION;
+    GRANT SELECT, INSERT (first) ON shown TO pg_monitor;
+    GRANT SELECT ON counted, t TO pg_monitor;
+    GRANT UPDATE (note) ON t TO pg_monitor;
+    REVOKE ALL ON FUNCTION f(int) FROM PUBLIC;
+    GRANT EXECUTE ON PROCEDURE p TO pg_monitor;
+    COMMENT ON SCHEMA side IS 'said';
+    COMMENT ON TYPE mood IS 'said';
+    COMMENT ON TYPE pair IS 'said';
+    COMMENT ON COLUMN pair.a IS 'said';
+    COMMENT ON DOMAIN brief IS 'said';
+    COMMENT ON CONSTRAINT not_long ON DOMAIN brief IS 'said';
+    COMMENT ON SEQUENCE numbers IS 'said';
+    COMMENT ON SEQUENCE owned IS 'said';
+    COMMENT ON TABLE t IS 'said';
+    COMMENT ON COLUMN t.note IS 'said';
+    COMMENT ON CONSTRAINT child ON t IS 'said';
+    COMMENT ON CONSTRAINT short ON t IS 'said';
+    COMMENT ON CONSTRAINT apart ON t IS 'said';
+    COMMENT ON CONSTRAINT named ON parents IS 'said';
+    COMMENT ON INDEX named IS 'said of the index';
+    COMMENT ON INDEX t_note IS 'said';
+    COMMENT ON INDEX t_lower IS 'said';
+    COMMENT ON STATISTICS pairs IS 'said';
+    COMMENT ON FUNCTION f(int) IS 'said';
+    COMMENT ON FUNCTION f(text) IS 'said too';
+    COMMENT ON PROCEDURE p IS 'said';
+    COMMENT ON AGGREGATE total (int) IS 'said';
+    COMMENT ON TRIGGER \"one two\" ON t IS 'said';
+    COMMENT ON TRIGGER late ON t IS 'said';
+    COMMENT ON VIEW shown IS 'said';
+    COMMENT ON COLUMN shown.first IS 'said';
+    COMMENT ON MATERIALIZED VIEW counted IS 'said';
+    COMMENT ON COLUMN counted.count IS 'said';
+    COMMENT ON INDEX counted_note IS 'said';
+    COMMENT ON POLICY mine ON t IS 'said';
+    COMMENT ON RULE ignored ON parents IS 'said';
+    COMMENT ON PUBLICATION news IS 'said';";
+
+/// Each takes something away, or another takes its place.
+const TAKEN: [&str; 64] = [
+    "DROP SCHEMA side;",
+    "DROP TYPE mood;",
+    "DROP TYPE pair;",
+    "DROP TYPE span_of;",
+    "DROP DOMAIN brief;",
+    "DROP SEQUENCE numbers;",
+    "DROP SEQUENCE owned;",
+    "DROP STATISTICS pairs;",
+    "DROP FUNCTION f(int);",
+    "DROP FUNCTION f(text);",
+    "DROP FUNCTION f(text); CREATE FUNCTION f(a text) RETURNS int LANGUAGE sql AS 'SELECT 1';",
+    "CREATE OR REPLACE FUNCTION f(a text) RETURNS text LANGUAGE sql AS 'SELECT $1 || $1';",
+    "DROP PROCEDURE p;",
+    "DROP AGGREGATE total (int);",
+    "DROP TRIGGER \"one two\" ON t;",
+    "DROP TRIGGER late ON t;",
+    "DROP VIEW shown;",
+    "CREATE OR REPLACE VIEW shown AS SELECT id, note AS first, 1 AS more FROM t;",
+    "DROP VIEW shown; CREATE VIEW shown AS SELECT note FROM t;",
+    "ALTER VIEW shown RENAME TO other;",
+    "ALTER VIEW shown RENAME COLUMN first TO second;",
+    "ALTER VIEW shown SET (security_barrier = false);",
+    "ALTER VIEW shown ALTER COLUMN first DROP DEFAULT;",
+    "DROP MATERIALIZED VIEW counted;",
+    "ALTER MATERIALIZED VIEW counted RENAME COLUMN count TO many;",
+    "DROP INDEX counted_note;",
+    "DROP POLICY mine ON t;",
+    "ALTER POLICY mine ON t USING (id > 5);",
+    "ALTER POLICY mine ON t RENAME TO ours;",
+    "DROP RULE ignored ON parents;",
+    "DROP PUBLICATION news;",
+    "ALTER PUBLICATION news DROP TABLE t;",
+    "ALTER PUBLICATION news ADD TABLE parents;",
+    "DROP INDEX t_note;",
+    "DROP INDEX t_lower;",
+    "DROP INDEX t_amount;",
+    "ALTER TABLE t DROP CONSTRAINT child;",
+    "ALTER TABLE t DROP CONSTRAINT short;",
+    "ALTER TABLE t DROP CONSTRAINT apart;",
+    "ALTER TABLE parents DROP CONSTRAINT named;",
+    "DROP VIEW shown; DROP MATERIALIZED VIEW counted; DROP TABLE t;",
+    "DROP VIEW shown; DROP MATERIALIZED VIEW counted; DROP TABLE t, parents;",
+    "ALTER TABLE t DROP CONSTRAINT child; DROP TABLE parents;",
+    "ALTER TABLE t REPLICA IDENTITY FULL;",
+    "ALTER TABLE t RENAME CONSTRAINT child TO other;",
+    "ALTER TABLE parents RENAME CONSTRAINT named TO other;",
+    "ALTER TABLE t ALTER CONSTRAINT child NOT DEFERRABLE;",
+    "ALTER DOMAIN brief DROP CONSTRAINT not_long; ALTER DOMAIN brief DROP NOT NULL;",
+    "ALTER TYPE pair RENAME ATTRIBUTE a TO c;",
+    "ALTER TYPE pair ADD ATTRIBUTE c int; ALTER TYPE pair DROP ATTRIBUTE b;",
+    "ALTER DOMAIN brief SET DEFAULT 'y'; ALTER DOMAIN brief RENAME CONSTRAINT not_long TO other;",
+    "ALTER DOMAIN brief DROP DEFAULT; ALTER DOMAIN brief SET SCHEMA side;",
+    "ALTER TYPE mood SET SCHEMA side; ALTER FUNCTION f(int) SET SCHEMA side;",
+    "ALTER FUNCTION f(int) VOLATILE COST 9 RESET search_path;",
+    "ALTER FUNCTION f(text) RENAME TO g; ALTER PROCEDURE p SECURITY INVOKER;",
+    "ALTER TYPE mood OWNER TO pg_signal_backend; ALTER VIEW shown OWNER TO pg_signal_backend;",
+    "ALTER FUNCTION f(int) OWNER TO pg_signal_backend; ALTER SEQUENCE numbers OWNER TO pg_signal_backend;",
+    "ALTER STATISTICS pairs SET STATISTICS 5; ALTER STATISTICS pairs RENAME TO other;",
+    "ALTER INDEX t_note SET (fillfactor = 90); ALTER INDEX t_lower ALTER COLUMN 1 SET STATISTICS 5;",
+    "ALTER INDEX t_note RESET (fillfactor);",
+    "ALTER MATERIALIZED VIEW counted SET (fillfactor = 90);",
+    "ALTER PUBLICATION news SET TABLE parents; ALTER PUBLICATION news SET (publish = 'delete');",
+    "COMMENT ON SCHEMA side IS 'new'; COMMENT ON TYPE mood IS NULL; COMMENT ON TYPE pair IS 'new';
+     COMMENT ON COLUMN pair.a IS 'new'; COMMENT ON COLUMN pair.b IS 'new';
+     COMMENT ON DOMAIN brief IS 'new'; COMMENT ON CONSTRAINT not_long ON DOMAIN brief IS 'new';
+     COMMENT ON SEQUENCE numbers IS 'new'; COMMENT ON TABLE t IS 'new';
+     COMMENT ON COLUMN t.note IS 'new'; COMMENT ON CONSTRAINT child ON t IS 'new';
+     COMMENT ON INDEX t_note IS 'new'; COMMENT ON INDEX parents_pkey IS 'new';
+     COMMENT ON STATISTICS pairs IS 'new'; COMMENT ON FUNCTION f(int) IS 'new';
+     COMMENT ON PROCEDURE p IS 'new'; COMMENT ON TRIGGER late ON t IS 'new';
+     COMMENT ON VIEW shown IS 'new'; COMMENT ON COLUMN shown.first IS 'new';
+     COMMENT ON MATERIALIZED VIEW counted IS 'new'; COMMENT ON INDEX counted_note IS 'new';
+     COMMENT ON POLICY mine ON t IS 'new'; COMMENT ON PUBLICATION news IS 'new';",
+    "ALTER SEQUENCE numbers RESTART 20 NO CYCLE CACHE 1; ALTER SEQUENCE owned OWNED BY NONE;",
+];
 
 /// What the file itself did to the rows stays, and may break what it dropped.
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,7 @@ impl Catalog {
                 on: None,
                 arguments: None,
                 definition: plain.sql.clone(),
+                said: Vec::new(),
             }),
             ObjectKind::Silent => self.fires(object, plain),
             // A new body may not name what the old one did.
@@ -97,6 +98,7 @@ impl Catalog {
             name,
             function: TableName::from(called),
             state: None,
+            comment: None,
             definition: plain.sql.clone(),
         });
     }
@@ -134,7 +136,9 @@ impl Catalog {
         // The body of a function is kept as it was written.
         for one in &mut self.objects {
             if matches!(one.kind.as_str(), "view" | "materialized view" | "policy" | "domain") {
-                one.definition = retitled(&one.definition, "::", from, to);
+                for sql in one.said.iter_mut().chain([&mut one.definition]) {
+                    *sql = retitled(sql, "::", from, to);
+                }
             }
         }
         for table in self.tables.values_mut() {

@@ -62,7 +62,7 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
             number: (number / 10_000, number % 10_000),
         },
         search_path: search_path.into_iter().map(Ident::new).collect(),
-        objects: objects::read(conn).await?,
+        objects: objects::read(conn, number / 10_000).await?,
         held: privileges::read(conn).await?,
         tables: tables.into_values().map(|table| (table.name.clone(), table)).collect(),
         case_insensitive: false,
@@ -138,7 +138,7 @@ async fn read_tables(conn: &mut PgConnection) -> Read<Tables> {
                     CASE WHEN c.relrowsecurity THEN 'ENABLE ROW LEVEL SECURITY' END,
                     CASE WHEN c.relforcerowsecurity THEN 'FORCE ROW LEVEL SECURITY' END,
                     CASE WHEN c.relpersistence = 'u' THEN 'SET UNLOGGED' END,
-                    CASE WHEN c.relkind IN ('r', 'p') THEN
+                    CASE WHEN c.relkind IN ('r', 'p', 'v', 'm') THEN
                          'SET (' || (SELECT string_agg(format('%s = %L', o.option_name,
                                                               o.option_value), ', ')
                                        FROM pg_options_to_table(c.reloptions) o) || ')' END], NULL)
@@ -217,7 +217,7 @@ async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()>
         "SELECT c.oid::int8, g.tgname::text, f.nspname::text, p.proname::text,
                 pg_get_triggerdef(g.oid),
                 CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA'
-                     WHEN 'A' THEN 'ENABLE ALWAYS' END
+                     WHEN 'A' THEN 'ENABLE ALWAYS' END, obj_description(g.oid, 'pg_trigger')
            FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
            JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
@@ -231,6 +231,7 @@ async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()>
             function: TableName { schema: Some(ident(&row, 2)?), name: ident(&row, 3)? },
             definition: get(&row, 4)?,
             state: get(&row, 5)?,
+            comment: get(&row, 6)?,
         });
     }
     Ok(())

@@ -68,27 +68,53 @@ pub(super) fn users(catalog: &Catalog, wanted: &TableName) -> Vec<ColumnRef> {
         .collect()
 }
 
-/// The rules in a domain's definition, each with its name.
-fn named_rules(definition: &str) -> Vec<(Ident, &str)> {
+/// Where these words stand in a definition, outside of all parentheses, each with the word after
+/// it.
+fn outside(definition: &str, words: &[&str]) -> Vec<(usize, String)> {
     let parsed = SourceFile::parse(definition);
     let tree = parsed.tree();
     let tokens = tree.syntax().descendants_with_tokens().filter_map(|one| one.into_token());
     let tokens: Vec<_> = tokens.filter(|one| !one.kind().is_trivia()).collect();
     let mut depth = 0_i32;
-    let mut starts = Vec::new();
+    let mut found = Vec::new();
     for pair in tokens.windows(2) {
         match pair[0].text() {
             "(" => depth += 1,
             ")" => depth -= 1,
-            word if depth == 0 && word.eq_ignore_ascii_case("constraint") => {
+            word if depth == 0 && words.iter().any(|one| word.eq_ignore_ascii_case(one)) => {
                 let at = usize::from(pair[0].text_range().start());
-                starts.push((Ident::new(fold(pair[1].text())), at));
+                found.push((at, pair[1].text().to_owned()));
             }
             _ => {}
         }
     }
-    let ends = starts.iter().skip(1).map(|(_, at)| *at).chain([definition.len()]);
-    starts.iter().zip(ends).map(|((name, at), end)| (name.clone(), &definition[*at..end])).collect()
+    found
+}
+
+/// The rules in a domain's definition, each with its name.
+fn named_rules(definition: &str) -> Vec<(Ident, &str)> {
+    let starts = outside(definition, &["constraint"]);
+    let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([definition.len()]);
+    let rules = starts.iter().zip(ends);
+    rules.map(|((at, name), end)| (Ident::new(fold(name)), &definition[*at..end])).collect()
+}
+
+/// What a domain is where nothing is said: `DEFAULT 'x'`.
+fn default_of(definition: &str) -> Option<&str> {
+    let (at, _) = outside(definition, &["default"]).into_iter().next()?;
+    let ends = outside(definition, &["not", "constraint"]);
+    let end = ends.iter().map(|(end, _)| *end).find(|end| *end > at);
+    Some(definition[at..end.unwrap_or(definition.len())].trim_end())
+}
+
+/// The name of a rule as the server writes it.
+fn rules_name(rule: &str) -> &str {
+    let rest = rule["constraint".len()..].trim_start();
+    let end = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.replace("\"\"", "  ").find('"').map(|at| at + 2),
+        None => rest.find(char::is_whitespace),
+    };
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// What takes an ALTER DOMAIN back, from the words behind the domain's name.
@@ -118,7 +144,16 @@ pub(super) fn undo(name: &TableName, mut walk: Walk<'_>, before: Option<&Object>
             let lenient = walk.takes(&["if", "exists"]);
             let Some(wanted) = walk.name() else { return Undo::Impossible };
             match rules.iter().find(|(rule, _)| *rule == wanted.name) {
-                Some((_, text)) => run(format!("ADD {}", text.trim_end())),
+                Some((_, text)) => {
+                    let again = Sql::new(format!("{alter} ADD {}", text.trim_end()));
+                    let name = format!("{} ON ", rules_name(text));
+                    let said = before.said.iter().filter(|sql| {
+                        sql.strip_prefix("COMMENT ON CONSTRAINT ")
+                            .is_some_and(|rest| rest.starts_with(&name))
+                    });
+                    let said = said.map(|sql| Sql::new(sql.as_str()));
+                    Undo::Run(std::iter::once(again).chain(said).collect())
+                }
                 None if lenient => Undo::Nothing,
                 None => Undo::Impossible,
             }
@@ -131,6 +166,23 @@ pub(super) fn undo(name: &TableName, mut walk: Walk<'_>, before: Option<&Object>
             }
         }
         () if walk.takes(&["drop", "not", "null"]) => run("SET NOT NULL".into()),
+        () if walk.sees(&["set", "default"]) || walk.sees(&["drop", "default"]) => {
+            match default_of(&before.definition) {
+                Some(default) => run(format!("SET {default}")),
+                None => run("DROP DEFAULT".into()),
+            }
+        }
+        () if walk.takes(&["rename", "constraint"]) => {
+            let from = walk.name().filter(|_| walk.takes(&["to"]));
+            match from.and_then(|from| Some((from.name, walk.name()?.name))) {
+                Some((from, to)) => run(format!(
+                    "RENAME CONSTRAINT {} TO {}",
+                    quote::ident(&to),
+                    quote::ident(&from)
+                )),
+                None => Undo::Impossible,
+            }
+        }
         () if walk.takes(&["validate"]) => Undo::Nothing,
         () => super::undo::stays(),
     }

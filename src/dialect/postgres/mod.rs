@@ -23,6 +23,8 @@ mod split;
 mod sync;
 mod types;
 mod undo;
+mod undo_alter;
+mod undo_comment;
 mod undo_table;
 mod words;
 

@@ -4,7 +4,7 @@
 use super::quote;
 use super::undo::signature;
 use super::words::Walk;
-use crate::catalog::{Catalog, Held};
+use crate::catalog::{Catalog, Held, Object};
 use crate::plan::Undo;
 use crate::sql::{Ident, Sql, TableName};
 
@@ -129,13 +129,55 @@ fn again(thing: &Thing, had: &Held) -> Vec<Sql> {
     had.privileges.iter().map(grant).collect()
 }
 
-/// What a new owner had before on a table: the old one, who gets it back, has theirs merged
-/// into his own.
-pub(super) fn of_owner(table: &TableName, owner: &Ident, catalog: &Catalog) -> Vec<Sql> {
-    let thing = Thing { kind: "table", name: table.clone(), arguments: None };
+/// The old owner of something, and what the new one had before on it: the old one, who gets it
+/// back, has theirs merged into his own.
+pub(super) fn of_owner(
+    kind: &str,
+    name: &TableName,
+    arguments: Option<String>,
+    owner: Option<&Ident>,
+    catalog: &Catalog,
+) -> Option<(Ident, Vec<Sql>)> {
+    let kind = match kind {
+        "function" | "procedure" => "routine",
+        "type" | "domain" => "type",
+        "sequence" => "sequence",
+        "schema" => "schema",
+        _ => "table",
+    };
+    let thing = Thing { kind, name: name.clone(), arguments };
     let held = held(catalog, &thing);
-    let had = held.iter().filter(|one| !one.owner && one.role.as_ref() == Some(owner));
-    had.flat_map(|one| again(&thing, one)).collect()
+    let before = held.iter().find(|one| one.owner)?.role.clone()?;
+    let had = held.iter().filter(|one| !one.owner && one.role.as_ref() == owner);
+    let had = had.filter(|_| owner.is_some()).flat_map(|one| again(&thing, one)).collect();
+    Some((before, had))
+}
+
+/// What others may do with an object, once it is made again.
+pub(super) fn of_object(object: &Object, catalog: &Catalog) -> Vec<Sql> {
+    let (kind, given) = match object.kind.as_str() {
+        "function" | "procedure" => ("routine", Some("EXECUTE")),
+        "type" | "domain" => ("type", Some("USAGE")),
+        "view" | "materialized view" => ("table", None),
+        "sequence" => ("sequence", None),
+        "schema" => ("schema", None),
+        _ => return Vec::new(),
+    };
+    let arguments = (kind == "routine").then(|| object.arguments.clone()).flatten();
+    let thing = Thing { kind, name: object.name.clone(), arguments };
+    let held: Vec<_> = held(catalog, &thing).into_iter().filter(|one| one.kind != "new").collect();
+    let mut sql = Vec::new();
+    // The server gives it to everybody at first.
+    let everybody = held.iter().find(|one| one.role.is_none());
+    if let Some(word) = given.filter(|_| !held.is_empty() && everybody.is_none()) {
+        sql.push(Sql::new(format!("REVOKE {word} ON {} FROM PUBLIC", thing.shown(&held))));
+    }
+    let others = held.iter().filter(|one| {
+        let usual = one.role.is_none() && one.column.is_none() && given.is_some();
+        !one.owner && !usual
+    });
+    sql.extend(others.flat_map(|one| again(&thing, one)));
+    sql
 }
 
 fn done(sql: Vec<Sql>) -> Undo {

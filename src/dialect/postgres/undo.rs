@@ -6,8 +6,8 @@ use squawk_syntax::ast::{self, AstNode};
 
 use super::types::canonical;
 use super::words::{Walk, Words};
-use super::{privileges, quote};
-use crate::catalog::{Catalog, Mark, Object};
+use super::{lower, privileges, quote, undo_alter, undo_comment, undo_table};
+use crate::catalog::{Catalog, DependentKind, Mark, Object};
 use crate::plan::Undo;
 use crate::sql::{Sql, TableName};
 
@@ -20,8 +20,11 @@ pub(super) fn of(sql: &str, catalog: &Catalog) -> Undo {
     match walk.next().unwrap_or_default() {
         "create" => create(&tree, walk, sql, catalog),
         "drop" => drop(walk, catalog),
-        "alter" => alter(&tree, walk, catalog),
-        "comment" => comment(walk, sql, catalog),
+        "alter" => match &tree {
+            ast::Stmt::AlterTable(alter) => undo_table::of(alter, catalog),
+            _ => undo_alter::of(walk, catalog),
+        },
+        "comment" => undo_comment::of(walk, sql, catalog),
         "grant" => privileges::granted(walk, catalog),
         "revoke" => privileges::revoked(walk, catalog),
         "refresh" | "analyze" | "reindex" => Undo::Nothing,
@@ -48,7 +51,7 @@ fn clustered(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
     run(format!("ALTER TABLE {} {words}", quote::table(&table.name)))
 }
 
-fn run(sql: impl Into<String>) -> Undo {
+pub(super) fn run(sql: impl Into<String>) -> Undo {
     Undo::Run(vec![Sql::new(sql)])
 }
 
@@ -81,7 +84,7 @@ const KINDS: &[&str] = &[
     "server",
 ];
 
-fn kind(walk: &mut Walk<'_>) -> Option<&'static str> {
+pub(super) fn kind(walk: &mut Walk<'_>) -> Option<&'static str> {
     KINDS.iter().copied().find(|kind| {
         let words: Vec<_> = kind.split(' ').collect();
         walk.takes(&words)
@@ -105,15 +108,9 @@ fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) ->
     }
     match there {
         Some(_) if lenient => Undo::Nothing,
-        Some(definition) if replaces && !definition.is_empty() => {
-            let mut undo = Vec::new();
-            // A view does not give a column back that it got.
-            if kind == "view" {
-                undo.push(Sql::new(format!("DROP VIEW {}", quote::table(&catalog.placed(&name)))));
-            }
-            undo.push(Sql::new(definition));
-            Undo::Run(undo)
-        }
+        Some(again) if replaces && kind == "view" => view_again(&name, again, catalog),
+        // The rest of it stays as it was.
+        Some(again) if replaces && !again.is_empty() => Undo::Run(again[..1].to_vec()),
         _ => run(drop_words(kind, &name, on.as_ref(), arguments.as_deref())),
     }
 }
@@ -174,36 +171,75 @@ fn arguments(tree: &ast::Stmt, sql: &str) -> Option<String> {
     Some(types.join(", "))
 }
 
-/// The definition of something that is there.
+/// A view does not give a column back that it got: it is made anew, and so are the views that
+/// rest on it.
+fn view_again(name: &TableName, again: Vec<Sql>, catalog: &Catalog) -> Undo {
+    let in_place = again.first().map(|sql| sql.as_str().replacen("CREATE", "CREATE OR REPLACE", 1));
+    let mut views = vec![(catalog.placed(name), again)];
+    let mut at = 0;
+    while let Some((view, _)) = views.get(at) {
+        let known = catalog.find(view).into_iter().flat_map(|table| &table.dependents);
+        for one in known.filter(|one| one.kind == DependentKind::View) {
+            let found = catalog.objects.iter().find(|object| object.name.name == one.name);
+            let Some(object) = found.filter(|object| object.kind == "view") else {
+                return run(in_place.unwrap_or_default());
+            };
+            // What rests on several of them is made after the last.
+            views.retain(|(known, _)| *known != object.name);
+            views.push((object.name.clone(), self::again(object, catalog)));
+        }
+        at += 1;
+    }
+    let drop = |view: &TableName| Sql::new(format!("DROP VIEW {}", quote::table(view)));
+    let mut sql: Vec<_> = views.iter().rev().map(|(view, _)| drop(view)).collect();
+    sql.extend(views.into_iter().flat_map(|(_, again)| again));
+    Undo::Run(sql)
+}
+
+/// The statements that make something again that is there; none where they are not known.
 fn find(
     catalog: &Catalog,
     kind: &str,
     name: &TableName,
     on: Option<&TableName>,
     arguments: Option<&str>,
-) -> Option<String> {
+) -> Option<Vec<Sql>> {
     if matches!(kind, "trigger" | "constraint trigger") {
         let table = catalog.find(on?)?;
         let trigger = table.triggers.iter().find(|one| one.name == name.name)?;
-        let state = trigger.state.as_ref().map(|word| {
-            format!(
-                ";\nALTER TABLE {} {word} TRIGGER {}",
-                quote::table(&table.name),
-                quote::ident(&trigger.name)
-            )
-        });
-        return Some(format!("{}{}", trigger.definition, state.unwrap_or_default()));
+        let (of, on) = (quote::ident(&trigger.name), quote::table(&table.name));
+        let state = trigger.state.as_ref();
+        let state = state.map(|word| format!("ALTER TABLE {on} {word} TRIGGER {of}"));
+        let comment = trigger.comment.as_ref();
+        let comment = comment
+            .map(|text| format!("COMMENT ON TRIGGER {of} ON {on} IS {}", quote::literal(text)));
+        let all = std::iter::once(trigger.definition.clone()).chain(state).chain(comment);
+        return Some(all.map(Sql::new).collect());
     }
     if kind == "index" {
-        return catalog.index(name).map(|(_, index)| index.definition.clone());
+        let (table, index) = catalog.index(name)?;
+        let mut all = vec![Sql::new(index.definition.as_str())];
+        all.extend(lower::marks(&table.name, &index.name, catalog));
+        return Some(all);
     }
     if matches!(kind, "table" | "foreign table") {
-        return catalog.find(name).map(|_| String::new());
+        return catalog.find(name).map(|_| Vec::new());
     }
-    object(catalog, kind, name, on, arguments).map(|one| one.definition.clone())
+    object(catalog, kind, name, on, arguments).map(|one| again(one, catalog))
 }
 
-fn object<'a>(
+/// The statements that make an object again, with all that was said about it.
+pub(super) fn again(object: &Object, catalog: &Catalog) -> Vec<Sql> {
+    if object.definition.is_empty() {
+        return Vec::new();
+    }
+    let all = std::iter::once(&object.definition).chain(&object.said);
+    let mut all: Vec<_> = all.map(|sql| Sql::new(sql.as_str())).collect();
+    all.extend(privileges::of_object(object, catalog));
+    all
+}
+
+pub(super) fn object<'a>(
     catalog: &'a Catalog,
     kind: &str,
     name: &TableName,
@@ -257,7 +293,7 @@ fn drop(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
     let mut undo = Vec::new();
     for (name, arguments) in named.iter().rev() {
         match find(catalog, kind, name, on.as_ref(), arguments.as_deref()) {
-            Some(definition) if !definition.is_empty() => undo.push(Sql::new(definition)),
+            Some(again) if !again.is_empty() => undo.extend(again),
             None if lenient => {}
             _ => return Undo::Impossible,
         }
@@ -265,104 +301,9 @@ fn drop(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
     if undo.is_empty() { Undo::Nothing } else { Undo::Run(undo) }
 }
 
-fn alter(tree: &ast::Stmt, mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
-    if let ast::Stmt::AlterTable(alter) = tree {
-        return super::undo_table::of(alter, catalog);
-    }
-    let Some(kind) = kind(&mut walk) else { return stays() };
-    let lenient = walk.takes(&["if", "exists"]);
-    let Some(name) = walk.name() else { return stays() };
-    let arguments = walk.inside();
-    let on = if walk.takes(&["on"]) { walk.name() } else { None };
-    if walk.takes(&["rename", "to"])
-        && let Some(to) = walk.name()
-    {
-        if lenient && kind == "index" && catalog.index(&name).is_none() {
-            return Undo::Nothing;
-        }
-        let renamed = TableName { schema: name.schema.clone(), name: to.name };
-        let arguments = arguments.map(|one| format!("({one})")).unwrap_or_default();
-        let on = on.map(|table| format!(" ON {}", quote::table(&table))).unwrap_or_default();
-        return run(format!(
-            "ALTER {} {}{arguments}{on} RENAME TO {}",
-            kind.to_uppercase(),
-            quote::table(&renamed),
-            quote::ident(&name.name)
-        ));
-    }
-    if kind == "type" && walk.takes(&["rename", "value"]) {
-        let from = walk.next().unwrap_or_default();
-        walk.takes(&["to"]);
-        let to = walk.next().unwrap_or_default();
-        return run(format!("ALTER TYPE {} RENAME VALUE {to} TO {from}", quote::table(&name)));
-    }
-    if kind == "sequence" {
-        return sequence(&name, catalog);
-    }
-    if kind == "domain" {
-        let before = object(catalog, "domain", &name, None, None);
-        return super::domain::undo(&name, walk, before);
-    }
-    if kind == "type" && walk.takes(&["add", "value"]) {
-        return Undo::Stays("the server cannot take a value away; nobody need use it".into());
-    }
-    stays()
-}
-
-/// A sequence as it was.
-fn sequence(name: &TableName, catalog: &Catalog) -> Undo {
-    let Some(before) = object(catalog, "sequence", name, None, None) else { return stays() };
-    let mut sql = before.definition.replacen("CREATE SEQUENCE", "ALTER SEQUENCE", 1);
-    if !sql.contains("OWNED BY") {
-        sql = sql.replacen(';', " OWNED BY NONE;", 1);
-    }
-    run(sql)
-}
-
 /// A setting whose old value is not known here.
 pub(super) fn stays() -> Undo {
-    Undo::Stays("the setting stays; it changes nothing for running code".into())
-}
-
-fn comment(mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
-    walk.takes(&["on"]);
-    let before = if walk.takes(&["column"]) {
-        let known = walk.column().and_then(|column| {
-            let table = catalog.find(&column.table)?;
-            catalog.column(table, &column.column)?.comment.clone()
-        });
-        Some(known)
-    } else if walk.takes(&["table"]) {
-        walk.name().and_then(|name| catalog.find(&name)).map(|table| table.comment.clone())
-    } else if ["function", "procedure", "routine"].iter().any(|kind| walk.takes(&[kind])) {
-        match walk.name().and_then(|name| routine_comment(&name, catalog)) {
-            Some(statement) => return run(statement),
-            None => Some(None),
-        }
-    } else {
-        None
-    };
-    let Some(before) = before else {
-        return Undo::Stays("the comment stays".into());
-    };
-    let lower = sql.to_ascii_lowercase().replace(['\n', '\r', '\t'], " ");
-    let end = lower.find(" is ").unwrap_or(sql.len());
-    let text = before.map_or_else(|| "NULL".to_owned(), |text| quote::literal(&text));
-    run(format!("{} IS {text}", &sql[..end]))
-}
-
-/// The statement that gives a routine the comment that it has.
-fn routine_comment(name: &TableName, catalog: &Catalog) -> Option<String> {
-    let same = |object: &&Object| {
-        matches!(object.kind.as_str(), "function" | "procedure")
-            && object.name.name == name.name
-            && (name.schema.is_none() || object.name.schema == name.schema)
-    };
-    let definition = &catalog.objects.iter().find(same)?.definition;
-    let at = definition.find("\nCOMMENT ON ROUTINE ")? + 1;
-    let rest = &definition[at..];
-    let end = rest.find(";\nREVOKE ALL ON ROUTINE ").or_else(|| rest.find(";\nGRANT "));
-    Some(rest[..end.unwrap_or(rest.len())].to_owned())
+    Undo::Stays("what it set stays set, because what was set before is not known".into())
 }
 
 #[cfg(test)]
@@ -379,6 +320,7 @@ mod tests {
             on: None,
             arguments: arguments.map(ToOwned::to_owned),
             definition: definition.into(),
+            said: Vec::new(),
         };
         let held = |role: &str, column: Option<&str>, privileges: &[&str]| Held {
             kind: "table".into(),
@@ -404,6 +346,7 @@ mod tests {
             name: Ident::new("tr"),
             function: name("f"),
             state: None,
+            comment: None,
             definition: "CREATE TRIGGER tr …".into(),
         });
         Catalog {

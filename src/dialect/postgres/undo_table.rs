@@ -6,7 +6,7 @@ use super::interpret::{one_name, table_name};
 use super::undo::stays;
 use super::words::{Walk, Words};
 use super::{privileges, quote};
-use crate::catalog::{Catalog, Held, Mark, Table};
+use crate::catalog::{Catalog, ConstraintKind, Mark, Table};
 use crate::plan::Undo;
 use crate::sql::{Ident, Sql, TableName};
 
@@ -152,15 +152,16 @@ fn settings(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> 
             })
         }
         A::OwnerTo(to) => {
-            let owns = |one: &&Held| one.owner && known.is_some_and(|found| found.name == one.name);
-            let before = catalog.held.iter().find(owns).and_then(|one| one.role.as_ref());
-            let Some(before) = before else { return stays() };
-            let back = Sql::new(format!("{head} OWNER TO {}", quote::ident(before)));
-            let words = Words::of(to.syntax());
-            let after = words.after(&["owner", "to"]);
-            let had = after.map(|role| privileges::of_owner(table, &role, catalog));
-            Undo::Run(std::iter::once(back).chain(had.unwrap_or_default()).collect())
+            let after = Words::of(to.syntax()).after(&["owner", "to"]);
+            match privileges::of_owner("table", table, None, after.as_ref(), catalog) {
+                Some((before, had)) => {
+                    let back = format!("{head} OWNER TO {}", quote::ident(&before));
+                    Undo::Run(std::iter::once(Sql::new(back)).chain(had).collect())
+                }
+                None => stays(),
+            }
         }
+        A::AlterConstraint(_) => constraint(&head, action, known),
         A::EnableTrigger(_)
         | A::DisableTrigger(_)
         | A::EnableAlwaysTrigger(_)
@@ -170,15 +171,19 @@ fn settings(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> 
 }
 
 /// The storage parameters among what is set for something.
-fn options_of(settings: &[String]) -> Option<&str> {
+pub(super) fn options_of(settings: &[String]) -> Option<&str> {
     settings.iter().map(String::as_str).find(|words| words.starts_with("SET ("))
 }
 
 /// Storage parameters as they were.
 fn options_back(head: &str, changed: Option<ast::AttributeList>, before: Option<&str>) -> Undo {
     let words = changed.map(|list| Words::of(list.syntax()));
+    named_back(head, words.as_ref().map(Walk::along), before)
+}
+
+/// The same of options that come next among the words.
+pub(super) fn named_back(head: &str, mut walk: Option<Walk<'_>>, before: Option<&str>) -> Undo {
     let mut names = Vec::new();
-    let mut walk = words.as_ref().map(Walk::along);
     while let Some(walk) = walk.as_mut()
         && (walk.takes(&["("]) || walk.takes(&[","]))
     {
@@ -192,6 +197,23 @@ fn options_back(head: &str, changed: Option<ast::AttributeList>, before: Option<
     let reset = Sql::new(format!("{head} RESET ({})", names.join(", ")));
     let again = before.map(|words| Sql::new(format!("{head} {words}")));
     Undo::Run(std::iter::once(reset).chain(again).collect())
+}
+
+/// A foreign key that is checked when it was.
+fn constraint(head: &str, action: &AlterTableAction, known: Option<&Table>) -> Undo {
+    let name = Words::of(action.syntax()).after(&["constraint"]);
+    let found = known.into_iter().flat_map(|table| &table.constraints).find(|one| {
+        one.kind != ConstraintKind::Incoming && name.as_ref().is_some_and(|it| *it == one.name)
+    });
+    let Some(found) = found else { return stays() };
+    let clause = found.definition.trim_end_matches(" NOT VALID");
+    let when = match clause.find(" DEFERRABLE") {
+        Some(at) if !clause.ends_with("NOT DEFERRABLE") => &clause[at + 1..],
+        _ => "NOT DEFERRABLE",
+    };
+    let when = if when == "DEFERRABLE" { "DEFERRABLE INITIALLY IMMEDIATE" } else { when };
+    let words = format!("{head} ALTER CONSTRAINT {} {when}", quote::ident(&found.name));
+    Undo::Run(vec![Sql::new(words)])
 }
 
 /// Triggers that fire when they did.

@@ -355,6 +355,7 @@ mod tests {
             unique: true,
             online: true,
             on_part: false,
+            second: false,
         };
         assert_eq!(
             index_definition(&index).expect("it can be carried"),

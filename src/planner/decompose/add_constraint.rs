@@ -193,6 +193,7 @@ fn keyed(
                     unique: true,
                     online: true,
                     on_part: false,
+                    second: false,
                 }),
             );
             name.clone()
@@ -209,6 +210,7 @@ fn keyed(
             index,
             primary,
             attributes: attributes(&new.definition),
+            second: scene.knew_key(&table.name, columns),
         }),
     );
     settled(&mut parts, table, name, columns);
@@ -246,6 +248,7 @@ fn over_partitions(
                 unique: true,
                 online: true,
                 on_part: false,
+                second: false,
             }),
         );
         built.push((leaf.name.clone(), working));
@@ -262,6 +265,7 @@ fn over_partitions(
                 index: working.clone(),
                 primary,
                 attributes: attributes(&new.definition),
+                second: false,
             }),
         );
     }

@@ -83,6 +83,7 @@ pub(super) fn decompose(scene: &Scene<'_>, index: &NewIndex) -> Result<Parts, Pl
             unique: index.unique,
             online: true,
             on_part: false,
+            second: index.unique && scene.knew_key(&table.name, &index.keys),
         }),
     );
     Ok(parts)
@@ -187,6 +188,7 @@ fn over_partitions(
                 unique: index.unique,
                 online: true,
                 on_part: true,
+                second: false,
             }),
         );
         built.push((leaf.name.clone(), working));

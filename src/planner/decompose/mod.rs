@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlanError;
 use super::intent::{Intent, IntentKind, Words};
-use crate::catalog::{Catalog, Column, Table, TableKind};
+use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, Table, TableKind};
 use crate::dialect::{Capabilities, Dialect};
 use crate::migration::{ColumnPath, Migration};
 use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
@@ -43,6 +43,8 @@ pub(super) struct Scene<'a> {
     pub(super) migration: &'a Migration,
     /// The world before this intention.
     pub(super) catalog: &'a Catalog,
+    /// The world before the file.
+    pub(super) before: &'a Catalog,
     /// What the server can do.
     pub(super) can: Capabilities,
     /// What is intended.
@@ -193,6 +195,18 @@ impl Scene<'_> {
     fn table(&self, name: &TableName) -> Result<&Table, PlanError> {
         let span = self.intent.span;
         self.catalog.require(name).map_err(|source| PlanError::Unknown { span, source })
+    }
+
+    /// Whether these columns, in any order, were the key of an index that other tables may
+    /// point to, before this file.
+    fn knew_key(&self, table: &TableName, columns: &[Ident]) -> bool {
+        let columns: BTreeSet<_> = columns.iter().collect();
+        let pointed = |one: &Constraint| one.kind == ConstraintKind::Incoming;
+        let same = |one: &Index| one.unique && one.keys.iter().collect::<BTreeSet<_>>() == columns;
+        !columns.is_empty()
+            && self.before.find(table).is_some_and(|table| {
+                table.constraints.iter().any(pointed) && table.indexes.iter().any(same)
+            })
     }
 
     fn refused(&self, what: impl Into<String>, remedy: impl Into<String>) -> PlanError {

@@ -405,6 +405,7 @@ fn carry_indexes(
             unique: index.unique,
             online: true,
             on_part: false,
+            second: false,
         };
         let rebuilt = IndexBuild { name: index.name.clone(), ..build.clone() };
         parts.step(Phase::Backfill, Action::BuildIndex(build));

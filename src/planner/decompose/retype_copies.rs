@@ -116,6 +116,7 @@ impl Copies<'_> {
             unique: index.unique,
             online: true,
             on_part: false,
+            second: false,
         };
         parts.step(settle, Action::BuildIndex(build));
         parts.late.push((Phase::Contract, Words::name(&[&index.name])));

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use super::{OURS, Read, Tables, get, ident, rows};
 use crate::catalog::Mark;
 
-/// Comments of indexes and constraints, the order of rows, tablespaces.
+/// Comments of indexes and constraints, the order of rows, tablespaces, samples.
 pub(super) async fn read(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
     let sql = format!(
         "SELECT x.indrelid::int8, ic.relname::text, obj_description(ic.oid, 'pg_class'), 'index',
@@ -33,6 +33,17 @@ pub(super) async fn read(conn: &mut PgConnection, tables: &mut Tables) -> Read<(
         if get(&row, 5)? {
             table.marks.push(Mark::Elsewhere(name));
         }
+    }
+    let sql = format!(
+        "SELECT x.indrelid::int8, ic.relname::text, a.attnum::int4, a.attstattarget::int4
+           FROM pg_index x JOIN pg_class ic ON ic.oid = x.indexrelid
+           JOIN pg_namespace n ON n.oid = ic.relnamespace
+           JOIN pg_attribute a ON a.attrelid = ic.oid AND a.attstattarget >= 0
+          WHERE {OURS} ORDER BY 1, 2, 3"
+    );
+    for row in rows(conn, sql).await? {
+        let Some(table) = tables.get_mut(&get(&row, 0)?) else { continue };
+        table.marks.push(Mark::Statistics(ident(&row, 1)?, get(&row, 2)?, get(&row, 3)?));
     }
     Ok(())
 }

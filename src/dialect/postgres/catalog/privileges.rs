@@ -36,7 +36,8 @@ pub(super) async fn read(conn: &mut PgConnection) -> Read<Vec<Held>> {
                  SELECT 'type', n.nspname, t.typname, NULL, NULL, t.typowner,
                         coalesce(t.typacl, acldefault('T', t.typowner))
                    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-                  WHERE t.typtype IN ('e', 'd', 'r') AND {OURS}
+                  WHERE (t.typtype IN ('e', 'd', 'r') OR EXISTS (
+                        SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')) AND {OURS}
                  UNION ALL
                  SELECT 'schema', NULL, n.nspname, NULL, NULL, n.nspowner,
                         coalesce(n.nspacl, acldefault('n', n.nspowner))

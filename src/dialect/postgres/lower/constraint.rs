@@ -1,6 +1,6 @@
 //! Constraints: added unchecked, checked beside everybody, dropped.
 
-use super::{alter, column_is, constraint_is, quote, rewrite, run, step, sync};
+use super::{alter, column_is, constraint_is, marks, quote, rewrite, run, step, sync};
 use crate::catalog::Catalog;
 use crate::plan::{
     AttachIndex, Carried, Check, DropConstraint, Expect, Lowered, NotNullCheck, Undo,
@@ -95,8 +95,10 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
     let name = quote::ident(&one.name);
     let kind = if one.primary { "PRIMARY KEY" } else { "UNIQUE" };
     let space = if one.attributes.is_empty() { "" } else { " " };
-    let mut undo =
-        vec![Sql::new(format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table)))];
+    let drop = format!("{} DROP CONSTRAINT IF EXISTS {name}", alter(&one.table));
+    let index = quote::beside(&one.table, &one.name);
+    let drop = if one.second { from_under_foreign_keys(&index, &drop) } else { drop };
+    let mut undo = vec![Sql::new(drop)];
     // The constraint takes the index with it when it goes.
     let before = catalog.find(&one.table).and_then(|table| {
         table.indexes.iter().find(|index| index.name == one.index && index.constraint.is_none())
@@ -115,6 +117,26 @@ pub(super) fn attach_index(one: &AttachIndex, catalog: &Catalog) -> Lowered {
     )
 }
 
+/// Drops a unique index, or the constraint that owns it, though foreign keys rest on it: they
+/// are made again, and rest on the other key over those columns.
+pub(super) fn from_under_foreign_keys(index: &str, drop: &str) -> String {
+    let resting = format!(
+        "FROM pg_constraint WHERE contype = 'f' AND conparentid = 0\n    AND conindid = to_regclass({})",
+        quote::literal(index)
+    );
+    let body = format!(
+        "DECLARE again text[]; one text; BEGIN\n  \
+         SELECT array_agg(format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,\n    \
+         pg_get_constraintdef(oid)) || format('; COMMENT ON CONSTRAINT %I ON %s IS %L', conname,\n    \
+         conrelid::regclass, obj_description(oid, 'pg_constraint'))) INTO again\n    {resting};\n  \
+         FOR one IN SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)\n    {resting}\n  \
+         LOOP EXECUTE one; END LOOP;\n  \
+         {drop};\n  \
+         FOREACH one IN ARRAY coalesce(again, '{{}}') LOOP EXECUTE one; END LOOP;\nEND "
+    );
+    format!("DO {}", quote::dollar(&body))
+}
+
 /// The statement of an index without CONCURRENTLY.
 fn inside(definition: &str) -> String {
     let upper = definition.to_uppercase();
@@ -125,12 +147,15 @@ fn inside(definition: &str) -> String {
 }
 
 /// DROP CONSTRAINT; of a foreign key it stops the readers of the other table too.
-pub(super) fn drop(one: &DropConstraint) -> Lowered {
+pub(super) fn drop(one: &DropConstraint, catalog: &Catalog) -> Lowered {
     let name = quote::ident(&one.name);
+    let again = format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition);
+    let mut undo = vec![Sql::new(again)];
+    undo.extend(marks(&one.table, &one.name, catalog));
     let there = constraint_is(&one.table, &one.name, "");
     step(
         vec![format!("{} DROP CONSTRAINT {name}", alter(&one.table))],
         Check { expect: Expect::NoRows, ..there },
-        run(format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition)),
+        Undo::Run(undo),
     )
 }

@@ -1,6 +1,8 @@
 //! Indexes, built and dropped beside writers.
 
-use super::{alter, asks, quote, rewrite, run, step};
+use super::constraint::from_under_foreign_keys;
+use super::{alter, asks, marks, quote, rewrite, run, step};
+use crate::catalog::Catalog;
 use crate::dialect::Unsupported;
 use crate::dialect::postgres::interpret::object_name;
 use crate::plan::{
@@ -53,6 +55,7 @@ pub(super) fn whole(table: &TableName, one: &SwappedIndex) -> Result<String, Uns
         unique: true,
         online: false,
         on_part: false,
+        second: false,
     };
     Ok(index_definition(&build)?.replacen(" CONCURRENTLY", "", 1))
 }
@@ -63,7 +66,11 @@ pub(super) fn build(index: &IndexBuild) -> Result<Lowered, Unsupported> {
     let definition =
         if own && as_is { index.definition.to_string() } else { index_definition(index)? };
     let name = index_name(index);
-    let drop = Sql::new(format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"));
+    let undo = if index.second {
+        from_under_foreign_keys(&name, &format!("DROP INDEX IF EXISTS {name}"))
+    } else {
+        format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    };
     let landed = asks(
         format!(
             "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid",
@@ -71,15 +78,17 @@ pub(super) fn build(index: &IndexBuild) -> Result<Lowered, Unsupported> {
         ),
         Expect::Rows,
     );
-    let mut lowered = step(vec![definition], landed, Undo::Run(vec![drop]));
+    let mut lowered = step(vec![definition], landed, run(undo));
     lowered.transaction = Transaction::Forbidden;
     lowered.clear = Some(invalid(&name));
     lowered.note = Some("waits for transactions that are open when it begins".into());
     Ok(lowered)
 }
 
-pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
+pub(super) fn drop(index: &IndexBuild, catalog: &Catalog) -> Result<Lowered, Unsupported> {
     let name = index_name(index);
+    let marks = marks(&index.table, &index.name, catalog);
+    let undo = |again: String| Undo::Run([vec![Sql::new(again)], marks].concat());
     if !index.online {
         return Ok(step(
             vec![format!("DROP INDEX {name}")],
@@ -87,7 +96,7 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
                 format!("SELECT 1 WHERE to_regclass({}) IS NULL", quote::literal(&name)),
                 Expect::Rows,
             ),
-            run(index.definition.to_string()),
+            undo(index.definition.to_string()),
         ));
     }
     let again = index_definition(index)?;
@@ -97,7 +106,7 @@ pub(super) fn drop(index: &IndexBuild) -> Result<Lowered, Unsupported> {
             format!("SELECT 1 WHERE to_regclass({}) IS NULL", quote::literal(&name)),
             Expect::Rows,
         ),
-        run(again),
+        undo(again),
     );
     lowered.transaction = Transaction::Forbidden;
     lowered.clear = Some(invalid(&name));
@@ -217,6 +226,7 @@ mod tests {
                 unique: true,
                 online: true,
                 on_part: false,
+                second: false,
             })
             .unwrap_or_default()
         };

@@ -53,7 +53,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::Backfill(rows) => Ok(fill::backfill(rows, catalog)),
         Action::Verify(verify) => Ok(fill::verify(verify, catalog)),
         Action::BuildIndex(index) => index::build(index),
-        Action::DropIndex(index) => index::drop(index),
+        Action::DropIndex(index) => index::drop(index, catalog),
         Action::JoinIndexes(one) => Ok(index::join(one)),
         Action::AddNotNullCheck(check) => Ok(constraint::add_not_null_check(check)),
         Action::ValidateNotNull(check) => {
@@ -70,7 +70,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::SetDefault(one) => Ok(column::set_default(one)),
         Action::AttachPartition(one) => Ok(table::attach(one)),
         Action::AttachIndex(one) => Ok(constraint::attach_index(one, catalog)),
-        Action::DropConstraint(one) => Ok(constraint::drop(one)),
+        Action::DropConstraint(one) => Ok(constraint::drop(one, catalog)),
         Action::RenameTable(one) => Ok(table::rename(one, catalog)),
         Action::DropAlias(one) => Ok(table::drop_alias(one, catalog)),
         Action::AliasColumn(one) => Ok(table::alias_column(one, catalog)),
@@ -136,7 +136,7 @@ fn constraint_is(table: &TableName, name: &Ident, condition: &str) -> Check {
 }
 
 /// What an index or a constraint has beside its definition, said again.
-fn mark(table: &TableName, mark: &Mark) -> Option<String> {
+pub(super) fn mark(table: &TableName, mark: &Mark) -> Option<String> {
     match mark {
         Mark::IndexComment(name, text) => Some(format!(
             "COMMENT ON INDEX {} IS {}",
@@ -153,7 +153,25 @@ fn mark(table: &TableName, mark: &Mark) -> Option<String> {
             Some(format!("{} CLUSTER ON {}", alter(table), quote::ident(name)))
         }
         Mark::Elsewhere(_) => None,
+        Mark::Statistics(name, column, target) => Some(format!(
+            "ALTER INDEX {} ALTER COLUMN {column} SET STATISTICS {target}",
+            quote::beside(table, name)
+        )),
     }
+}
+
+/// The same of an index or a constraint that the catalogue knows, and whether replicas tell rows
+/// by it.
+pub(super) fn marks(table: &TableName, name: &Ident, catalog: &Catalog) -> Vec<Sql> {
+    let Some(known) = catalog.find(table) else { return Vec::new() };
+    let marks = known.marks.iter().filter(|one| one.name() == name);
+    let here = |words: &&String| {
+        let index = words.strip_prefix("USING INDEX ");
+        index.is_some_and(|index| index == name.as_str() || index == quote::ident(name))
+    };
+    let identity = known.row_identity.iter().filter(here);
+    let identity = identity.map(|words| format!("{} REPLICA IDENTITY {words}", alter(table)));
+    marks.filter_map(|one| mark(table, one)).chain(identity).map(Sql::new).collect()
 }
 
 fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
