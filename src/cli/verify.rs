@@ -8,7 +8,7 @@ use super::gate;
 use crate::dialect::{self, DatabaseUrl, Measured, Options};
 use crate::engine::{Engine, Event};
 use crate::gate::Verdict;
-use crate::plan::{Blocks, Held, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::report::{Format, table};
 
 /// What was predicted of one step, and what was measured.
@@ -82,18 +82,6 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
 fn compare(step: &Step, measured: &Measured) -> Line {
     let predicted: BTreeMap<_, _> =
         step.lowered.locks.iter().map(|lock| (lock.object.clone(), lock.mode.clone())).collect();
-    // A table that is read under a lock that nobody minds is no surprise.
-    let works = |table: &String, held: &[Held]| {
-        step.lowered.locks.iter().any(|lock| {
-            lock.object == *table && (lock.blocks < Blocks::Writes || held.contains(&lock.held))
-        })
-    };
-    let rewrites = measured.rewritten.iter().all(|table| works(table, &[Held::WhileRewriting]));
-    let scans = measured
-        .scanned
-        .iter()
-        .all(|table| works(table, &[Held::WhileScanning, Held::WhileRewriting]));
-    let same = predicted == measured.locks && rewrites && scans;
     Line {
         step: step.id.to_string(),
         predicted,
@@ -101,7 +89,7 @@ fn compare(step: &Step, measured: &Measured) -> Line {
         rewritten: measured.rewritten.clone(),
         scanned: measured.scanned.clone(),
         said: measured.said.clone(),
-        same,
+        same: measured.was_told(&step.lowered.locks),
     }
 }
 

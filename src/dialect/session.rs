@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::catalog::Catalog;
 use crate::journal::{Entry, IllegalEntry, Journal};
-use crate::plan::{Check, FillRows, StepId};
+use crate::plan::{Blocks, Check, FillRows, Held, Lock, StepId};
 use crate::sql::Sql;
 
 /// The only door to a live database's schema.
@@ -57,6 +57,24 @@ pub struct Measured {
     pub scanned: Vec<String>,
     /// What the server itself said that it did.
     pub said: Vec<String>,
+}
+
+impl Measured {
+    /// Whether all of it was told before: each relation that was locked and how, and no table
+    /// written anew or read to its end without a word. One that is read under a lock that
+    /// nobody minds is no surprise.
+    pub fn was_told(&self, locks: &[Lock]) -> bool {
+        let told: BTreeMap<_, _> =
+            locks.iter().map(|lock| (lock.object.clone(), lock.mode.clone())).collect();
+        let works = |table: &String, held: &[Held]| {
+            locks.iter().any(|lock| {
+                lock.object == *table && (lock.blocks < Blocks::Writes || held.contains(&lock.held))
+            })
+        };
+        let rewrites = |table| works(table, &[Held::WhileRewriting]);
+        let scans = |table| works(table, &[Held::WhileScanning, Held::WhileRewriting]);
+        told == self.locks && self.rewritten.iter().all(rewrites) && self.scanned.iter().all(scans)
+    }
 }
 
 /// How a session behaves.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::action::{IndexBuild, Sync};
-use crate::catalog::{Default, Mark};
+use crate::catalog::{Default, Mark, Object};
 use crate::sql::{ColumnRef, Ident, TableName};
 
 /// The reversible half of contract.
@@ -91,6 +91,13 @@ pub enum TakenOver {
         from: Ident,
         /// The final name.
         to: Ident,
+    },
+    /// Extended statistics, which go with the old column and are made again over the new one.
+    Statistics {
+        /// What the old ones are.
+        object: Object,
+        /// The columns, and those that take their places.
+        renamed: Vec<(Ident, Ident)>,
     },
     /// A default that the triggers stood in for.
     Default {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Expr, Sync};
-use crate::catalog::{Column, Default, Mark};
+use crate::catalog::{Column, Default, Mark, Object};
 use crate::sql::{Ident, Sql, TableName};
 
 /// A column that gets another type behind the name that everybody knows. Until the swap a
@@ -47,8 +47,8 @@ pub struct Swap {
     pub indexes: Vec<SwappedIndex>,
     /// Checks and foreign keys that have a copy, those of other tables too.
     pub constraints: Vec<SwappedConstraint>,
-    /// Extended statistics, as they would be made again.
-    pub statistics: Vec<(TableName, Sql)>,
+    /// Extended statistics over old columns, which are made again over the new ones.
+    pub statistics: Vec<Object>,
     /// What the old indexes and constraints have beside their definitions, for the copies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<(TableName, Mark)>,

@@ -7,6 +7,7 @@ use super::decompose::{self, Parts, Scene};
 use super::intent::{Intent, IntentKind, Words};
 use super::order::Order;
 use super::premise::Stirred;
+use super::renamed::{by_old_names, names_lost};
 use super::{PlanError, unsupported};
 use crate::catalog::{Catalog, Table};
 use crate::change::Effect;
@@ -97,6 +98,7 @@ pub(super) fn assemble(
     let tables = draft.tables.iter().filter_map(|name| catalog.tables.get(name));
     expects.insert(Phase::Expand, table_fingerprint(tables));
     draft.steps.sort_by_key(|step| step.phase);
+    by_old_names(&mut draft.steps, &draft.numbers);
     let plan = Plan {
         zdmig_plan: FORMAT,
         migration: migration.id.clone(),
@@ -157,10 +159,16 @@ fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanErr
     let mut found = Vec::new();
     let own = !matches!(scene.intent.kind, IntentKind::Contract { .. });
     for (phase, action) in &mut parts.steps {
-        let lowered = scene
+        let mut lowered = scene
             .dialect
             .lower(action, scene.catalog)
             .map_err(|error| unsupported(scene.intent.span, error))?;
+        if let (Action::Verbatim(_), Undo::Run(undo)) = (&*action, &lowered.undo)
+            && *phase > Phase::Expand
+            && names_lost(undo, scene.before, scene.catalog)
+        {
+            lowered.undo = Undo::Impossible;
+        }
         if *phase == Phase::Contract && lowered.undo == Undo::Impossible && own {
             *phase = Phase::Purge;
         }
@@ -226,6 +234,8 @@ fn added_columns(intent: &Intent) -> Vec<ColumnRef> {
 struct Draft {
     premises: Vec<Premise>,
     steps: Vec<Step>,
+    /// The statement that each step is from.
+    numbers: BTreeMap<StepId, usize>,
     targets: Vec<Target>,
     hazards: Vec<Hazard>,
     touches: BTreeSet<ColumnRef>,
@@ -239,6 +249,7 @@ impl Draft {
         for ((phase, action), lowered) in parts.steps.into_iter().zip(lowered) {
             let estimate = estimate(&action, scene.catalog);
             let Some(id) = self.identity(scene, phase, &action) else { continue };
+            self.numbers.insert(id.clone(), scene.intent.number);
             self.steps.push(Step { id, phase, action, lowered, estimate });
         }
         for (code, message, remedy) in parts.hazards {

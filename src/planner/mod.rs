@@ -7,6 +7,7 @@ mod decompose;
 mod intent;
 mod order;
 mod premise;
+mod renamed;
 
 use thiserror::Error;
 

@@ -80,6 +80,17 @@ pub fn dump(database: &Database) -> BTreeMap<String, usize> {
         if lines.first().is_some_and(|line| line.starts_with("CREATE VIEW")) {
             sort_inner_lists(&mut lines);
         }
+        // Columns in the order in which the table has them.
+        if let Some((head, rest)) =
+            lines.first().filter(|line| line.starts_with("CREATE STATISTICS")).and_then(|line| {
+                let (head, rest) = line.split_once(" ON ")?;
+                Some((head, rest.rsplit_once(" FROM ")?))
+            })
+        {
+            let mut columns: Vec<_> = rest.0.split(", ").collect();
+            columns.sort_unstable();
+            lines = vec![format!("{head} ON {} FROM {}", columns.join(", "), rest.1)];
+        }
         *statements.entry(lines.join("\n")).or_default() += 1;
     }
     statements

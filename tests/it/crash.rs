@@ -120,11 +120,28 @@ pub async fn travel(
     plan: &Plan,
     journey: Journey,
 ) -> Result<(), EngineError> {
+    watched(session, plan, journey, &mut Vec::new()).await
+}
+
+/// The same, with the steps that locked, read or wrote anew what the plan does not tell.
+pub async fn watched(
+    session: &mut dyn Session,
+    plan: &Plan,
+    journey: Journey,
+    untold: &mut Vec<String>,
+) -> Result<(), EngineError> {
     let options = options();
     let cancel = CancellationToken::new();
-    let mut unheard = |_: Event<'_>| {};
+    let mut hear = |event: Event<'_>| {
+        if let Event::Measured { step, measured } = event
+            && !measured.was_told(&step.lowered.locks)
+        {
+            let told = &step.lowered.locks;
+            untold.push(format!("{}\n  told {told:?}\n  measured {measured:?}", step.id));
+        }
+    };
     session.exclusive(&options.owner).await?;
-    let mut engine = Engine::started(session, &options, &cancel, &mut unheard).await?;
+    let mut engine = Engine::started(session, &options, &cancel, &mut hear).await?;
     let turned = journey == Journey::Back
         && engine.journal().entries().iter().any(|entry| entry.kind.word().contains("undo"));
     let gone = engine.journal().entries().iter().any(|one| one.kind == EntryKind::RolledBack);

@@ -15,7 +15,7 @@ use zdmig::plan::Plan;
 use zdmig::sql::Ident;
 
 use crate::corpus::{differs, dump};
-use crate::crash::{Journey, plan_of, travel};
+use crate::crash::{Journey, plan_of, watched};
 use crate::support::Database;
 
 /// Rolls the same for the same seed.
@@ -358,22 +358,27 @@ async fn one(seed: u64) -> bool {
         }
     };
     let (before, kept) = (dump(&database), rows(&database).await);
-    let journey = travel(&mut *database.session().await, &plan, Journey::Back).await;
+    let mut untold = Vec::new();
+    let mut session = database.measuring().await;
+    let journey = watched(&mut *session, &plan, Journey::Back, &mut untold).await;
     journey.unwrap_or_else(|error| panic!("{said}: there and back: {error}"));
     let after = dump(&database);
     assert!(after == before, "{said}\n{}\n{}", differs(&after, &before), differs(&before, &after));
-    // What an UPDATE did to the rows stays.
-    let fills = sql.lines().any(|line| line.starts_with("UPDATE") && line.contains("WHERE"));
+    // What an UPDATE or a DELETE did to the rows stays.
+    let changes = |line: &str| line.starts_with("UPDATE") || line.starts_with("DELETE");
+    let fills = sql.lines().any(|line| changes(line) && line.contains("WHERE"));
     assert!(fills || rows(&database).await == kept, "{said}: rows are not as they were");
     let fresh = Database::postgres("forward").await;
     fresh.script(&made.schema).await;
-    let journey = travel(&mut *fresh.session().await, &plan, Journey::Forward).await;
+    let mut session = fresh.measuring().await;
+    let journey = watched(&mut *session, &plan, Journey::Forward, &mut untold).await;
     journey.unwrap_or_else(|error| panic!("{said}: {error}"));
     let (found, expected) = (dump(&fresh), dump(&plain));
     let (more, less) = (differs(&found, &expected), differs(&expected, &found));
     assert!(more.is_empty() && less.is_empty(), "{said}\nmore:\n{more}\nless:\n{less}");
     assert_eq!(rows(&fresh).await, rows(&plain).await, "{said}");
     assert_eq!(fresh.leftovers().await, Vec::<String>::new(), "{said}");
+    assert!(untold.is_empty(), "{said}\n{}", untold.join("\n"));
     true
 }
 

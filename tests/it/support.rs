@@ -86,10 +86,19 @@ impl Database {
     }
 
     pub async fn session(&self) -> Box<dyn Session> {
+        self.attached(false).await
+    }
+
+    /// One that measures what each step locks.
+    pub async fn measuring(&self) -> Box<dyn Session> {
+        self.attached(true).await
+    }
+
+    async fn attached(&self, measure: bool) -> Box<dyn Session> {
         let options = Options {
             lock_timeout: std::time::Duration::from_millis(500),
             connect_timeout: std::time::Duration::from_secs(10),
-            measure: false,
+            measure,
         };
         self.dialect().connect(&self.database_url(), &options).await.expect("a session")
     }

@@ -2,7 +2,7 @@
 //! before, is not taken away with it.
 
 use crate::corpus::{differs, dump};
-use crate::crash::{Journey, plan_of, travel};
+use crate::crash::{Journey, plan_of, watched};
 use crate::support::{Database, OPEN_GATE, Project};
 
 const SCHEMA: &str = "
@@ -85,6 +85,13 @@ async fn what_is_taken_away_comes_back_with_all_that_was_said_about_it() {
     there_and_back(MARKED, &TAKEN).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_goes_again_and_what_it_locks_is_told() {
+    // Rows of a table cannot change that is published without what tells them apart.
+    let schema = format!("{MARKED} {WORKED}");
+    there_and_back(&schema, &NEW).await;
+}
+
 async fn there_and_back(schema: &str, files: &[&str]) {
     let template = Database::postgres("before").await;
     template.script(schema).await;
@@ -99,7 +106,10 @@ async fn there_and_back(schema: &str, files: &[&str]) {
                 continue;
             }
         };
-        let journey = travel(&mut *database.session().await, &plan, Journey::Back).await;
+        let mut untold = Vec::new();
+        let mut session = database.measuring().await;
+        let journey = watched(&mut *session, &plan, Journey::Back, &mut untold).await;
+        failed.extend(untold.into_iter().map(|one| format!("{sql}\n{one}")));
         if let Err(error) = journey {
             failed.push(format!("{sql}: there and back: {error}"));
             continue;
@@ -268,6 +278,98 @@ const TAKEN: [&str; 64] = [
      COMMENT ON MATERIALIZED VIEW counted IS 'new'; COMMENT ON INDEX counted_note IS 'new';
      COMMENT ON POLICY mine ON t IS 'new'; COMMENT ON PUBLICATION news IS 'new';",
     "ALTER SEQUENCE numbers RESTART 20 NO CYCLE CACHE 1; ALTER SEQUENCE owned OWNED BY NONE;",
+];
+
+const WORKED: &str = "
+    DROP PUBLICATION news;
+    CREATE PUBLICATION news FOR TABLE parents;
+    CREATE TABLE plain (id int PRIMARY KEY, name text);
+    CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';";
+
+/// Each makes something new, or does some work.
+const NEW: [&str; 79] = [
+    "CREATE STATISTICS more (mcv) ON note, parent FROM t;",
+    "CREATE STATISTICS IF NOT EXISTS side.pairs ON note, parent, (amount + 1) FROM public.t;",
+    "CREATE PUBLICATION other FOR TABLE t (id, note) WHERE (id > 3), ONLY parents;",
+    "CREATE PUBLICATION whole FOR ALL TABLES WITH (publish = 'insert');",
+    "CREATE PUBLICATION one FOR TABLES IN SCHEMA side, TABLE parents;",
+    "CREATE POLICY theirs ON parents FOR SELECT USING (true);",
+    "CREATE RULE noted AS ON INSERT TO parents DO ALSO NOTHING;",
+    "CREATE TRIGGER also AFTER INSERT OR DELETE ON parents FOR EACH STATEMENT EXECUTE FUNCTION touch();",
+    "CREATE TRIGGER written INSTEAD OF UPDATE ON shown FOR EACH ROW EXECUTE FUNCTION touch();",
+    "CREATE VIEW both_of AS SELECT t.id, p.name FROM t JOIN parents p ON p.id = t.parent;",
+    "CREATE VIEW of_view AS SELECT first FROM shown UNION SELECT note FROM counted;",
+    "CREATE RECURSIVE VIEW up (n) AS SELECT id FROM parents UNION ALL SELECT n + 1 FROM up WHERE n < 3;",
+    "CREATE MATERIALIZED VIEW sums AS SELECT sum(amount) FROM t;",
+    "CREATE MATERIALIZED VIEW empty AS SELECT id FROM parents WITH NO DATA; CREATE INDEX empty_id ON empty (id);",
+    "CREATE INDEX counted_count ON counted (count);",
+    "CREATE INDEX CONCURRENTLY counted_count ON counted (count);",
+    "REFRESH MATERIALIZED VIEW counted;",
+    "REFRESH MATERIALIZED VIEW CONCURRENTLY counted;",
+    "CREATE TABLE likeness (LIKE t INCLUDING ALL);",
+    "CREATE TABLE taken AS SELECT t.id, p.name FROM t, parents p;",
+    "CREATE TABLE heirs (more int) INHERITS (parents);",
+    "CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at); CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');",
+    "CREATE UNLOGGED TABLE quick (id int PRIMARY KEY, parent int REFERENCES parents (id), mood mood, b brief);",
+    "ALTER TABLE t SET WITHOUT CLUSTER, REPLICA IDENTITY FULL;",
+    "ALTER TABLE t ALTER note SET STORAGE EXTERNAL, ALTER note SET COMPRESSION pglz, ALTER amount SET (n_distinct = 5);",
+    "ALTER TABLE t SET (autovacuum_enabled = off, fillfactor = 80);",
+    "ALTER TABLE parents DISABLE RULE ignored;",
+    "ALTER TABLE t ENABLE ALWAYS TRIGGER late;",
+    "ALTER TABLE parents OWNER TO pg_monitor;",
+    "ALTER INDEX t_note SET (fillfactor = 70);",
+    "ALTER INDEX t_lower RENAME TO t_lowered;",
+    "ALTER INDEX counted_note SET (fillfactor = 70);",
+    "ALTER SEQUENCE owned OWNED BY t.id;",
+    "CREATE SEQUENCE fresh OWNED BY parents.id; ALTER TABLE parents ALTER id SET DEFAULT nextval('fresh');",
+    "ALTER TYPE mood ADD VALUE IF NOT EXISTS 'ok';",
+    "ALTER TYPE pair ADD ATTRIBUTE c int;",
+    "ALTER TYPE pair RENAME ATTRIBUTE a TO first;",
+    "ALTER FUNCTION f(int) STABLE COST 9;",
+    "ALTER PROCEDURE p(int) SECURITY INVOKER;",
+    "ALTER FUNCTION f(text) SET SCHEMA side;",
+    "ALTER SCHEMA side OWNER TO pg_monitor;",
+    "CREATE FUNCTION g(n int) RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t WHERE id > n';",
+    "CREATE FUNCTION h() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM parents; END;",
+    "CREATE PROCEDURE q() LANGUAGE plpgsql AS $$BEGIN UPDATE t SET note = 'q'; END$$;",
+    "CREATE TYPE deep AS (p pair, m mood);",
+    "CREATE DOMAIN small AS int CHECK (value < 9);",
+    "CREATE EXTENSION pg_trgm; CREATE INDEX t_trgm ON t USING gin (note gin_trgm_ops);",
+    "CREATE OPERATOR CLASS of_int FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 3 =,
+     FUNCTION 1 btint4cmp(int, int); CREATE OPERATOR FAMILY side.kin USING hash;",
+    "CREATE OR REPLACE FUNCTION f(a text) RETURNS text LANGUAGE sql AS $f$
+     UPDATE t SET note = ''; SELECT name FROM parents FOR UPDATE $f$;",
+    "CREATE EVENT TRIGGER watch ON sql_drop EXECUTE FUNCTION see();",
+    "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far;
+     CREATE USER MAPPING FOR PUBLIC SERVER away; CREATE FOREIGN TABLE there (id int) SERVER away;",
+    "COMMENT ON RULE ignored ON parents IS 'new'; ALTER TABLE parents ENABLE ALWAYS RULE ignored;",
+    "CREATE AGGREGATE product (int) (SFUNC = int4mul, STYPE = int, INITCOND = '1');",
+    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);",
+    "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false);",
+    "CREATE CAST (mood AS int) WITH FUNCTION hashenum (anyenum);",
+    "CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple);",
+    "ANALYZE t;",
+    "ANALYZE t (note), parents;",
+    "SELECT setval('numbers', 12);",
+    "INSERT INTO parents VALUES (1, 'a'), (2, 'b');",
+    "INSERT INTO plain SELECT id, note FROM t ON CONFLICT DO NOTHING;",
+    "INSERT INTO t (id, parent, amount) VALUES (1, NULL, 3);",
+    "WITH gone AS (DELETE FROM t WHERE id > 90 RETURNING parent) INSERT INTO plain SELECT parent, 'x' FROM gone ON CONFLICT (id) DO UPDATE SET name = excluded.name;",
+    "UPDATE t SET note = p.name FROM parents p WHERE p.id = t.parent AND t.id = 5;",
+    "MERGE INTO plain USING t ON t.parent = plain.id WHEN MATCHED THEN UPDATE SET name = t.note;",
+    "GRANT SELECT (id), UPDATE ON t TO pg_monitor; GRANT ALL ON ALL TABLES IN SCHEMA public TO pg_monitor;",
+    "REINDEX TABLE t;",
+    "CLUSTER t;",
+    "CLUSTER t USING t_amount;",
+    "CREATE UNIQUE INDEX ON t (parent, note);",
+    "CREATE INDEX IF NOT EXISTS t_gist ON t USING gist (room);",
+    "ALTER TABLE t ADD COLUMN tags text[] DEFAULT '{}', ADD COLUMN p pair, ADD COLUMN m mood NOT NULL DEFAULT 'ok', ADD COLUMN b brief;",
+    "ALTER TABLE t ADD CHECK (id > 0), ADD UNIQUE (note, id);",
+    "ALTER TABLE t ADD CONSTRAINT again FOREIGN KEY (parent) REFERENCES parents (id) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT again;",
+    "ALTER TABLE parents ADD COLUMN serial bigserial;",
+    "ALTER TABLE parents ALTER id ADD GENERATED BY DEFAULT AS IDENTITY;",
+    "COMMENT ON EXTENSION plpgsql IS 'said';",
+    "SET LOCAL lock_timeout = '1s'; CREATE TABLE late (id int);",
 ];
 
 /// What the file itself did to the rows stays, and may break what it dropped.

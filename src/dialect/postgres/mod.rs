@@ -25,6 +25,7 @@ mod types;
 mod undo;
 mod undo_alter;
 mod undo_comment;
+mod undo_create;
 mod undo_table;
 mod words;
 

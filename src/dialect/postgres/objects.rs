@@ -221,6 +221,24 @@ const POLICY: Kind = Kind {
     ..PLAIN
 };
 
+const RULE: Kind = Kind {
+    class: "pg_rewrite",
+    kind: "'rule'",
+    word: "'RULE'",
+    name: "x.rulename",
+    on: "c.relname",
+    shown: "format('%I ON %I.%I', x.rulename, n.nspname, c.relname)",
+    definition: "rtrim(pg_get_ruledef(x.oid), ';')",
+    owner: "NULL::oid",
+    said: "ARRAY(SELECT format('ALTER TABLE %I.%I %s RULE %I', n.nspname, c.relname,
+                               CASE x.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA'
+                                    ELSE 'ENABLE ALWAYS' END, x.rulename)
+                  WHERE x.ev_enabled <> 'O')",
+    from: "pg_rewrite x JOIN pg_class c ON c.oid = x.ev_class AND x.rulename <> '_RETURN'
+           JOIN pg_namespace n ON n.oid = c.relnamespace",
+    ..PLAIN
+};
+
 const SCHEMA: Kind = Kind {
     class: "pg_namespace",
     kind: "'schema'",
@@ -280,7 +298,7 @@ const LISTED_15: &str = "(SELECT string_agg(l.words, ', ' ORDER BY l.words) FROM
     SELECT 'TABLES IN SCHEMA ' || s.pnnspid::regnamespace
       FROM pg_publication_namespace s WHERE s.pnpubid = x.oid) l)";
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     ROUTINE,
     VIEW,
     SNAPSHOT,
@@ -290,6 +308,7 @@ const KINDS: [Kind; 12] = [
     SEQUENCE,
     STATISTICS,
     POLICY,
+    RULE,
     SCHEMA,
     EXTENSION,
     PUBLICATION,

@@ -58,6 +58,17 @@ pub(super) fn constraint(
     columns(definition, renamed)
 }
 
+/// Extended statistics for other columns; `None` when the definition is not what we expect the
+/// server to print.
+pub(super) fn statistics(definition: &str, renamed: &[(Ident, Ident)]) -> Option<String> {
+    let parsed = SourceFile::parse(definition);
+    let ast::Stmt::CreateStatistics(create) = parsed.tree().stmts().next()? else { return None };
+    let over = create.statistics_on_clause()?.syntax().text_range();
+    let (start, end): (usize, usize) = (over.start().into(), over.end().into());
+    let over = columns(&definition[start..end], renamed);
+    Some(format!("{}{over}{}", &definition[..start], &definition[end..]))
+}
+
 /// Replaces columns' names in text that the server printed, where they stand as columns:
 /// not as a function, a type or part of a dotted name.
 fn columns(text: &str, renamed: &[(Ident, Ident)]) -> String {

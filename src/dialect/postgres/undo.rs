@@ -6,7 +6,7 @@ use squawk_syntax::ast::{self, AstNode};
 
 use super::types::canonical;
 use super::words::{Walk, Words};
-use super::{lower, privileges, quote, undo_alter, undo_comment, undo_table};
+use super::{lower, privileges, quote, undo_alter, undo_comment, undo_create, undo_table};
 use crate::catalog::{Catalog, DependentKind, Mark, Object};
 use crate::plan::Undo;
 use crate::sql::{Sql, TableName};
@@ -63,6 +63,13 @@ const KINDS: &[&str] = &[
     "constraint trigger",
     "text search configuration",
     "text search dictionary",
+    "text search parser",
+    "text search template",
+    "foreign data wrapper",
+    "access method",
+    "procedural language",
+    "language",
+    "conversion",
     "function",
     "procedure",
     "aggregate",
@@ -92,6 +99,9 @@ pub(super) fn kind(walk: &mut Walk<'_>) -> Option<&'static str> {
 }
 
 fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) -> Undo {
+    if let Some(undo) = undo_create::by_more_than_a_name(tree, sql) {
+        return undo;
+    }
     let replaces = walk.takes(&["or", "replace"]);
     for word in ["unlogged", "recursive", "unique", "trusted"] {
         walk.takes(&[word]);
@@ -101,7 +111,8 @@ fn create(tree: &ast::Stmt, mut walk: Walk<'_>, sql: &str, catalog: &Catalog) ->
     let lenient = walk.takes(&["if", "not", "exists"]);
     let Some(name) = walk.name() else { return Undo::Impossible };
     let arguments = arguments(tree, sql);
-    let on = hangs(kind).then(|| walk.past(&["on"]).then(|| walk.name()).flatten()).flatten();
+    let before_table = if kind == "rule" { ["to"] } else { ["on"] };
+    let on = (hangs(kind) && walk.past(&before_table)).then(|| walk.name()).flatten();
     let there = find(catalog, kind, &name, on.as_ref(), arguments.as_deref());
     if there.is_none() && (lenient || replaces) && !LISTED.contains(&kind) {
         return Undo::Stays(format!("the {kind} stays, because it may have been there before"));
@@ -128,6 +139,7 @@ const LISTED: &[&str] = &[
     "sequence",
     "trigger",
     "policy",
+    "rule",
     "statistics",
     "schema",
     "extension",
@@ -290,10 +302,13 @@ fn drop(mut walk: Walk<'_>, catalog: &Catalog) -> Undo {
         }
     }
     let on = if walk.takes(&["on"]) { walk.name() } else { None };
+    // What CASCADE takes along is not named, and where a sequence stood nothing keeps: from its
+    // start on it would give numbers that are taken.
+    let whole = !walk.takes(&["cascade"]) && kind != "sequence";
     let mut undo = Vec::new();
     for (name, arguments) in named.iter().rev() {
         match find(catalog, kind, name, on.as_ref(), arguments.as_deref()) {
-            Some(again) if !again.is_empty() => undo.extend(again),
+            Some(again) if whole && !again.is_empty() => undo.extend(again),
             None if lenient => {}
             _ => return Undo::Impossible,
         }
@@ -396,6 +411,7 @@ mod tests {
             ("DROP FUNCTION f(int, text)", "CREATE OR REPLACE f(int)"),
             ("DROP TRIGGER tr ON t", "CREATE TRIGGER tr …"),
             ("DROP TYPE IF EXISTS e, missing", "CREATE TYPE e"),
+            ("DROP TYPE e CASCADE", "impossible"),
             ("DROP FUNCTION missing()", "impossible"),
             ("ALTER INDEX i RENAME TO j", "ALTER INDEX \"j\" RENAME TO \"i\""),
             ("ALTER TYPE e RENAME VALUE 'A' TO 'B'", "ALTER TYPE \"e\" RENAME VALUE 'B' TO 'A'"),

@@ -95,13 +95,19 @@ fn of_thing(kind: &str, mut walk: Walk<'_>, catalog: &Catalog) -> Before {
             known.and_then(|one| one.comment.clone()).into()
         }
         "aggregate"
-        | "rule"
         | "collation"
         | "role"
         | "server"
         | "event trigger"
         | "text search configuration"
-        | "text search dictionary" => Before::Unknown,
+        | "text search dictionary"
+        | "text search parser"
+        | "text search template"
+        | "foreign data wrapper"
+        | "access method"
+        | "procedural language"
+        | "language"
+        | "conversion" => Before::Unknown,
         _ => {
             let arguments = walk.inside();
             let on = walk.takes(&["on"]).then(|| walk.name()).flatten();

@@ -3,7 +3,7 @@
 use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 
 use super::interpret::{one_name, table_name};
-use super::undo::stays;
+use super::undo::{object, stays};
 use super::words::{Walk, Words};
 use super::{privileges, quote};
 use crate::catalog::{Catalog, ConstraintKind, Mark, Table};
@@ -166,6 +166,9 @@ fn settings(table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> 
         | A::DisableTrigger(_)
         | A::EnableAlwaysTrigger(_)
         | A::EnableReplicaTrigger(_) => triggers(&head, action, known),
+        A::EnableRule(_) | A::DisableRule(_) | A::EnableAlwaysRule(_) | A::EnableReplicaRule(_) => {
+            rule(&head, table, action, catalog)
+        }
         _ => stays(),
     }
 }
@@ -228,6 +231,17 @@ fn triggers(head: &str, action: &AlterTableAction, known: Option<&Table>) -> Und
         }
     }
     if sql.is_empty() { stays() } else { Undo::Run(sql) }
+}
+
+/// A rule that works when it did.
+fn rule(head: &str, table: &TableName, action: &AlterTableAction, catalog: &Catalog) -> Undo {
+    let words = Words::of(action.syntax());
+    let Some(name) = words.after(&["rule"]) else { return stays() };
+    let usual = format!("{head} ENABLE RULE {}", quote::ident(&name));
+    let name = TableName { schema: table.schema.clone(), name };
+    let known = object(catalog, "rule", &name, Some(table), None);
+    let state = known.and_then(|one| one.said.iter().find(|sql| sql.starts_with("ALTER TABLE")));
+    Undo::Run(vec![Sql::new(state.cloned().unwrap_or(usual))])
 }
 
 fn column(

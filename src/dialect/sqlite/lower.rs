@@ -323,6 +323,7 @@ fn drop_column(drop: &DropColumn) -> Result<Lowered, Unsupported> {
             }
             TakenOver::UniqueConstraint { .. }
             | TakenOver::Constraint { .. }
+            | TakenOver::Statistics { .. }
             | TakenOver::Default { .. } => {
                 return Err(in_place(&table.to_string(), "ADD CONSTRAINT"));
             }

@@ -253,6 +253,7 @@ fn names(parts: &mut Parts, table: &Table, olds: &[Column], derive: &Derive) {
         let constraints = table.constraints_of(&old.name).map(|one| &one.name);
         let held = indexes.map(|one| &one.name).chain(constraints);
         parts.uses.extend(held.map(|name| Words::name(&[&table.name.name, name])));
+        parts.uses.extend(Scene::statistics_named(table, &old.name));
     }
     for column in &derive.columns {
         parts.touches.push(ColumnRef::new(&table.name, &column.name));

@@ -43,6 +43,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
     lost_indexes(table, column, &mut parts);
+    parts.uses.extend(Scene::statistics_named(table, &column.column));
     // A value that is kept for a restore must not hold on to rows that new code deletes.
     let keys =
         table.constraints_of(&column.column).filter(|one| one.kind == ConstraintKind::Foreign);
@@ -90,11 +91,7 @@ pub(super) fn droppable(
                 "replace the function in the same file, or allow it where the word means \
                  something else",
             ),
-            DependentKind::Statistics => parts.hazard(
-                "loses-index",
-                format!("the {what} are lost with {named}"),
-                "create them anew without the column, if they are needed",
-            ),
+            DependentKind::Statistics => (),
         }
     }
     let identity = table.row_identity.as_deref().unwrap_or_default();
@@ -160,7 +157,11 @@ pub(super) fn lost_indexes(table: &Table, column: &ColumnRef, parts: &mut Parts)
         .constraints_of(&column.column)
         .filter(|one| one.columns.len() > 1 && one.kind != ConstraintKind::Unique)
         .map(|one| ("constraint", &one.name));
-    for (what, name) in indexes.chain(constraints).collect::<Vec<_>>() {
+    let statistics = table
+        .dependents_of(&column.column)
+        .filter(|one| one.kind == DependentKind::Statistics)
+        .map(|one| ("statistics object", &one.name));
+    for (what, name) in indexes.chain(constraints).chain(statistics).collect::<Vec<_>>() {
         parts.hazard(
             "loses-index",
             format!("the {what} `{name}` over several columns is lost with `{column}`"),
@@ -264,6 +265,6 @@ fn taken_over(renames: &[TakenOver], name: &Ident) -> bool {
         TakenOver::Index { to, .. }
         | TakenOver::UniqueConstraint { to, .. }
         | TakenOver::Constraint { to, .. } => to == name,
-        TakenOver::Default { .. } => false,
+        TakenOver::Statistics { .. } | TakenOver::Default { .. } => false,
     })
 }

@@ -31,7 +31,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlanError;
 use super::intent::{Intent, IntentKind, Words};
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, Table, TableKind};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, Dependent, DependentKind, Index, Object, Table,
+    TableKind,
+};
 use crate::dialect::{Capabilities, Dialect};
 use crate::migration::{ColumnPath, Migration};
 use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
@@ -244,6 +247,31 @@ impl Scene<'_> {
     /// A working name of ours.
     fn working(&self, object: &str) -> Ident {
         Ident::new(format!("zdmig_{}", self.tag(object)))
+    }
+
+    /// The names of extended statistics over a column.
+    fn statistics_named(table: &Table, column: &Ident) -> Vec<Words> {
+        let of = |one: &&Dependent| one.kind == DependentKind::Statistics;
+        table.dependents_of(column).filter(of).map(|one| Words::name(&[&one.name])).collect()
+    }
+
+    /// Extended statistics over some of a table's columns.
+    fn statistics<'c>(
+        &'c self,
+        table: &'c Table,
+        columns: &'c [Ident],
+    ) -> impl Iterator<Item = &'c Object> {
+        let over = |one: &&Dependent| {
+            one.kind == DependentKind::Statistics
+                && columns.iter().any(|column| one.columns.contains(column))
+        };
+        let known = self.catalog.objects.iter().filter(|one| one.kind == "statistics");
+        table.dependents.iter().filter(over).filter_map(move |dependent| {
+            // They are told apart by the schema, which is the table's own as a rule.
+            let mut named = known.clone().filter(|one| one.name.name == dependent.name);
+            let own = named.clone().find(|one| one.name.schema == table.name.schema);
+            own.or_else(|| named.next())
+        })
     }
 
     /// The columns that a fill walks along.

@@ -4,7 +4,7 @@
 use super::drop_column::{droppable, loosen, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, rename_column, verbatim};
-use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table};
+use crate::catalog::{Column, Constraint, ConstraintKind, DependentKind, Index, Mark, Table};
 use crate::migration::ColumnPath;
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
@@ -85,6 +85,12 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
         carriable(scene, table, old, &mut parts)?;
         carry_indexes(scene, &mut parts, table, (old, &new), &mut renames);
         carry_constraints(scene, &mut parts, table, (old, &new), &mut renames);
+        let renamed = vec![(old.name.clone(), new.name.clone())];
+        let over = scene.statistics(table, std::slice::from_ref(&old.name));
+        renames.extend(over.map(|object| TakenOver::Statistics {
+            object: object.clone(),
+            renamed: renamed.clone(),
+        }));
     }
     if replace.not_null && added_nullable(scene, &new) {
         by_check(scene, &mut parts, &to, Some(fill), Phase::Backfill, None);
@@ -131,6 +137,7 @@ fn names(parts: &mut Parts, table: &Table, old: &Column, from: &ColumnRef, to: &
     let names =
         indexes.map(|one| &one.name).chain(table.constraints_of(&old.name).map(|one| &one.name));
     parts.uses.extend(names.map(|name| Words::name(&[&table.name.name, name])));
+    parts.uses.extend(Scene::statistics_named(table, &old.name));
 }
 
 /// Refuses what cannot be carried over, before anything is done.
@@ -345,7 +352,10 @@ fn carriable(
     let indexes =
         table.indexes.iter().map(|one| (&one.name, one.columns.iter().collect::<Vec<_>>()));
     let constraints = table.constraints.iter().map(|one| (&one.name, one.columns.iter().collect()));
-    for (name, columns) in indexes.chain(constraints).filter(|(_, all)| all.contains(&&old.name)) {
+    let statistics = table.dependents.iter().filter(|one| one.kind == DependentKind::Statistics);
+    let statistics = statistics.map(|one| (&one.name, one.columns.iter().collect()));
+    let all = indexes.chain(constraints).chain(statistics);
+    for (name, columns) in all.filter(|(_, all)| all.contains(&&old.name)) {
         for column in columns {
             let column = ColumnRef::new(&table.name, column);
             if scene.filled.contains(&column) {

@@ -208,19 +208,18 @@ pub(super) fn decompose(
         parts.step(Phase::Contract, Action::Tighten(sync.clone()));
         prove(parts, &fill, Phase::Contract);
     }
+    let names: Vec<Ident> = retyped.iter().map(|one| one.old.name.clone()).collect();
     let mut swap = Swap {
         sync,
         indexes: Vec::new(),
         constraints: Vec::new(),
-        statistics: Vec::new(),
+        statistics: scene.statistics(table, &names).cloned().collect(),
         marks: Vec::new(),
     };
     not_null(scene, parts, table, &retyped, &fill);
-    let names: Vec<Ident> = retyped.iter().map(|one| one.old.name.clone()).collect();
     let copies = Copies { scene, table, own: parts.retyped.clone(), names };
     copies.indexes(parts, &mut swap);
     copies.constraints(parts, &mut swap);
-    copies.statistics(&mut swap);
     copies.marks(&mut swap);
     parts.converts.push(table.name.clone());
     parts.holds_whole_row(table);

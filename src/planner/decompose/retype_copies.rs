@@ -1,9 +1,9 @@
 //! Copies of what hangs on columns that get another type, for the hidden ones: indexes,
-//! constraints, foreign keys of other tables, extended statistics.
+//! constraints, foreign keys of other tables.
 
 use super::retype_column::{child, counts};
 use super::{Hidden, Parts, Scene};
-use crate::catalog::{Constraint, ConstraintKind, DependentKind, Index, Table};
+use crate::catalog::{Constraint, ConstraintKind, Index, Table};
 use crate::plan::{
     Action, Carried, IndexBuild, IndexRole, Phase, Swap, SwappedConstraint, SwappedIndex, Verify,
     VerifyRule,
@@ -205,24 +205,6 @@ impl Copies<'_> {
             definition: one.definition.clone(),
             references: target.map(|table| table.name.clone()),
         });
-    }
-
-    /// Extended statistics are made again under the same name, over the same columns' names.
-    pub(super) fn statistics(&self, swap: &mut Swap) {
-        let of = |kind: DependentKind| kind == DependentKind::Statistics;
-        for dependent in self.table.dependents.iter().filter(|one| of(one.kind)) {
-            if !self.names.iter().any(|name| dependent.columns.contains(name)) {
-                continue;
-            }
-            let found =
-                self.scene.catalog.objects.iter().find(|object| {
-                    object.kind == "statistics" && object.name.name == dependent.name
-                });
-            if let Some(object) = found {
-                let again = Sql::new(object.definition.as_str());
-                swap.statistics.push((object.name.clone(), again));
-            }
-        }
     }
 
     /// What the old indexes and constraints have beside their definitions.

@@ -1,7 +1,10 @@
+use squawk_syntax::SourceFile;
+use squawk_syntax::ast::AstNode;
+
 use super::{Ledger, Mode};
-use crate::catalog::ConstraintKind;
+use crate::catalog::{ConstraintKind, Dependent, DependentKind, Object};
 use crate::dialect::postgres::domain;
-use crate::dialect::postgres::words::Walk;
+use crate::dialect::postgres::words::{Walk, Words};
 use crate::plan::Held;
 use crate::sql::{Ident, TableName};
 
@@ -21,6 +24,44 @@ fn parts(list: &str) -> Vec<String> {
         }
     }
     parts
+}
+
+/// What a string holds, between quotes or dollars.
+fn unquoted(word: &str) -> String {
+    if let Some(rest) = word.strip_prefix('$') {
+        let tag = rest.find('$').map_or(0, |at| at + 2);
+        return word[tag..].strip_suffix(&word[..tag]).unwrap_or_default().to_owned();
+    }
+    word.trim_matches('\'').replace("''", "'")
+}
+
+/// The tables that a publication names, with their columns and conditions.
+fn published(mut walk: Walk<'_>) -> Vec<TableName> {
+    let mut found = Vec::new();
+    loop {
+        walk.takes(&["table"]);
+        walk.takes(&["only"]);
+        found.extend(walk.name());
+        walk.takes(&["*"]);
+        walk.inside();
+        if walk.takes(&["where"]) {
+            walk.inside();
+        }
+        if !walk.takes(&[","]) || walk.sees(&["tables"]) {
+            return found;
+        }
+    }
+}
+
+/// Whether the rest of an ALTER MATERIALIZED VIEW sets what only the server's own work minds.
+fn settings(mut walk: Walk<'_>) -> bool {
+    if walk.takes(&["alter"]) {
+        walk.takes(&["column"]);
+        walk.next();
+    }
+    let gentle: [&[&str]; 5] =
+        [&["set", "("], &["reset", "("], &["set", "statistics"], &["cluster"], &["set", "without"]];
+    gentle.iter().any(|words| walk.sees(words))
 }
 
 impl Ledger<'_> {
@@ -50,8 +91,10 @@ impl Ledger<'_> {
                 }
             }
             "analyze" => {
-                if let Some(name) = walk.name() {
+                while let Some(name) = walk.name() {
                     self.take(&name, Mode::ShareUpdateExclusive, Held::WhileScanning);
+                    walk.inside();
+                    walk.takes(&[","]);
                 }
             }
             "refresh" => {
@@ -60,6 +103,7 @@ impl Ledger<'_> {
                 let mode = if gentle { Mode::Exclusive } else { Mode::AccessExclusive };
                 if let Some(name) = walk.name() {
                     self.take(&name, mode, Held::WhileRewriting);
+                    self.read_by(&name);
                 }
             }
             "insert" => {
@@ -183,8 +227,31 @@ impl Ledger<'_> {
         }
     }
 
+    /// What a view is made from, and what the views among that are.
+    fn read_by(&mut self, view: &TableName) {
+        let view = self.named(view);
+        let of = |one: &&Object| one.name == view && one.kind.ends_with("view");
+        let Some(definition) = self.catalog.objects.iter().find(of).map(|one| &one.definition)
+        else {
+            return;
+        };
+        let words = Words::of(SourceFile::parse(definition).tree().syntax());
+        let mut walk = Walk::along(&words);
+        walk.past(&["as"]);
+        for name in self.named_in(walk, Some(&view)) {
+            self.take(&name, Mode::AccessShare, Held::WhileScanning);
+            self.read_by(&name);
+        }
+    }
+
     /// Every relation that the rest of a statement names.
-    fn reads(&mut self, mut walk: Walk<'_>, but: Option<&TableName>) {
+    fn reads(&mut self, walk: Walk<'_>, but: Option<&TableName>) {
+        for name in self.named_in(walk, but) {
+            self.take(&name, Mode::AccessShare, Held::WhileScanning);
+        }
+    }
+
+    fn named_in(&self, mut walk: Walk<'_>, but: Option<&TableName>) -> Vec<TableName> {
         let mut found = Vec::new();
         while let Some(name) = walk.name() {
             let known = self.catalog.find(&name).map(|table| table.name.clone());
@@ -192,9 +259,7 @@ impl Ledger<'_> {
                 but.is_none_or(|but| self.catalog.placed(but) != self.catalog.placed(&name));
             found.extend(known.filter(|_| other));
         }
-        for name in found {
-            self.take(&name, Mode::AccessShare, Held::WhileScanning);
-        }
+        found
     }
 
     fn create(&mut self, mut walk: Walk<'_>) {
@@ -230,18 +295,19 @@ impl Ledger<'_> {
             if let Some(name) = walk.name() {
                 self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
             }
+        } else if walk.sees(&["function"]) || walk.sees(&["procedure"]) {
+            self.routine(walk);
         } else if walk.sees(&["sequence"]) {
             self.owned(walk);
         } else if walk.takes(&["publication"]) {
             if walk.past(&["table"]) {
-                walk.takes(&["only"]);
-                for name in walk.names() {
+                for name in published(walk) {
                     self.take_all(&name, Mode::ShareUpdateExclusive, Held::Instant);
                 }
             }
         } else if walk.sees(&["table"]) || walk.sees(&["unlogged", "table"]) {
             self.create_table(walk);
-        } else if walk.sees(&["view"]) || walk.sees(&["materialized"]) {
+        } else if ["view", "materialized", "recursive"].iter().any(|word| walk.sees(&[word])) {
             walk.past(&["view"]);
             walk.takes(&["if", "not", "exists"]);
             let view = walk.name();
@@ -252,12 +318,55 @@ impl Ledger<'_> {
         }
     }
 
+    /// The server reads a body in its own language, and looks at what that names.
+    fn routine(&mut self, mut walk: Walk<'_>) {
+        let mut atomic = walk;
+        if atomic.past(&["begin", "atomic"]) {
+            self.looked_at(atomic);
+        } else if walk.holds(&["language", "sql"]) && walk.past(&["as"]) {
+            let body = walk.next().map(unquoted).unwrap_or_default();
+            for one in SourceFile::parse(&body).tree().stmts() {
+                let words = Words::of(one.syntax());
+                self.looked_at(Walk::along(&words));
+            }
+        }
+    }
+
+    fn looked_at(&mut self, walk: Walk<'_>) {
+        for head in [&["insert", "into"][..], &["update"], &["delete", "from"]] {
+            let mut rest = walk;
+            while rest.past(head) {
+                rest.takes(&["only"]);
+                if let Some(name) = rest.name().filter(|name| self.catalog.find(name).is_some()) {
+                    self.take(&name, Mode::RowExclusive, Held::Instant);
+                }
+            }
+        }
+        let rows = ["update", "share", "no", "key"].iter().any(|word| walk.holds(&["for", word]));
+        let mode = if rows { Mode::RowShare } else { Mode::AccessShare };
+        for name in self.named_in(walk, None) {
+            self.take(&name, mode, Held::Instant);
+        }
+    }
+
     /// A new table is seen by nobody; those it points to are locked.
     fn create_table(&mut self, mut walk: Walk<'_>) {
         let mut rest = walk;
         while rest.past(&["references"]) {
             if let Some(name) = rest.name().filter(|name| self.catalog.find(name).is_some()) {
                 self.take_all(&name, Mode::ShareRowExclusive, Held::Instant);
+            }
+        }
+        let mut rest = walk;
+        if rest.past(&["inherits", "("]) {
+            for name in rest.names() {
+                self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
+            }
+        }
+        let mut rest = walk;
+        while rest.past(&["like"]) {
+            if let Some(name) = rest.name().filter(|name| self.catalog.find(name).is_some()) {
+                self.take(&name, Mode::AccessShare, Held::Instant);
             }
         }
         let mut rest = walk;
@@ -293,6 +402,17 @@ impl Ledger<'_> {
             if let Some(name) = walk.name() {
                 self.take_all(&name, Mode::AccessExclusive, Held::Instant);
             }
+        } else if walk.takes(&["statistics"]) {
+            walk.takes(&["if", "exists"]);
+            for name in walk.names() {
+                let of = |one: &Dependent| {
+                    one.kind == DependentKind::Statistics && one.name == name.name
+                };
+                let table = self.catalog.tables.values().find(|one| one.dependents.iter().any(of));
+                if let Some(table) = table.map(|one| one.name.clone()) {
+                    self.take(&table, Mode::ShareUpdateExclusive, Held::Instant);
+                }
+            }
         } else if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
             walk.takes(&["if", "exists"]);
             for name in walk.names() {
@@ -313,30 +433,63 @@ impl Ledger<'_> {
 
     fn comment(&mut self, mut walk: Walk<'_>) {
         walk.takes(&["on"]);
-        let name = match walk.next().unwrap_or_default() {
-            "table" | "view" => walk.name(),
-            "column" => walk.column().map(|column| column.table),
+        let (name, mode) = match walk.next().unwrap_or_default() {
+            "table" | "view" => (walk.name(), Mode::ShareUpdateExclusive),
+            "materialized" | "foreign" => {
+                walk.next();
+                (walk.name(), Mode::ShareUpdateExclusive)
+            }
+            "column" => (walk.column().map(|column| column.table), Mode::ShareUpdateExclusive),
             "constraint" | "trigger" | "policy" | "rule" => {
                 walk.past(&["on"]);
-                walk.name()
+                let of_domain = walk.takes(&["domain"]) && !walk.sees(&["is"]);
+                (walk.name().filter(|_| !of_domain), Mode::AccessShare)
             }
-            _ => None,
+            _ => return,
         };
-        if let Some(name) = name {
-            self.take(&name, Mode::ShareUpdateExclusive, Held::Instant);
+        if let Some(name) = name.filter(|name| self.catalog.find(name).is_some()) {
+            self.take(&name, mode, Held::Instant);
+        }
+    }
+
+    /// Tables that a publication gets or loses; with SET both.
+    fn publication(&mut self, mut walk: Walk<'_>) {
+        let Some(name) = walk.name() else { return };
+        let all = walk.takes(&["set"]);
+        if !all {
+            walk.next();
+        }
+        if !walk.takes(&["table"]) {
+            return;
+        }
+        let listed = published(walk);
+        let known = self.catalog.objects.iter();
+        let mut known = known.filter(|one| one.kind == "publication" && one.name.name == name.name);
+        let before = known.next().filter(|_| all).map(|one| one.definition.clone());
+        let words =
+            Words::of(&SourceFile::parse(before.as_deref().unwrap_or_default()).syntax_node());
+        let mut before = Walk::along(&words);
+        let before = before.past(&["table"]).then(|| published(before));
+        for table in listed.into_iter().chain(before.into_iter().flatten()) {
+            self.take_all(&table, Mode::ShareUpdateExclusive, Held::Instant);
         }
     }
 
     fn alter(&mut self, mut walk: Walk<'_>) {
         if walk.takes(&["domain"]) {
             self.domain(walk);
+        } else if walk.takes(&["publication"]) {
+            self.publication(walk);
         } else if walk.sees(&["sequence"]) {
             self.owned(walk);
-        } else if walk.takes(&["view"]) || walk.takes(&["materialized", "view"]) {
+        } else if walk.sees(&["view"]) || walk.sees(&["materialized"]) {
+            let kept = walk.takes(&["materialized"]);
+            walk.takes(&["view"]);
             walk.takes(&["if", "exists"]);
-            if let Some(name) = walk.name() {
-                self.take(&name, Mode::AccessExclusive, Held::Instant);
-            }
+            let Some(name) = walk.name() else { return };
+            let gentle = kept && settings(walk);
+            let mode = if gentle { Mode::ShareUpdateExclusive } else { Mode::AccessExclusive };
+            self.take(&name, mode, Held::Instant);
         } else if walk.sees(&["trigger"]) || walk.sees(&["policy"]) {
             walk.past(&["on"]);
             if let Some(name) = walk.name() {

@@ -79,7 +79,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::DropTables(one) => Ok(table::drop(one, catalog)),
         Action::RetireType(one) => Ok(retire::retire_type(one)),
         Action::DropType(one) => Ok(retire::drop_type(one)),
-        Action::DropColumn(drop) => Ok(retire::drop_column(drop, catalog)),
+        Action::DropColumn(drop) => retire::drop_column(drop, catalog),
     }
 }
 

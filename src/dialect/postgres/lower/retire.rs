@@ -1,8 +1,9 @@
 //! A column that goes: taken away first, dropped later.
 
 use super::sync::Stage;
-use super::{alter, asks, column_is, locks, quote, run, step, sync};
+use super::{alter, asks, column_is, locks, quote, rewrite, run, step, sync};
 use crate::catalog::Catalog;
+use crate::dialect::Unsupported;
 use crate::plan::{
     Check, DropColumn, Expect, Lowered, Retire, RetireType, RetireWay, TakenOver, Undo,
 };
@@ -72,7 +73,7 @@ pub(super) fn retire(retire: &Retire, catalog: &Catalog) -> Lowered {
     }
 }
 
-pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
+pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Result<Lowered, Unsupported> {
     let table = &drop.column.table;
     let gone = retired_name(&drop.column, &drop.way);
     let mut sql = vec![format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quote::table(table))];
@@ -93,6 +94,15 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
     sql.push(format!("{} {}", alter(table), drops.collect::<Vec<_>>().join(", ")));
     for one in &drop.renames {
         sql.push(match one {
+            TakenOver::Statistics { object, renamed } => {
+                let again = rewrite::statistics(&object.definition, renamed);
+                sql.push(again.ok_or_else(|| Unsupported {
+                    what: format!("the statistics `{}` cannot be carried over", object.name),
+                    remedy: "drop them first and create them again after the change".into(),
+                })?);
+                sql.extend(object.said.iter().cloned());
+                continue;
+            }
             TakenOver::Index { from, to, .. } => {
                 format!("ALTER INDEX {} RENAME TO {}", quote::beside(table, from), quote::ident(to))
             }
@@ -133,7 +143,7 @@ pub(super) fn drop_column(drop: &DropColumn, catalog: &Catalog) -> Lowered {
         let names: Vec<_> = drop.loses.iter().map(Ident::as_str).collect();
         lowered.note = Some(format!("takes these with it: {}", names.join(", ")));
     }
-    lowered
+    Ok(lowered)
 }
 
 fn hidden_type(one: &RetireType) -> TableName {

@@ -3,7 +3,7 @@
 
 use super::sync::{self, Stage};
 use super::{alter, asks, column_is, index, quote, step};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Object};
 use crate::dialect::Unsupported;
 use crate::plan::{Expect, Expr, IndexRole, Lowered, Swap, Sync, Undo};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
@@ -83,7 +83,12 @@ impl Places<'_> {
         self.swap
             .statistics
             .iter()
-            .map(|(name, _)| format!("DROP STATISTICS {}", quote::table(name)))
+            .map(|one| format!("DROP STATISTICS {}", quote::table(&one.name)))
+    }
+
+    fn statistics_again(&self) -> impl Iterator<Item = String> {
+        let each = |one: &Object| [std::slice::from_ref(&one.definition), &one.said].concat();
+        self.swap.statistics.iter().flat_map(each)
     }
 
     fn marks(&self) -> impl Iterator<Item = String> {
@@ -137,7 +142,7 @@ impl Places<'_> {
         for one in &self.swap.constraints {
             sql.push(rename_constraint(&one.table, &one.working, &one.name));
         }
-        sql.extend(self.swap.statistics.iter().map(|(_, again)| again.to_string()));
+        sql.extend(self.statistics_again());
         sql.extend(self.marks());
         sql.push(sync::create_function(&self.swap.sync, Stage::Swapped, catalog).to_string());
         sql
@@ -196,7 +201,7 @@ impl Places<'_> {
             let name = quote::ident(&one.name);
             sql.push(format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition));
         }
-        sql.extend(self.swap.statistics.iter().map(|(_, again)| again.to_string()));
+        sql.extend(self.statistics_again());
         sql.extend(self.marks());
         sql.push(sync::create_function(&self.swap.sync, Stage::Both, catalog).to_string());
         Ok(sql)

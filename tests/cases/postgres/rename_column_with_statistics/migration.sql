@@ -1,0 +1,1 @@
+ALTER TABLE t RENAME COLUMN value_2 TO "new 1";
