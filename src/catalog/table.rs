@@ -326,6 +326,11 @@ impl Table {
             .filter(move |one| one.columns.is_empty() || one.columns.contains(column))
     }
 
+    /// The extended statistics over a column.
+    pub fn statistics_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Dependent> {
+        self.dependents_of(column).filter(|one| one.kind == DependentKind::Statistics)
+    }
+
     /// The constraints that mention a column.
     pub fn constraints_of<'a>(&'a self, column: &'a Ident) -> impl Iterator<Item = &'a Constraint> {
         self.constraints.iter().filter(move |one| one.columns.contains(column))

@@ -163,14 +163,14 @@ fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanErr
             .dialect
             .lower(action, scene.catalog)
             .map_err(|error| unsupported(scene.intent.span, error))?;
-        if let (Action::Verbatim(_), Undo::Run(undo)) = (&*action, &lowered.undo)
-            && *phase > Phase::Expand
-            && names_lost(undo, scene.before, scene.catalog)
-        {
-            lowered.undo = Undo::Impossible;
-        }
-        if *phase == Phase::Contract && lowered.undo == Undo::Impossible && own {
+        let lost = match (&*action, &lowered.undo) {
+            (_, Undo::Impossible) => true,
+            (Action::Verbatim(_), Undo::Run(undo)) => names_lost(undo, scene.before, scene.catalog),
+            _ => false,
+        };
+        if *phase == Phase::Contract && own && lost {
             *phase = Phase::Purge;
+            lowered.undo = Undo::Impossible;
         }
         if let Undo::Run(undo) = &lowered.undo {
             parts.recalled.extend(undo.iter().map(Sql::as_str));

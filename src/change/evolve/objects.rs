@@ -135,7 +135,8 @@ impl Catalog {
     fn retitles(&mut self, from: &Ident, to: &Ident) {
         // The body of a function is kept as it was written.
         for one in &mut self.objects {
-            if matches!(one.kind.as_str(), "view" | "materialized view" | "policy" | "domain") {
+            let printed = ["view", "materialized view", "policy", "rule", "statistics", "domain"];
+            if printed.contains(&one.kind.as_str()) {
                 for sql in one.said.iter_mut().chain([&mut one.definition]) {
                     *sql = retitled(sql, "::", from, to);
                 }

@@ -200,12 +200,14 @@ const STATISTICS: Kind = Kind {
     ..PLAIN
 };
 
+/// What is known by the table that it hangs on, and belongs to whom that belongs.
+const HANGING: Kind = Kind { on: "c.relname", owner: "NULL::oid", ..PLAIN };
+
 const POLICY: Kind = Kind {
     class: "pg_policy",
     kind: "'policy'",
     word: "'POLICY'",
     name: "x.polname",
-    on: "c.relname",
     shown: "format('%I ON %I.%I', x.polname, n.nspname, c.relname)",
     definition: "format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s%s%s', x.polname, n.nspname,
                         c.relname, CASE WHEN x.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
@@ -215,10 +217,9 @@ const POLICY: Kind = Kind {
                            FROM unnest(x.polroles) r),
                         ' USING (' || pg_get_expr(x.polqual, x.polrelid) || ')',
                         ' WITH CHECK (' || pg_get_expr(x.polwithcheck, x.polrelid) || ')')",
-    owner: "NULL::oid",
     from: "pg_policy x JOIN pg_class c ON c.oid = x.polrelid
            JOIN pg_namespace n ON n.oid = c.relnamespace",
-    ..PLAIN
+    ..HANGING
 };
 
 const RULE: Kind = Kind {
@@ -226,17 +227,15 @@ const RULE: Kind = Kind {
     kind: "'rule'",
     word: "'RULE'",
     name: "x.rulename",
-    on: "c.relname",
     shown: "format('%I ON %I.%I', x.rulename, n.nspname, c.relname)",
     definition: "rtrim(pg_get_ruledef(x.oid), ';')",
-    owner: "NULL::oid",
     said: "ARRAY(SELECT format('ALTER TABLE %I.%I %s RULE %I', n.nspname, c.relname,
                                CASE x.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA'
                                     ELSE 'ENABLE ALWAYS' END, x.rulename)
                   WHERE x.ev_enabled <> 'O')",
     from: "pg_rewrite x JOIN pg_class c ON c.oid = x.ev_class AND x.rulename <> '_RETURN'
            JOIN pg_namespace n ON n.oid = c.relnamespace",
-    ..PLAIN
+    ..HANGING
 };
 
 const SCHEMA: Kind = Kind {

@@ -4,8 +4,11 @@
 use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{self, AstNode};
 
+use super::quote;
 use super::undo::run;
+use super::words::{Walk, Words};
 use crate::plan::Undo;
+use crate::sql::Sql;
 
 /// The undo of such a statement; `None` of any other.
 pub(super) fn by_more_than_a_name(tree: &ast::Stmt, sql: &str) -> Option<Undo> {
@@ -38,9 +41,31 @@ pub(super) fn by_more_than_a_name(tree: &ast::Stmt, sql: &str) -> Option<Undo> {
         ast::Stmt::CreateOperatorClass(one) => {
             let (name, using) =
                 (of(one.op_class_name()?.syntax()), of(one.using_method()?.syntax()));
-            // Without one that is named, a family of the same name was made with it.
-            let what = if one.operator_family_clause().is_some() { "CLASS" } else { "FAMILY" };
-            Some(run(format!("DROP OPERATOR {what} IF EXISTS {name} {using}")))
+            let class = format!("DROP OPERATOR CLASS IF EXISTS {name} {using}");
+            if one.operator_family_clause().is_some() {
+                return Some(run(class));
+            }
+            // A family of the same name was made with it, if there was none: one that holds
+            // anything else stays.
+            let words = Words::of(one.op_class_name()?.syntax());
+            let family = Walk::along(&words).name()?;
+            let shown = quote::literal(family.name.as_str());
+            let place = family.schema.as_ref().map_or_else(
+                || "pg_opfamily_is_visible(f.oid)".to_owned(),
+                |schema| format!("n.nspname = {}", quote::literal(schema.as_str())),
+            );
+            let body = format!(
+                "BEGIN
+                   IF EXISTS (SELECT FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace
+                               WHERE f.opfname = {shown} AND {place}
+                                 AND NOT EXISTS (SELECT FROM pg_opclass c WHERE c.opcfamily = f.oid)
+                                 AND NOT EXISTS (SELECT FROM pg_amop o WHERE o.amopfamily = f.oid)) THEN
+                     DROP OPERATOR FAMILY {name} {using};
+                   END IF;
+                 END"
+            );
+            let family = format!("DO {}", quote::dollar(&body));
+            Some(Undo::Run(vec![Sql::new(class), Sql::new(family)]))
         }
         ast::Stmt::CreateOperatorFamily(one) => {
             let (name, using) =

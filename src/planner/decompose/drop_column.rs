@@ -157,10 +157,8 @@ pub(super) fn lost_indexes(table: &Table, column: &ColumnRef, parts: &mut Parts)
         .constraints_of(&column.column)
         .filter(|one| one.columns.len() > 1 && one.kind != ConstraintKind::Unique)
         .map(|one| ("constraint", &one.name));
-    let statistics = table
-        .dependents_of(&column.column)
-        .filter(|one| one.kind == DependentKind::Statistics)
-        .map(|one| ("statistics object", &one.name));
+    let statistics =
+        table.statistics_of(&column.column).map(|one| ("statistics object", &one.name));
     for (what, name) in indexes.chain(constraints).chain(statistics).collect::<Vec<_>>() {
         parts.hazard(
             "loses-index",

@@ -251,8 +251,7 @@ impl Scene<'_> {
 
     /// The names of extended statistics over a column.
     fn statistics_named(table: &Table, column: &Ident) -> Vec<Words> {
-        let of = |one: &&Dependent| one.kind == DependentKind::Statistics;
-        table.dependents_of(column).filter(of).map(|one| Words::name(&[&one.name])).collect()
+        table.statistics_of(column).map(|one| Words::name(&[&one.name])).collect()
     }
 
     /// Extended statistics over some of a table's columns.

@@ -4,7 +4,7 @@
 use super::drop_column::{droppable, loosen, lost_indexes, take_away};
 use super::set_not_null::by_check;
 use super::{Parts, Scene, add_column, rename_column, verbatim};
-use crate::catalog::{Column, Constraint, ConstraintKind, DependentKind, Index, Mark, Table};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table};
 use crate::migration::ColumnPath;
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
@@ -352,8 +352,8 @@ fn carriable(
     let indexes =
         table.indexes.iter().map(|one| (&one.name, one.columns.iter().collect::<Vec<_>>()));
     let constraints = table.constraints.iter().map(|one| (&one.name, one.columns.iter().collect()));
-    let statistics = table.dependents.iter().filter(|one| one.kind == DependentKind::Statistics);
-    let statistics = statistics.map(|one| (&one.name, one.columns.iter().collect()));
+    let statistics =
+        table.statistics_of(&old.name).map(|one| (&one.name, one.columns.iter().collect()));
     let all = indexes.chain(constraints).chain(statistics);
     for (name, columns) in all.filter(|(_, all)| all.contains(&&old.name)) {
         for column in columns {
