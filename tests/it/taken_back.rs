@@ -284,13 +284,18 @@ const WORKED: &str = "
     DROP PUBLICATION news;
     CREATE PUBLICATION news FOR TABLE parents;
     CREATE TABLE plain (id int PRIMARY KEY, name text);
+    CREATE VIEW base AS SELECT id FROM plain;
+    CREATE VIEW later AS SELECT id FROM base;
+    CREATE VIEW early AS SELECT id FROM base JOIN later USING (id);
+    CREATE VIEW below AS SELECT id FROM early;
+    CREATE VIEW lowest AS SELECT id FROM below;
     CREATE OPERATOR FAMILY kin USING btree;
     CREATE OPERATOR CLASS small FOR TYPE int2 USING btree FAMILY kin AS OPERATOR 1 <, OPERATOR 3 =,
         FUNCTION 1 btint2cmp(int2, int2);
     CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';";
 
 /// Each makes something new, or does some work.
-const NEW: [&str; 80] = [
+const NEW: [&str; 81] = [
     "CREATE STATISTICS more (mcv) ON note, parent FROM t;",
     "CREATE STATISTICS IF NOT EXISTS side.pairs ON note, parent, (amount + 1) FROM public.t;",
     "CREATE PUBLICATION other FOR TABLE t (id, note) WHERE (id > 3), ONLY parents;",
@@ -344,6 +349,7 @@ const NEW: [&str; 80] = [
      UPDATE t SET note = ''; SELECT name FROM parents FOR UPDATE $f$;",
     "CREATE OPERATOR CLASS kin FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 3 =,
      FUNCTION 1 btint4cmp(int, int);",
+    "CREATE OR REPLACE VIEW base AS SELECT id, name FROM plain;",
     "CREATE EVENT TRIGGER watch ON sql_drop EXECUTE FUNCTION see();",
     "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far;
      CREATE USER MAPPING FOR PUBLIC SERVER away; CREATE FOREIGN TABLE there (id int) SERVER away;",

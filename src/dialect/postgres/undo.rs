@@ -196,8 +196,11 @@ fn view_again(name: &TableName, again: Vec<Sql>, catalog: &Catalog) -> Undo {
             let Some(object) = found.filter(|object| object.kind == "view") else {
                 return run(in_place.unwrap_or_default());
             };
-            // What rests on several of them is made after the last.
-            views.retain(|(known, _)| *known != object.name);
+            // What rests on several of them is made after the last, and so is what rests on it.
+            if let Some(earlier) = views.iter().position(|(known, _)| *known == object.name) {
+                views.remove(earlier);
+                at -= usize::from(earlier <= at);
+            }
             views.push((object.name.clone(), self::again(object, catalog)));
         }
         at += 1;

@@ -3,8 +3,8 @@ use squawk_syntax::ast::AstNode;
 
 use super::{Ledger, Mode};
 use crate::catalog::{ConstraintKind, Dependent, DependentKind, Object};
-use crate::dialect::postgres::domain;
 use crate::dialect::postgres::words::{Walk, Words};
+use crate::dialect::postgres::{domain, undo};
 use crate::plan::Held;
 use crate::sql::{Ident, TableName};
 
@@ -463,11 +463,9 @@ impl Ledger<'_> {
             return;
         }
         let listed = published(walk);
-        let known = self.catalog.objects.iter();
-        let mut known = known.filter(|one| one.kind == "publication" && one.name.name == name.name);
-        let before = known.next().filter(|_| all).map(|one| one.definition.clone());
-        let words =
-            Words::of(&SourceFile::parse(before.as_deref().unwrap_or_default()).syntax_node());
+        let known = undo::object(self.catalog, "publication", &name, None, None);
+        let before = known.filter(|_| all).map(|one| &one.definition);
+        let words = Words::of(&SourceFile::parse(before.map_or("", String::as_str)).syntax_node());
         let mut before = Walk::along(&words);
         let before = before.past(&["table"]).then(|| published(before));
         for table in listed.into_iter().chain(before.into_iter().flatten()) {
