@@ -334,6 +334,33 @@ async fn empty(database: &Database) {
     database.script(&format!("TRUNCATE {} CASCADE", names.join(", "))).await;
 }
 
+/// What cannot be read is refused unless its author says what it is, so it has to be rare: less
+/// than one statement in a hundred.
+#[test]
+fn hardly_a_statement_is_opaque() {
+    for project in projects() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let toml = format!("migrations = \"{}\"\n", project.display());
+        std::fs::write(folder.path().join("zdmig.toml"), toml).expect("written");
+        let ran = crate::support::program(folder.path())
+            .args(["check", "--dialect", "postgres", "--format", "json"])
+            .output()
+            .expect("it runs");
+        let report: serde_json::Value = serde_json::from_slice(&ran.stdout)
+            .unwrap_or_else(|_| panic!("no report: {}", String::from_utf8_lossy(&ran.stderr)));
+        let checked = report["files"].as_array().expect("files");
+        assert_eq!(checked.len(), files(&project).len(), "{}", project.display());
+        let statements: u64 = checked.iter().filter_map(|file| file["statements"].as_u64()).sum();
+        let findings = checked.iter().filter_map(|file| file["findings"].as_array()).flatten();
+        let opaque: Vec<_> = findings.filter(|finding| finding["code"] == "opaque").collect();
+        assert!(
+            opaque.len() as u64 * 100 < statements,
+            "{}: of {statements}: {opaque:?}",
+            project.display()
+        );
+    }
+}
+
 async fn history(name: &str) {
     for project in projects().iter().filter(|path| path.ends_with(name)) {
         let expected = dump(&reference(project).await);
