@@ -22,8 +22,8 @@ pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lowered};
-use crate::sql::{ColumnRef, Span, TableName};
+use crate::plan::{Action, Expr, Lock, Lowered};
+use crate::sql::{ColumnRef, Span, Sql, TableName};
 
 /// What zdmig knows of one product.
 #[async_trait]
@@ -50,7 +50,13 @@ pub trait Dialect: Send + Sync {
     fn capabilities(&self, server: &Server) -> Capabilities;
 
     /// What it takes to give a column another type.
-    fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping;
+    fn retyping(
+        &self,
+        catalog: &Catalog,
+        table: &Table,
+        column: &Column,
+        change: &NewType,
+    ) -> Retyping;
 
     /// Whether a new column of this type makes the server write its table anew, whatever its
     /// default.
@@ -67,6 +73,9 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// When the product cannot do it without downtime, with the way out.
     fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported>;
+
+    /// What statements lock when they run one by one; nothing where each locks all there is.
+    fn locks(&self, sql: &[Sql], catalog: &Catalog) -> Vec<Lock>;
 
     /// Opens the door through which the schema is changed.
     async fn connect(
@@ -172,8 +181,10 @@ pub struct Conversion {
     pub reverse: Expr,
     /// Whether the author only asked for a cast, so that a cast leads back.
     pub by_cast: bool,
-    /// Whether every value has one of its own in the new type.
+    /// Whether every value has one of its own in the new type, in the same order.
     pub widens: bool,
+    /// Whether a cast leads back to the very value, for each there can be.
+    pub exact: bool,
 }
 
 /// A statement that is not in the product's grammar.

@@ -3,7 +3,7 @@
 use super::{Engine, EngineError, Event};
 use crate::dialect::SessionError;
 use crate::journal::{EntryKind, Status};
-use crate::plan::{Phase, Plan, Step, Transaction, Undo};
+use crate::plan::{Phase, Plan, Step, Transaction, Undo, UndoStage};
 
 impl Engine<'_> {
     /// Takes a retire back, so that contract can be run again later.
@@ -66,12 +66,15 @@ impl Engine<'_> {
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), EngineError> {
         let status = self.journal.status(&step.id);
         let forbidden = step.lowered.transaction == Transaction::Forbidden;
-        let sql = match &step.lowered.undo {
-            Undo::Run(sql) => sql.as_slice(),
-            Undo::Nothing | Undo::Stays(_) | Undo::Impossible => &[],
-        };
         // A step that shares its transaction with the journal and failed left nothing.
         let nothing_there = status == Status::Failed && !forbidden;
+        let sql = match &step.lowered.undo {
+            Undo::Run(sql) => sql.as_slice(),
+            Undo::Stages { stages, abandon } if !nothing_there => {
+                return self.by_stages(plan, step, stages, abandon).await;
+            }
+            Undo::Stages { .. } | Undo::Nothing | Undo::Stays(_) | Undo::Impossible => &[],
+        };
         if forbidden && !sql.is_empty() {
             self.retried(plan, step, &[], EntryKind::UndoStarted).await?;
             // An undo that was cut short may have left half of it, or all of it.
@@ -93,6 +96,54 @@ impl Engine<'_> {
                     other => other,
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    async fn by_stages(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        stages: &[UndoStage],
+        abandon: &UndoStage,
+    ) -> Result<(), EngineError> {
+        if self.journal.status(&step.id) == Status::Undoing {
+            self.stage(plan, step, abandon, EntryKind::UndoStarted).await?;
+        }
+        for (at, stage) in stages.iter().enumerate() {
+            let last = at + 1 == stages.len();
+            let kind = if last { EntryKind::Undone } else { EntryKind::UndoStarted };
+            match self.stage(plan, step, stage, kind).await {
+                Err(EngineError::Session(source @ SessionError::Failed { .. })) => {
+                    // The step is done as before, so that the way forward is open too.
+                    if self.journal.status(&step.id) == Status::Undoing {
+                        let done = EntryKind::Finished { rows: 0 };
+                        self.stage(plan, step, abandon, done).await?;
+                    }
+                    return Err(EngineError::Undo { step: step.id.clone(), source });
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a stage; what cannot share a transaction with the journal is begun, run, and then
+    /// written down.
+    async fn stage(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        stage: &UndoStage,
+        kind: EntryKind,
+    ) -> Result<(), EngineError> {
+        if stage.transaction != Transaction::Forbidden {
+            return self.retried(plan, step, &stage.sql, kind).await;
+        }
+        self.retried(plan, step, &[], EntryKind::UndoStarted).await?;
+        self.session.execute(&stage.sql).await?;
+        if kind != EntryKind::UndoStarted {
+            self.retried(plan, step, &[], kind).await?;
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ impl Status {
                 Ok(Self::Undoing)
             }
             (Self::Undoing, E::Failed { .. }) => Ok(Self::Undoing),
+            // Its undo failed, and left nothing behind.
+            (Self::Undoing, E::Finished { .. }) => Ok(Self::Done),
             (Self::Done | Self::Running | Self::Failed | Self::Undoing, E::Undone) => {
                 Ok(Self::Pending)
             }

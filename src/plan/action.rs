@@ -23,7 +23,7 @@ pub enum Action {
     /// Make a counted column an identity.
     MakeIdentity(MakeIdentity),
     /// Let a column be NULL, so that new code may leave it out.
-    DropNotNull(ColumnRef),
+    DropNotNull(DropNotNull),
     /// Keep columns in step by triggers.
     InstallSync(Sync),
     /// Take the triggers away again, columns stay.
@@ -115,6 +115,15 @@ pub struct Seeds {
     pub table: TableName,
     /// Its primary key; empty where it has none, and rows are told by all of their values.
     pub key: Vec<Ident>,
+}
+
+/// A column that may be NULL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropNotNull {
+    /// The column.
+    pub column: ColumnRef,
+    /// The name of the check by which a rollback reads the rows beside everybody.
+    pub check: Ident,
 }
 
 /// A new column.
@@ -336,7 +345,7 @@ impl Action {
             Self::MakeIdentity(one) => {
                 format!("identity-{}.{}", one.counted.add.table, one.counted.add.column.name)
             }
-            Self::DropNotNull(column) => format!("drop-not-null-{column}"),
+            Self::DropNotNull(one) => format!("drop-not-null-{}", one.column),
             Self::InstallSync(sync) => format!("sync-{}", sync.subject()),
             Self::RemoveSync(sync) => format!("unsync-{}", sync.subject()),
             Self::Backfill(fill) if fill.deletes() => format!("delete-{}", fill.table),

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use action::{
-    Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, NotNullCheck, Pending,
-    Seeds, Sync, SyncKind, Verbatim, Verify, VerifyRule,
+    Action, AddColumn, Assignment, Carried, DropNotNull, Expr, FillRows, IndexBuild, NotNullCheck,
+    Pending, Seeds, Sync, SyncKind, Verbatim, Verify, VerifyRule,
 };
 pub use derive::{Derived, StandIn};
 pub use fingerprint::Fingerprint;
@@ -35,7 +35,9 @@ pub use premise::Premise;
 pub use requirement::{Requirement, Target, Use};
 pub use retire::{DropColumn, Retire, RetireType, RetireWay, TakenOver};
 pub use retype::{Counts, IndexRole, Retyped, Swap, SwappedConstraint, SwappedIndex};
-pub use step::{Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo};
+pub use step::{
+    Check, Clear, Estimate, Expect, Lowered, Phase, Step, StepId, Transaction, Undo, UndoStage,
+};
 
 use crate::migration::{Checksum, MigrationId};
 use crate::sql::ColumnRef;

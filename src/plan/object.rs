@@ -108,6 +108,8 @@ pub struct DropConstraint {
     pub definition: String,
     /// The table that a foreign key points to, which is locked too.
     pub references: Option<TableName>,
+    /// What its index is called while a rollback builds it.
+    pub working: Ident,
 }
 
 /// A table's old and new name.

@@ -140,12 +140,41 @@ pub enum Transaction {
 pub enum Undo {
     /// By these statements, under the same kind of transaction.
     Run(Vec<Sql>),
+    /// One stage after the other, so that rows are never read under a lock that stops others.
+    Stages {
+        /// What is made again, at last with the journal's word that it is.
+        stages: Vec<UndoStage>,
+        /// Takes back what they did, where one failed or was cut off: then all of it is as the
+        /// step left it.
+        abandon: UndoStage,
+    },
     /// There is nothing to take back.
     Nothing,
     /// Nothing is run, and this stays, which harms nobody.
     Stays(String),
     /// It cannot be taken back.
     Impossible,
+}
+
+/// A part of an undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoStage {
+    /// The statements, in order.
+    pub sql: Vec<Sql>,
+    /// Whether they share a transaction with the journal, or the server forbids it.
+    pub transaction: Transaction,
+}
+
+impl Undo {
+    /// Every statement that leads back, in order.
+    pub fn statements(&self) -> impl Iterator<Item = &Sql> {
+        let (sql, stages): (&[Sql], &[UndoStage]) = match self {
+            Self::Run(sql) => (sql, &[]),
+            Self::Stages { stages, .. } => (&[], stages),
+            Self::Nothing | Self::Stays(_) | Self::Impossible => (&[], &[]),
+        };
+        sql.iter().chain(stages.iter().flat_map(|stage| &stage.sql))
+    }
 }
 
 /// A question to the database.

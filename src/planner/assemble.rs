@@ -14,8 +14,8 @@ use crate::change::Effect;
 use crate::dialect::Dialect;
 use crate::migration::Migration;
 use crate::plan::{
-    Action, Estimate, FORMAT, Fingerprint, Hazard, Lowered, Phase, Plan, Premise, Requirement,
-    Step, StepId, Target, Undo,
+    Action, Blocks, Estimate, FORMAT, Fingerprint, Hazard, Held, Lock, Lowered, Phase, Plan,
+    Premise, Requirement, Step, StepId, Target, Undo,
 };
 use crate::sql::{ColumnRef, Span, Sql, TableName};
 
@@ -66,23 +66,16 @@ pub(super) fn assemble(
         stirred.note(intent, &world);
         order.place(intent, &mut parts);
         let hidden = std::mem::take(&mut parts.retyped);
+        let begun = draft.steps.len();
         draft.take(parts, lowered, &scene);
         retyped.extend(hidden);
-        match &intent.kind {
-            IntentKind::Update(fill) if fill.deletes_all() => {
-                emptied.insert(fill.table.clone());
-            }
-            IntentKind::Plain(plain)
-                if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds { .. }) =>
-            {
-                let named = |table: &TableName| intent.words.hold(&Words::name(&[&table.name]));
-                emptied.retain(|table| !named(table));
-            }
-            _ => {}
-        }
+        note_emptied(&mut emptied, intent);
         for change in &intent.changes {
             let unknown = |source| PlanError::Unknown { span: intent.span, source };
             world.make(change).map_err(unknown)?;
+        }
+        for step in &mut draft.steps[begun..] {
+            note_dear_undo(&mut step.lowered, &world, dialect);
         }
     }
     if migration.statements.is_empty() {
@@ -116,6 +109,22 @@ pub(super) fn assemble(
     Ok((plan.sealed(), world))
 }
 
+/// The tables that the file has emptied so far.
+fn note_emptied(emptied: &mut BTreeSet<TableName>, intent: &Intent) {
+    match &intent.kind {
+        IntentKind::Update(fill) if fill.deletes_all() => {
+            emptied.insert(fill.table.clone());
+        }
+        IntentKind::Plain(plain)
+            if matches!(plain.effect, Effect::Moves(_) | Effect::Seeds { .. }) =>
+        {
+            let named = |table: &TableName| intent.words.hold(&Words::name(&[&table.name]));
+            emptied.retain(|table| !named(table));
+        }
+        _ => {}
+    }
+}
+
 /// Takes an intention apart in the world that it will meet.
 fn taken_apart(scene: &Scene<'_>, order: &Order) -> Result<Parts, PlanError> {
     let parts = decompose::decompose(scene)?;
@@ -125,6 +134,27 @@ fn taken_apart(scene: &Scene<'_>, order: &Order) -> Result<Parts, PlanError> {
     // By then the hidden columns of earlier statements have taken their places.
     let retyped = &BTreeMap::new();
     decompose::decompose(&Scene { retyped, ..*scene })
+}
+
+/// Says so where taking a step back makes others wait for longer than an instant.
+fn note_dear_undo(lowered: &mut Lowered, after: &Catalog, dialect: &dyn Dialect) {
+    let Undo::Run(undo) = &lowered.undo else { return };
+    let mut dear = dialect.locks(undo, after);
+    dear.retain(|lock| lock.blocks >= Blocks::Writes && lock.held != Held::Instant);
+    for alike in dear.chunk_by(|a, b| (&a.mode, a.held) == (&b.mode, b.held)) {
+        let objects: Vec<_> = alike.iter().map(|lock| lock.object.as_str()).collect();
+        let Lock { mode, blocks, held, .. } = &alike[0];
+        let words = format!(
+            "its undo: {mode} on {}, {} {}",
+            objects.join(", "),
+            blocks.words(),
+            held.words()
+        );
+        lowered.note = Some(match lowered.note.take() {
+            Some(note) => format!("{note}; {words}"),
+            None => words,
+        });
+    }
 }
 
 /// Says so where a fill sets off triggers of the user's.
@@ -170,11 +200,11 @@ fn lowered(parts: &mut Parts, scene: &Scene<'_>) -> Result<Vec<Lowered>, PlanErr
         };
         if *phase == Phase::Contract && own && lost {
             *phase = Phase::Purge;
+        }
+        if *phase == Phase::Purge {
             lowered.undo = Undo::Impossible;
         }
-        if let Undo::Run(undo) = &lowered.undo {
-            parts.recalled.extend(undo.iter().map(Sql::as_str));
-        }
+        parts.recalled.extend(lowered.undo.statements().map(Sql::as_str));
         found.push(lowered);
     }
     let last = parts.steps.iter().map(|(phase, _)| *phase).max();

@@ -135,6 +135,14 @@ fn render_step(number: usize, step: &Step, pen: Pen) -> String {
                 out.push_str(&line(pen, "undo", &one.as_str().replace('\n', " ")));
             }
         }
+        Undo::Stages { stages, .. } => {
+            for (at, stage) in stages.iter().enumerate() {
+                let head = if at == 0 { "undo" } else { "then" };
+                for one in &stage.sql {
+                    out.push_str(&line(pen, head, &one.as_str().replace('\n', " ")));
+                }
+            }
+        }
         Undo::Nothing => {}
         Undo::Stays(why) => out.push_str(&line(pen, "undo", &format!("none: {why}"))),
         Undo::Impossible => out.push_str(&line(pen, "undo", "none")),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use zdmig::dialect::Value;
 
+use crate::corpus::dump;
 use crate::support::{Database, OPEN_GATE, Project, Ran, attach};
 
 const PEOPLE: &str = "
@@ -231,6 +232,33 @@ async fn a_session_that_is_ended_is_resumed_in_every_phase() {
     }
     assert_eq!(value(&database, "SELECT full_name FROM people WHERE id = 7").await, "n7");
     assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
+
+/// A rollback that makes a rule again reads the rows while others write.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_writes_on_while_a_dropped_rule_comes_back() {
+    let schema = "
+        CREATE FUNCTION fine(n int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+            IF current_setting('application_name') LIKE 'zdmig%' THEN PERFORM pg_sleep(0.1); END IF;
+            RETURN n > 0;
+        END $$;
+        CREATE TABLE t (id int PRIMARY KEY, n int CONSTRAINT positive CHECK (fine(n)));
+        INSERT INTO t SELECT g, g FROM generate_series(1, 60) g";
+    let (database, project) = stage("rule", schema, "ALTER TABLE t DROP CONSTRAINT positive").await;
+    let before = dump(&database);
+    project.run("expand").done();
+    let child = start(&project, "rollback 1_change");
+    let reads = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%VALIDATE CONSTRAINT%' \
+                 AND application_name LIKE 'zdmig%' AND state = 'active'";
+    let mut client = attach(&database.url, "the application").await.client;
+    while value(&database, reads).await == "0" {
+        assert!(dump(&database) != before, "the rollback was over too soon");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    client.script("SET lock_timeout = '500ms'; UPDATE t SET n = n + 1").await.expect("written");
+    assert_ne!(value(&database, reads).await, "0", "the rollback was over too soon");
+    end("rollback", child).await.done();
+    assert_eq!(dump(&database), before);
 }
 
 /// Two runners on an index that is built beside writers: one builds, both are content.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use zdmig::dialect::Value;
 
+use crate::corpus::dump;
 use crate::support::{Database, OPEN_GATE, Project, attach};
 
 const SCHEMA: &str = "
@@ -200,4 +201,60 @@ async fn a_value_that_cannot_be_converted_fails_no_write_before_the_gate() {
     project.run("contract").done();
     let rows = client.rows("SELECT sum(value)::text FROM readings", &[]).await.expect("a sum");
     assert_eq!(rows[0][0].as_deref(), Some("125257"));
+}
+
+/// What was widened goes back only once it holds nothing that would be cut off or rounded.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_new_code_wrote_is_not_cut_off_when_a_type_goes_back() {
+    let database = Database::postgres("cut_off").await;
+    database
+        .script(
+            "CREATE TABLE t (id int PRIMARY KEY, name varchar(5), price numeric(6, 2));
+             INSERT INTO t VALUES (1, 'short', 1.25)",
+        )
+        .await;
+    let before = dump(&database);
+    let sql = "ALTER TABLE t ALTER name TYPE text, ALTER price TYPE numeric;";
+    let project = Project::new(&database).migration("1_wider", sql).config(OPEN_GATE);
+    for (written, mended) in [
+        ("name = 'far too long'", "name = 'long'"),
+        ("name = 'trail     '", "name = 'trail'"),
+        ("price = 1.005", "price = 1.01"),
+    ] {
+        project.run("expand").done();
+        database.script(&format!("UPDATE t SET {written}")).await;
+        project.run("rollback 1").exits(15).says(&["does not hold", "mend them first"]);
+        database.script(&format!("DO $$ BEGIN ASSERT (SELECT {written} FROM t); END $$")).await;
+        database.script(&format!("UPDATE t SET {mended}")).await;
+    }
+    project.run("rollback 1").done();
+    assert_eq!(dump(&database), before);
+}
+
+/// A rewrite that no cast leads back from is not said to be one that can be restored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewrite_that_loses_something_waits_for_purge() {
+    for (change, written) in [
+        ("TYPE int USING v::int", "007"),
+        ("TYPE int USING (v::int * 100)", "7"),
+        ("TYPE varchar(3) USING left(v, 3)", "seven"),
+        ("TYPE timestamp(0) USING v::timestamp", "2026-11-28 10:00:00.25"),
+    ] {
+        let database = Database::postgres("loses").await;
+        let schema = format!("CREATE TABLE t (v text); INSERT INTO t VALUES ('{written}')");
+        database.script(&schema).await;
+        let sql = format!(
+            "-- zdmig:allow table-rewrite because \"small\"\nALTER TABLE t ALTER v {change};"
+        );
+        let project = Project::new(&database).migration("1_change", &sql).config(OPEN_GATE);
+        for line in ["expand", "backfill", "contract --soak 1h"] {
+            project.run(line).done();
+        }
+        let kept = format!("DO $$ BEGIN ASSERT (SELECT v = '{written}' FROM t); END $$");
+        database.script(&kept).await;
+        project.run("purge 1_change").done();
+        let plain = Database::postgres("plain").await;
+        plain.script(&format!("{schema}; {sql}")).await;
+        assert_eq!(dump(&database), dump(&plain), "{change}");
+    }
 }

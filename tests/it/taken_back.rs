@@ -136,6 +136,13 @@ const MARKED: &str = "
     CREATE TABLE t (id int PRIMARY KEY, parent int CONSTRAINT child REFERENCES parents
         ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, note text CONSTRAINT short CHECK (length(note) < 9),
         amount numeric NOT NULL, room int4range, CONSTRAINT apart EXCLUDE USING gist (room WITH &&));
+    CREATE TABLE side.others (id int PRIMARY KEY);
+    CREATE TABLE side.\"odd, one\" (id int PRIMARY KEY, \"two words\" text NOT NULL, c int CHECK (c > 0),
+        d int REFERENCES side.others, CONSTRAINT \"a key\" UNIQUE NULLS NOT DISTINCT (\"two words\", c)
+        INCLUDE (id) WITH (fillfactor = 60) DEFERRABLE INITIALLY DEFERRED);
+    ALTER TABLE side.\"odd, one\" CLUSTER ON \"a key\";
+    COMMENT ON CONSTRAINT \"a key\" ON side.\"odd, one\" IS 'said';
+    COMMENT ON INDEX side.\"a key\" IS 'said of the index';
     CREATE SEQUENCE owned OWNED BY t.amount;
     CREATE INDEX t_note ON t USING btree (note DESC NULLS LAST) INCLUDE (amount) WITH (fillfactor = 50)
         WHERE note <> '';
@@ -203,8 +210,12 @@ const MARKED: &str = "
     COMMENT ON PUBLICATION news IS 'said';";
 
 /// Each takes something away, or another takes its place.
-const TAKEN: [&str; 64] = [
-    "DROP SCHEMA side;",
+const TAKEN: [&str; 67] = [
+    "DROP TABLE side.\"odd, one\", side.others; DROP SCHEMA side;",
+    "ALTER TABLE side.\"odd, one\" DROP CONSTRAINT \"a key\";",
+    "ALTER TABLE side.\"odd, one\" DROP CONSTRAINT \"odd, one_pkey\", DROP CONSTRAINT \"odd, one_c_check\",
+         ALTER \"two words\" DROP NOT NULL;",
+    "ALTER TABLE side.\"odd, one\" DROP COLUMN c, DROP COLUMN d;",
     "DROP TYPE mood;",
     "DROP TYPE pair;",
     "DROP TYPE span_of;",
@@ -394,6 +405,7 @@ async fn rows_that_break_what_was_dropped_are_named_and_a_rollback_goes_on_once_
         )
         .await;
     let before = dump(&database);
+    let name = zdmig::sql::TableName::new(None, "t");
     let sql = "ALTER TABLE t DROP CONSTRAINT known;
                UPDATE t SET state = 'new' WHERE state = 'old';
                ALTER TABLE t ADD CONSTRAINT known CHECK (state <> 'old');";
@@ -401,6 +413,10 @@ async fn rows_that_break_what_was_dropped_are_named_and_a_rollback_goes_on_once_
     project.run("apply").done();
     let said = project.run("rollback 1").exits(15);
     said.says(&["drop-public.t.known` cannot be taken back yet", "mend them first"]);
+    // Nothing of the rule is left, and the way forward is open too.
+    assert_eq!(database.catalog().await.find(&name).expect("it").constraints.len(), 1);
+    project.run("apply").done();
+    project.run("rollback 1").exits(15);
     database.script("UPDATE t SET state = 'old' WHERE state = 'new'").await;
     project.run("rollback 1").done();
     assert_eq!(dump(&database), before);

@@ -55,6 +55,14 @@ fn rules<'a>(catalog: &'a Catalog, name: &TableName, seen: &mut Vec<&'a Object>)
     }
 }
 
+/// Whether the type is an enum.
+pub(super) fn enumerates(catalog: &Catalog, type_name: &str) -> bool {
+    named(type_name).is_some_and(|name| {
+        let mut known = catalog.objects.iter().filter(|one| one.kind == "type");
+        known.any(|one| is(&name, &one.name) && one.definition.contains(" AS ENUM "))
+    })
+}
+
 /// The columns of a type of the author's own.
 pub(super) fn users(catalog: &Catalog, wanted: &TableName) -> Vec<ColumnRef> {
     let of = |type_name: &str| {

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lowered};
+use crate::plan::{Action, Expr, Lock, Lowered};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// The dialect.
@@ -78,8 +78,14 @@ impl Dialect for Postgres {
         advice::advice(source, statement)
     }
 
-    fn retyping(&self, table: &Table, column: &Column, change: &NewType) -> Retyping {
-        types::retyping(table, column, change)
+    fn retyping(
+        &self,
+        catalog: &Catalog,
+        table: &Table,
+        column: &Column,
+        change: &NewType,
+    ) -> Retyping {
+        types::retyping(catalog, table, column, change)
     }
 
     fn new_column_rewrites(&self, catalog: &Catalog, type_name: &str) -> bool {
@@ -112,6 +118,10 @@ impl Dialect for Postgres {
 
     fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         lower::lower(action, catalog)
+    }
+
+    fn locks(&self, sql: &[Sql], catalog: &Catalog) -> Vec<Lock> {
+        locks::of(sql, catalog)
     }
 
     async fn connect(

@@ -2,15 +2,20 @@
 //! table nor an index is written anew, was measured on PostgreSQL 15; what is not listed
 //! here rewrites.
 
-use super::quote;
-use crate::catalog::{Column, ConstraintKind, Table};
+use super::{domain, quote};
+use crate::catalog::{Catalog, Column, ConstraintKind, Table};
 use crate::change::NewType;
 use crate::dialect::{Conversion, Retyping};
 use crate::plan::Expr;
 use crate::sql::{Ident, Sql, mentions};
 
 /// What ALTER COLUMN … TYPE comes to.
-pub(super) fn retyping(table: &Table, column: &Column, change: &NewType) -> Retyping {
+pub(super) fn retyping(
+    catalog: &Catalog,
+    table: &Table,
+    column: &Column,
+    change: &NewType,
+) -> Retyping {
     /// What gives another value each time it is asked.
     const FICKLE: [&str; 14] = [
         "random",
@@ -59,7 +64,19 @@ pub(super) fn retyping(table: &Table, column: &Column, change: &NewType) -> Rety
         reverse: Expr::Verbatim(Sql::new(reverse)),
         by_cast,
         widens,
+        exact: by_cast && leads_back(catalog, &column.type_name, &change.type_name),
     })
+}
+
+/// Whether a cast to another type and one back come to the value that was there.
+fn leads_back(catalog: &Catalog, from_name: &str, to_name: &str) -> bool {
+    let (from, to) = (Type::of(from_name), Type::of(to_name));
+    let text = |one: &Type| matches!(one.name.as_str(), "text" | "character varying");
+    let labels = |name: &str| domain::enumerates(catalog, name);
+    keeps_values(&from, &to)
+        || widens(&from, &to)
+        || text(&to) && to.arguments.is_empty()
+        || labels(to_name) && (text(&from) || labels(from_name))
 }
 
 /// What kind of expression a USING is.

@@ -451,9 +451,10 @@ mod tests {
             ("INSERT INTO t VALUES (1)", "stays"),
             ("TRUNCATE t", "impossible"),
         ] {
-            let found = match of(sql, &catalog) {
-                Undo::Run(sql) => {
-                    sql.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            let undo = of(sql, &catalog);
+            let found = match undo {
+                Undo::Run(_) | Undo::Stages { .. } => {
+                    undo.statements().map(ToString::to_string).collect::<Vec<_>>().join("; ")
                 }
                 Undo::Nothing => "nothing".into(),
                 Undo::Stays(_) => "stays".into(),

@@ -6,7 +6,7 @@ use super::interpret::{one_name, table_name};
 use super::undo::{object, stays};
 use super::words::{Walk, Words};
 use super::{privileges, quote};
-use crate::catalog::{Catalog, ConstraintKind, Mark, Table};
+use crate::catalog::{Catalog, Column, ConstraintKind, Mark, Table};
 use crate::plan::Undo;
 use crate::sql::{Ident, Sql, TableName};
 
@@ -22,6 +22,9 @@ pub(super) fn of(alter: &ast::AlterTable, catalog: &Catalog) -> Undo {
     for action in alter.actions() {
         match one(&table, &action, catalog) {
             Undo::Run(undo) => sql.splice(0..0, undo).for_each(drop),
+            undo @ Undo::Stages { .. } => {
+                sql.splice(0..0, undo.statements().cloned()).for_each(drop);
+            }
             Undo::Nothing => {}
             Undo::Stays(why) => stay = Some(why),
             Undo::Impossible => return Undo::Impossible,
@@ -260,19 +263,11 @@ fn column(
     let setting =
         |words: &str, usual: &str| run(clause(words).unwrap_or_else(|| format!("{words} {usual}")));
     match option {
-        Some(AlterColumnOption::SetType(set)) => match found {
-            Some(known) => {
+        Some(AlterColumnOption::SetType(set)) => match found.zip(set.ty()) {
+            Some((known, new)) => {
                 // By way of the text where the author had to say how, too.
                 let cast = if set.using_expr().is_some() { "::text" } else { "" };
-                let collation =
-                    known.collation.iter().map(|one| format!(" COLLATE {one}")).collect::<Vec<_>>();
-                run(format!(
-                    "TYPE {}{} USING {}{cast}::{}",
-                    known.type_name,
-                    collation.concat(),
-                    quote::ident(name),
-                    known.type_name
-                ))
+                old_type(table, known, &new.syntax().text().to_string(), cast)
             }
             None => Undo::Impossible,
         },
@@ -309,6 +304,29 @@ fn column(
         }
         _ => stays(),
     }
+}
+
+/// The type that a column had. A cast cuts off and rounds without a word, so what was written
+/// since must come to itself by way of it.
+fn old_type(table: &TableName, column: &Column, new: &str, cast: &str) -> Undo {
+    let (name, old) = (quote::ident(&column.name), &column.type_name);
+    let (table, shown) = (quote::table(table), format!("{table}.{}", column.name));
+    let collation =
+        column.collation.as_ref().map_or(String::new(), |one| format!(" COLLATE {one}"));
+    let back = format!("{name}{cast}::{old}");
+    let refuses = format!(
+        "BEGIN\n  IF EXISTS (SELECT FROM {table} WHERE to_jsonb(({back}){cast}::{new}) \
+         IS DISTINCT FROM to_jsonb({name})) THEN\n    \
+         RAISE check_violation USING MESSAGE = {};\n  END IF;\nEND ",
+        quote::literal(&format!("{shown} has values that {old} does not hold"))
+    );
+    Undo::Run(vec![
+        Sql::new(format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")),
+        Sql::new(format!("DO {}", quote::dollar(&refuses))),
+        Sql::new(format!(
+            "ALTER TABLE {table} ALTER COLUMN {name} TYPE {old}{collation} USING {back}"
+        )),
+    ])
 }
 
 /// How the server keeps values of a type where nothing is said, for its own types; those of

@@ -20,7 +20,7 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::DropIndex(index) => drop_index(index),
         Action::Retire(retire) => Ok(self::retire(retire)),
         Action::DropColumn(drop) => drop_column(drop),
-        Action::DropNotNull(column) => Err(in_place(&column.to_string(), "DROP NOT NULL")),
+        Action::DropNotNull(one) => Err(in_place(&one.column.to_string(), "DROP NOT NULL")),
         Action::AddNotNullCheck(check)
         | Action::ValidateNotNull(check)
         | Action::SetNotNull(check)

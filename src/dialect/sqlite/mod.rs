@@ -22,8 +22,8 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lowered};
-use crate::sql::{ColumnRef, Span, TableName};
+use crate::plan::{Action, Expr, Lock, Lowered};
+use crate::sql::{ColumnRef, Span, Sql, TableName};
 
 /// The dialect.
 pub(super) struct Sqlite;
@@ -62,7 +62,13 @@ impl Dialect for Sqlite {
         Vec::new()
     }
 
-    fn retyping(&self, _table: &Table, _column: &Column, _change: &NewType) -> Retyping {
+    fn retyping(
+        &self,
+        _catalog: &Catalog,
+        _table: &Table,
+        _column: &Column,
+        _change: &NewType,
+    ) -> Retyping {
         Retyping::Whole
     }
 
@@ -96,6 +102,10 @@ impl Dialect for Sqlite {
 
     fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         lower::lower(action, catalog)
+    }
+
+    fn locks(&self, _sql: &[Sql], _catalog: &Catalog) -> Vec<Lock> {
+        Vec::new()
     }
 
     async fn connect(

@@ -31,16 +31,17 @@ pub(super) fn decompose(
             let column = column.clone();
             parts.targets.push(Target { column, ends: Use::NullWrites, replaced_by: None });
         }
-        match scene.dialect.retyping(table, known, &change.new) {
+        match scene.dialect.retyping(scene.catalog, table, known, &change.new) {
             Retyping::InPlace => in_place(scene, table, change, &mut parts),
             Retyping::Converted(conversion)
                 if !scene.dialect.new_column_rewrites(scene.catalog, &change.new.type_name) =>
             {
                 converted.push(Converted { change, column: known, conversion });
             }
-            Retyping::Converted(_) | Retyping::Whole => {
-                whole.push((change, known, change.new.type_name.clone()));
+            Retyping::Converted(conversion) => {
+                whole.push((change, known, change.new.type_name.clone(), conversion.exact));
             }
+            Retyping::Whole => whole.push((change, known, change.new.type_name.clone(), false)),
         }
     }
     let wanted = !table.is_empty() && scene.migration.allows("table-rewrite").is_none();
@@ -49,10 +50,15 @@ pub(super) fn decompose(
         retype_column::decompose(scene, table, &converted, &mut parts)?;
         converted.clear();
     }
-    let rest =
-        converted.iter().map(|one| (one.change, one.column, one.conversion.type_name.clone()));
-    for (change, known, type_name) in rest.chain(whole) {
-        rewritten(scene, table, (change, known, &type_name), obstacle.as_deref(), &mut parts);
+    let rest = converted.iter().map(|one| {
+        let conversion = &one.conversion;
+        (one.change, one.column, conversion.type_name.clone(), conversion.exact)
+    });
+    for (change, known, type_name, exact) in rest.chain(whole) {
+        // What no cast brings back has no place in contract, which can be restored.
+        let phase = if exact || table.is_empty() { Phase::Contract } else { Phase::Purge };
+        let one = (change, known, type_name.as_str());
+        rewritten(scene, table, one, phase, obstacle.as_deref(), &mut parts);
     }
     Ok(parts)
 }
@@ -122,13 +128,14 @@ fn rewritten(
     scene: &Scene<'_>,
     table: &Table,
     (change, known, type_name): (&TypeChange, &Column, &str),
+    phase: Phase,
     obstacle: Option<&str>,
     parts: &mut Parts,
 ) {
     let column = &change.new.column;
-    parts.reshapes_column(column, Phase::Contract);
+    parts.reshapes_column(column, phase);
     parts.converts.push(table.name.clone());
-    as_written(scene, table, change, Phase::Contract, parts);
+    as_written(scene, table, change, phase, parts);
     let ends = Use::Retypes(type_name.to_owned());
     parts.targets.push(Target { column: column.clone(), ends, replaced_by: None });
     if table.is_empty() {

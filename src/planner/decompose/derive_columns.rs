@@ -95,7 +95,7 @@ fn one(scene: &Scene<'_>, derive: &Derive, parts: &mut Parts) -> Result<(), Plan
         let keys = table.constraints_of(&column.column);
         for key in keys.filter(|one| one.kind == ConstraintKind::Foreign) {
             // A value that is kept for a restore must not hold on to rows elsewhere.
-            parts.step(Phase::Contract, let_go(table, key));
+            parts.step(Phase::Contract, let_go(scene, table, key));
         }
     }
     let renames = defaults.collect();
@@ -157,7 +157,7 @@ fn both_sides(
     for old in olds.iter().filter(|one| !one.nullable) {
         if back(&old.name) || old.default.is_none() {
             // Nothing may come of what new code inserts.
-            loosen(parts, &ColumnRef::new(&fill.table, &old.name));
+            loosen(scene, parts, &ColumnRef::new(&fill.table, &old.name));
         }
     }
     // A column that holds its default must not be told from one that was given that value:

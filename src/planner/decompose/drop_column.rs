@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::drop_constraint::let_go;
+use super::drop_not_null::nullable;
 use super::{Parts, Scene};
 use crate::catalog::{ConstraintKind, DependentKind, Index, Mark, Table};
 use crate::plan::{Action, DropColumn, Phase, Retire, RetireWay, Sync, TakenOver, Target, Use};
@@ -39,7 +40,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
                 "rebuild the table with a default on the column in a maintenance window first",
             ));
         }
-        loosen(&mut parts, column);
+        loosen(scene, &mut parts, column);
     }
     parts.targets.push(Target { column: column.clone(), ends: Use::Any, replaced_by: None });
     lost_indexes(table, column, &mut parts);
@@ -48,7 +49,7 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
     let keys =
         table.constraints_of(&column.column).filter(|one| one.kind == ConstraintKind::Foreign);
     for key in keys.filter(|_| scene.can.add_constraint) {
-        parts.step(Phase::Contract, let_go(table, key));
+        parts.step(Phase::Contract, let_go(scene, table, key));
     }
     if keyed {
         let primary = Ident::new("primary");
@@ -59,8 +60,8 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
 }
 
 /// Lets new code leave the column without a value.
-pub(super) fn loosen(parts: &mut Parts, column: &ColumnRef) {
-    parts.step(Phase::Expand, Action::DropNotNull(column.clone()));
+pub(super) fn loosen(scene: &Scene<'_>, parts: &mut Parts, column: &ColumnRef) {
+    parts.step(Phase::Expand, nullable(scene, column));
     parts.hazard(
         "readers-see-null",
         format!("old code may read NULL in `{column}` in rows that new code inserts"),

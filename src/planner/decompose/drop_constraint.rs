@@ -64,17 +64,18 @@ pub(super) fn decompose(
         format!("from {phase} on nothing keeps rows from breaking `{name}`"),
         "make sure that all code which can still run copes with such rows",
     );
-    parts.step(phase, let_go(table, constraint));
+    parts.step(phase, let_go(scene, table, constraint));
     Ok(parts)
 }
 
 /// Drops a constraint that the catalogue knows.
-pub(super) fn let_go(table: &Table, constraint: &Constraint) -> Action {
+pub(super) fn let_go(scene: &Scene<'_>, table: &Table, constraint: &Constraint) -> Action {
     Action::DropConstraint(DropConstraint {
         table: table.name.clone(),
         name: constraint.name.clone(),
         definition: constraint.definition.clone(),
         references: constraint.references.clone(),
+        working: scene.working(&format!("{}.{} again", table.name, constraint.name)),
     })
 }
 

@@ -1,7 +1,7 @@
 //! ALTER COLUMN … DROP NOT NULL: it only allows more, so new code finds it done.
 
 use super::{Aspect, Parts, Scene};
-use crate::plan::{Action, Phase};
+use crate::plan::{Action, DropNotNull, Phase};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
 use crate::sql::ColumnRef;
@@ -20,11 +20,19 @@ pub(super) fn decompose(scene: &Scene<'_>, column: &ColumnRef) -> Result<Parts, 
             "rebuild the table in a maintenance window",
         ));
     }
-    parts.step(Phase::Expand, Action::DropNotNull(column.clone()));
+    parts.step(Phase::Expand, nullable(scene, column));
     parts.hazard(
         "readers-see-null",
         format!("old code may read NULL in `{column}` in rows that new code writes"),
         "deploy code that can read NULL there before code that writes it",
     );
     Ok(parts)
+}
+
+/// Lets a column be NULL.
+pub(super) fn nullable(scene: &Scene<'_>, column: &ColumnRef) -> Action {
+    Action::DropNotNull(DropNotNull {
+        column: column.clone(),
+        check: scene.working(&format!("{column} not null")),
+    })
 }

@@ -52,7 +52,7 @@ pub(super) fn decompose(scene: &Scene<'_>, tables: &[TableName]) -> Result<Parts
         let table = scene.table(name)?;
         // A row that is kept for a restore must not hold on to rows that new code deletes.
         for key in table.constraints.iter().filter(|one| one.kind == ConstraintKind::Foreign) {
-            parts.step(Phase::Contract, let_go(table, key));
+            parts.step(Phase::Contract, let_go(scene, table, key));
         }
     }
     let retired = |table: &TableName| {

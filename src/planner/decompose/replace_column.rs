@@ -50,7 +50,7 @@ pub(super) fn decompose(scene: &Scene<'_>, replace: &Replace) -> Result<Parts, P
     let left_out = replace.reverse.is_none() && old.default.is_none();
     if !old.nullable && (left_out || new.nullable && scene.can.alter_column) {
         // Nothing can give it a value in rows that new code inserts, or new code writes NULL.
-        loosen(&mut parts, &from);
+        loosen(scene, &mut parts, &from);
     }
     let sync = Sync {
         table: table.name.clone(),

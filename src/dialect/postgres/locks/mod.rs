@@ -107,14 +107,14 @@ impl Ledger<'_> {
         }
     }
 
-    /// Takes a lock, or makes a weaker one stronger.
+    /// Takes a lock, or makes a weaker or shorter one what it has to be.
     fn take(&mut self, name: &TableName, mode: Mode, held: Held) {
         let name = self.named(name);
         if !self.taken.contains_key(&name) {
             self.order.push(name.clone());
         }
         let lock = self.taken.entry(name).or_insert((mode, held));
-        if lock.0 < mode {
+        if *lock < (mode, held) {
             *lock = (mode, held);
         }
     }

@@ -1,7 +1,8 @@
 //! What is done to columns.
 
-use super::{alter, asks, column_is, quote, run, step};
-use crate::plan::{AddColumn, Expect, Lowered, SetDefault};
+use super::{alter, asks, column_is, committed, quote, run, step};
+use crate::catalog::{Catalog, TableKind};
+use crate::plan::{AddColumn, DropNotNull, Expect, Lowered, SetDefault, Undo};
 use crate::sql::ColumnRef;
 
 pub(super) fn add(add: &AddColumn) -> Lowered {
@@ -46,14 +47,28 @@ pub(super) fn add(add: &AddColumn) -> Lowered {
     )
 }
 
-pub(super) fn drop_not_null(column: &ColumnRef) -> Lowered {
-    let of = format!("{} ALTER COLUMN {}", alter(&column.table), quote::ident(&column.column));
+pub(super) fn drop_not_null(one: &DropNotNull, catalog: &Catalog) -> Lowered {
+    let column = &one.column;
+    let alter = alter(&column.table);
+    let (name, check) = (quote::ident(&column.column), quote::ident(&one.check));
+    let set = format!("{alter} ALTER COLUMN {name} SET NOT NULL");
     let mut lowered = step(
-        vec![format!("{of} DROP NOT NULL")],
+        vec![format!("{alter} ALTER COLUMN {name} DROP NOT NULL")],
         column_is(column, " AND NOT attnotnull", Expect::Rows),
-        run(format!("{of} SET NOT NULL")),
+        run(set.clone()),
     );
-    lowered.note = Some("its undo reads the table under ACCESS EXCLUSIVE, and fails once new code has left the column out".into());
+    if catalog.find(&column.table).is_none_or(|table| table.kind != TableKind::Partitioned) {
+        let checks = format!("{alter} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID");
+        lowered.undo = Undo::Stages {
+            stages: vec![
+                committed([checks]),
+                committed([format!("{alter} VALIDATE CONSTRAINT {check}")]),
+                committed([set, format!("{alter} DROP CONSTRAINT {check}")]),
+            ],
+            abandon: committed([format!("{alter} DROP CONSTRAINT IF EXISTS {check}")]),
+        };
+    }
+    lowered.note = Some("its undo fails once new code has left the column out".into());
     lowered
 }
 

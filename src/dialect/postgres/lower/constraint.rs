@@ -1,7 +1,9 @@
 //! Constraints: added unchecked, checked beside everybody, dropped.
 
-use super::{alter, column_is, constraint_is, marks, quote, rewrite, run, step, sync};
-use crate::catalog::Catalog;
+use super::{
+    alter, column_is, committed, constraint_is, marks, outside, quote, rewrite, run, step, sync,
+};
+use crate::catalog::{Catalog, ConstraintKind, TableKind};
 use crate::plan::{
     AttachIndex, Carried, Check, DropConstraint, Expect, Lowered, NotNullCheck, Undo,
 };
@@ -149,13 +151,56 @@ fn inside(definition: &str) -> String {
 /// DROP CONSTRAINT; of a foreign key it stops the readers of the other table too.
 pub(super) fn drop(one: &DropConstraint, catalog: &Catalog) -> Lowered {
     let name = quote::ident(&one.name);
-    let again = format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition);
-    let mut undo = vec![Sql::new(again)];
-    undo.extend(marks(&one.table, &one.name, catalog));
+    let marks = marks(&one.table, &one.name, catalog);
+    let undo = again_beside_everybody(one, &marks, catalog).unwrap_or_else(|| {
+        let again = format!("{} ADD CONSTRAINT {name} {}", alter(&one.table), one.definition);
+        Undo::Run(std::iter::once(Sql::new(again)).chain(marks).collect())
+    });
     let there = constraint_is(&one.table, &one.name, "");
     step(
         vec![format!("{} DROP CONSTRAINT {name}", alter(&one.table))],
         Check { expect: Expect::NoRows, ..there },
-        Undo::Run(undo),
+        undo,
     )
+}
+
+/// The constraint with all that was said about it, made again without a scan under a strong lock;
+/// `None` where the server knows no such way: for exclusion, and over partitions.
+fn again_beside_everybody(one: &DropConstraint, marks: &[Sql], catalog: &Catalog) -> Option<Undo> {
+    let table = catalog.find(&one.table).filter(|table| table.kind != TableKind::Partitioned)?;
+    let known = table.constraints.iter().find(|known| known.name == one.name)?;
+    let (alter, name) = (alter(&one.table), quote::ident(&one.name));
+    let marks = marks.iter().map(ToString::to_string);
+    match known.kind {
+        ConstraintKind::Check | ConstraintKind::Foreign => {
+            let clause = checked_at_once(&one.definition);
+            if clause != one.definition {
+                return None;
+            }
+            let again = format!("{alter} ADD CONSTRAINT {name} {clause} NOT VALID");
+            let valid = format!("{alter} VALIDATE CONSTRAINT {name}");
+            Some(Undo::Stages {
+                stages: vec![committed(std::iter::once(again).chain(marks)), committed([valid])],
+                abandon: committed([format!("{alter} DROP CONSTRAINT IF EXISTS {name}")]),
+            })
+        }
+        ConstraintKind::Primary | ConstraintKind::Unique => {
+            let index =
+                table.indexes.iter().find(|index| index.constraint == Some(one.name.clone()))?;
+            let kind = if known.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
+            let attributes =
+                one.definition.find(" DEFERRABLE").map_or("", |at| &one.definition[at..]);
+            let working = quote::ident(&one.working);
+            let build = rewrite::index(&index.definition, &one.working, &[])?;
+            let takes =
+                format!("{alter} ADD CONSTRAINT {name} {kind} USING INDEX {working}{attributes}");
+            let built = quote::beside(&one.table, &one.working);
+            let gone = format!("DROP INDEX CONCURRENTLY IF EXISTS {built}");
+            Some(Undo::Stages {
+                stages: vec![outside(build), committed(std::iter::once(takes).chain(marks))],
+                abandon: outside(gone),
+            })
+        }
+        _ => None,
+    }
 }

@@ -10,7 +10,7 @@ mod verbatim;
 use super::{fill, locks, quote, rewrite, sync, undo};
 use crate::catalog::{Catalog, Mark};
 use crate::dialect::Unsupported;
-use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo};
+use crate::plan::{Action, Check, Expect, Held, Lowered, Sync, Transaction, Undo, UndoStage};
 use crate::sql::{ColumnRef, Ident, Sql, TableName};
 
 pub(super) use counted::next_of;
@@ -47,7 +47,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::AddColumn(one) => Ok(column::add(one)),
         Action::AddCounted(one) => Ok(counted::add(one)),
         Action::MakeIdentity(one) => Ok(counted::make_identity(one)),
-        Action::DropNotNull(column) => Ok(column::drop_not_null(column)),
+        Action::DropNotNull(one) => Ok(column::drop_not_null(one, catalog)),
         Action::InstallSync(one) => Ok(install_sync(one, catalog)),
         Action::RemoveSync(one) => Ok(remove_sync(one, catalog)),
         Action::Backfill(rows) => Ok(fill::backfill(rows, catalog)),
@@ -94,6 +94,17 @@ pub(super) fn step(sql: Vec<String>, landed: Check, undo: Undo) -> Lowered {
         clear: None,
         note: None,
     }
+}
+
+/// A part of an undo that commits together with its journal entry.
+fn committed(sql: impl IntoIterator<Item = String>) -> UndoStage {
+    let sql = sql.into_iter().map(Sql::new).collect();
+    UndoStage { sql, transaction: Transaction::WithJournal }
+}
+
+/// A part of an undo that the server runs in no transaction.
+fn outside(sql: String) -> UndoStage {
+    UndoStage { sql: vec![Sql::new(sql)], transaction: Transaction::Forbidden }
 }
 
 pub(super) fn asks(sql: String, expect: Expect) -> Check {

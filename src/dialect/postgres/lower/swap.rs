@@ -270,16 +270,11 @@ pub(super) fn swap(one: &Swap, catalog: &Catalog) -> Result<Lowered, Unsupported
         column_is(&ColumnRef::new(&one.sync.table, &kept), "", Expect::Rows),
         Undo::Run(undo),
     );
-    let built = one.indexes.iter().any(|index| index.role != IndexRole::Plain);
-    let checked = one.columns().iter().any(|column| !column.old.nullable);
-    let slow = if built {
-        "its undo reads the table, and builds the old keys anew, while nobody else uses it"
-    } else if checked || !one.constraints.is_empty() {
-        "its undo reads the table while nobody else uses it"
-    } else {
-        "its undo looks for values that the old type cannot hold while nobody else uses the table"
-    };
-    lowered.note = Some(format!("no scan: all of it was built and checked before; {slow}"));
+    lowered.note = Some(
+        "no scan: all of it was built and checked before; its undo looks for values that the old \
+         type cannot hold while nobody else uses the table"
+            .into(),
+    );
     Ok(lowered)
 }
 

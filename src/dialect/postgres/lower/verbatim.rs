@@ -116,7 +116,7 @@ fn taken_back(one: &Verbatim, catalog: &Catalog) -> Undo {
     let mut stay = None;
     for statement in one.sql.iter().rev() {
         match undo::of(statement.as_str(), catalog) {
-            Undo::Run(undo) => sql.extend(undo),
+            undo @ (Undo::Run(_) | Undo::Stages { .. }) => sql.extend(undo.statements().cloned()),
             Undo::Nothing => {}
             Undo::Stays(why) => stay = Some(why),
             Undo::Impossible => return Undo::Impossible,
