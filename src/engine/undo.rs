@@ -50,7 +50,9 @@ impl Engine<'_> {
         if let Some(step) = purged {
             return Err(EngineError::Irreversible { step: step.id.clone(), purged: true });
         }
-        if let Some(step) = steps.iter().find(|step| step.lowered.undo == Undo::Impossible) {
+        let lasts =
+            |step: &&&Step| step.lowered.undo == Undo::Impossible && !self.left_nothing(step);
+        if let Some(step) = steps.iter().find(lasts) {
             return Err(EngineError::Irreversible { step: step.id.clone(), purged: false });
         }
         for step in steps {
@@ -64,10 +66,8 @@ impl Engine<'_> {
     }
 
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), EngineError> {
-        let status = self.journal.status(&step.id);
         let forbidden = step.lowered.transaction == Transaction::Forbidden;
-        // A step that shares its transaction with the journal and failed left nothing.
-        let nothing_there = status == Status::Failed && !forbidden;
+        let nothing_there = self.left_nothing(step);
         let sql = match &step.lowered.undo {
             Undo::Run(sql) => sql.as_slice(),
             Undo::Stages { stages, abandon } if !nothing_there => {
@@ -98,6 +98,12 @@ impl Engine<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Whether a step failed that shares its transaction with the journal.
+    fn left_nothing(&self, step: &Step) -> bool {
+        self.journal.status(&step.id) == Status::Failed
+            && step.lowered.transaction == Transaction::WithJournal
     }
 
     async fn by_stages(

@@ -494,3 +494,23 @@ async fn rows_that_a_later_phase_would_choke_on_are_found_before_the_first() {
         }
     }
 }
+
+/// A purge that the server refuses has taken nothing, so everything can still be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_failed_is_no_end_of_the_way_back() {
+    let schema =
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t VALUES (1, 2, 3)";
+    let (database, project) = stage("postgres", schema, "ALTER TABLE t DROP COLUMN a;").await;
+    let before = database.catalog().await;
+    for line in ["expand", "backfill", "contract --soak 1h"] {
+        project.run(line).done();
+    }
+    let of_the_kept_column =
+        "DO $$ BEGIN EXECUTE (SELECT format('CREATE VIEW v AS SELECT %I FROM t',
+        attname) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum = 2); END $$";
+    database.script(of_the_kept_column).await;
+    project.run("purge 1 --soak 0s").exits(15);
+    database.script("DROP VIEW v").await;
+    project.run("rollback 1").done();
+    assert_eq!(database.catalog().await, before);
+}
