@@ -177,13 +177,11 @@ pub struct Conversion {
     pub type_name: String,
     /// New from old.
     pub forward: Expr,
-    /// Old from new, by a cast.
-    pub reverse: Expr,
-    /// Whether the author only asked for a cast, so that a cast leads back.
-    pub by_cast: bool,
+    /// Old from new, where the author only asked for a cast or another time zone.
+    pub reverse: Option<Expr>,
     /// Whether every value has one of its own in the new type, in the same order.
     pub widens: bool,
-    /// Whether a cast leads back to the very value, for each there can be.
+    /// Whether that comes to the very value, for each there can be.
     pub exact: bool,
 }
 

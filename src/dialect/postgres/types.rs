@@ -41,9 +41,8 @@ pub(super) fn retyping(
         return Retyping::Whole;
     }
     let (from, to) = (Type::of(&column.type_name), Type::of(&change.type_name));
-    let cast_as = (!using.is_empty()).then(|| cast(using, &column.name, &change.type_name));
-    let by_cast = cast_as != Some(Cast::Other);
-    let widens = by_cast && change.collation.is_none() && keeps_values(&from, &to);
+    let reverse = back(column, &change.type_name, using);
+    let widens = reverse.is_some() && change.collation.is_none() && keeps_values(&from, &to);
     let name = quote::ident(&column.name);
     let forward = match () {
         // Assigned as it is, which is the cheapest a trigger can do.
@@ -53,19 +52,32 @@ pub(super) fn retyping(
         }
         () => Expr::Verbatim(Sql::new(using)),
     };
-    let old = &column.type_name;
-    let reverse = match cast_as {
-        Some(Cast::ThroughText) => format!("CAST(CAST({name} AS text) AS {old})"),
-        _ => format!("CAST({name} AS {old})"),
-    };
+    let exact = reverse.is_some() && leads_back(catalog, &column.type_name, &change.type_name);
     Retyping::Converted(Conversion {
         type_name: shown(&change.type_name),
         forward,
-        reverse: Expr::Verbatim(Sql::new(reverse)),
-        by_cast,
+        reverse: reverse.map(|back| Expr::Verbatim(Sql::new(back))),
         widens,
-        exact: by_cast && leads_back(catalog, &column.type_name, &change.type_name),
+        exact,
     })
+}
+
+/// What leads back from a new type, over the column's own name; `None` where only the author
+/// can know.
+pub(super) fn back(column: &Column, new: &str, using: &str) -> Option<String> {
+    let (name, old) = (quote::ident(&column.name), &column.type_name);
+    match cast(using, &column.name, new) {
+        Cast::Plain => Some(format!("CAST({name} AS {old})")),
+        Cast::ThroughText => Some(format!("CAST(CAST({name} AS text) AS {old})")),
+        // To a zone and from it are one expression.
+        Cast::Zone => {
+            let timestamps = ["timestamp with time zone", "timestamp without time zone"];
+            let (old, new) = (canonical(old), canonical(new));
+            let two = old != new && timestamps.contains(&old.as_str());
+            (two && timestamps.contains(&new.as_str())).then(|| using.to_owned())
+        }
+        Cast::Other => None,
+    }
 }
 
 /// Whether a cast to another type and one back come to the value that was there.
@@ -86,6 +98,8 @@ enum Cast {
     Plain,
     /// The same by way of the value's text.
     ThroughText,
+    /// The time in a zone.
+    Zone,
     /// Something else.
     Other,
 }
@@ -97,7 +111,10 @@ fn cast(using: &str, column: &Ident, type_name: &str) -> Cast {
     };
     let (using, column, ty) = (bare(using), bare(column.as_str()), bare(type_name));
     let texts = ["text", "varchar", "charactervarying"];
+    let zone = using.strip_prefix(&format!("{column}attimezone'"));
     match () {
+        () if using.is_empty() => Cast::Plain,
+        () if zone.is_some_and(|zone| zone.find('\'') == Some(zone.len() - 1)) => Cast::Zone,
         () if using == format!("{column}::{ty}") || using == format!("cast{column}as{ty}") => {
             Cast::Plain
         }
@@ -267,6 +284,10 @@ mod tests {
             ("(\"id\")::BIGINT", Cast::Plain),
             ("CAST(id AS bigint)", Cast::Plain),
             ("id::text::bigint", Cast::ThroughText),
+            ("", Cast::Plain),
+            ("id AT TIME ZONE 'Europe/Berlin'", Cast::Zone),
+            ("id AT TIME ZONE 'UTC' AT TIME ZONE 'CET'", Cast::Other),
+            ("id AT TIME ZONE zone", Cast::Other),
             ("id + 1", Cast::Other),
             ("other::bigint", Cast::Other),
             ("length(id)::bigint", Cast::Other),

@@ -5,7 +5,7 @@ use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode};
 use super::interpret::{one_name, table_name};
 use super::undo::{object, stays};
 use super::words::{Walk, Words};
-use super::{privileges, quote};
+use super::{privileges, quote, types};
 use crate::catalog::{Catalog, Column, ConstraintKind, Mark, Table};
 use crate::plan::Undo;
 use crate::sql::{Ident, Sql, TableName};
@@ -265,9 +265,9 @@ fn column(
     match option {
         Some(AlterColumnOption::SetType(set)) => match found.zip(set.ty()) {
             Some((known, new)) => {
-                // By way of the text where the author had to say how, too.
-                let cast = if set.using_expr().is_some() { "::text" } else { "" };
-                old_type(table, known, &new.syntax().text().to_string(), cast)
+                let using = set.using_expr().and_then(|using| using.expr());
+                let using = using.map(|one| one.syntax().text().to_string()).unwrap_or_default();
+                old_type(table, known, &new.syntax().text().to_string(), &using)
             }
             None => Undo::Impossible,
         },
@@ -308,14 +308,16 @@ fn column(
 
 /// The type that a column had. A cast cuts off and rounds without a word, so what was written
 /// since must come to itself by way of it.
-fn old_type(table: &TableName, column: &Column, new: &str, cast: &str) -> Undo {
+fn old_type(table: &TableName, column: &Column, new: &str, using: &str) -> Undo {
+    let Some(back) = types::back(column, new, using) else { return Undo::Impossible };
     let (name, old) = (quote::ident(&column.name), &column.type_name);
     let (table, shown) = (quote::table(table), format!("{table}.{}", column.name));
     let collation =
         column.collation.as_ref().map_or(String::new(), |one| format!(" COLLATE {one}"));
-    let back = format!("{name}{cast}::{old}");
+    let forth = if using.is_empty() { format!("CAST({name} AS {new})") } else { using.to_owned() };
+    let again = format!("(SELECT {forth} FROM (SELECT {back} AS {name}) AS again)");
     let refuses = format!(
-        "BEGIN\n  IF EXISTS (SELECT FROM {table} WHERE to_jsonb(({back}){cast}::{new}) \
+        "BEGIN\n  IF EXISTS (SELECT FROM {table} WHERE to_jsonb({again}) \
          IS DISTINCT FROM to_jsonb({name})) THEN\n    \
          RAISE check_violation USING MESSAGE = {};\n  END IF;\nEND ",
         quote::literal(&format!("{shown} has values that {old} does not hold"))

@@ -39,7 +39,8 @@ pub(super) fn decompose(
                 converted.push(Converted { change, column: known, conversion });
             }
             Retyping::Converted(conversion) => {
-                whole.push((change, known, change.new.type_name.clone(), conversion.exact));
+                let back = conversion.exact || table.is_empty() && conversion.reverse.is_some();
+                whole.push((change, known, change.new.type_name.clone(), back));
             }
             Retyping::Whole => whole.push((change, known, change.new.type_name.clone(), false)),
         }
@@ -52,11 +53,12 @@ pub(super) fn decompose(
     }
     let rest = converted.iter().map(|one| {
         let conversion = &one.conversion;
-        (one.change, one.column, conversion.type_name.clone(), conversion.exact)
+        let back = conversion.exact || table.is_empty() && conversion.reverse.is_some();
+        (one.change, one.column, conversion.type_name.clone(), back)
     });
-    for (change, known, type_name, exact) in rest.chain(whole) {
-        // What no cast brings back has no place in contract, which can be restored.
-        let phase = if exact || table.is_empty() { Phase::Contract } else { Phase::Purge };
+    for (change, known, type_name, back) in rest.chain(whole) {
+        // What nothing brings back has no place in contract, which can be restored.
+        let phase = if back { Phase::Contract } else { Phase::Purge };
         let one = (change, known, type_name.as_str());
         rewritten(scene, table, one, phase, obstacle.as_deref(), &mut parts);
     }

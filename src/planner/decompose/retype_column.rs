@@ -253,7 +253,7 @@ fn retyped(scene: &Scene<'_>, table: &Table, one: &Converted<'_>) -> Retyped {
             Some(Expr::Verbatim(Sql::new(expression.as_str())))
         }
         Some(_) => None,
-        None => one.conversion.by_cast.then(|| one.conversion.reverse.clone()),
+        None => one.conversion.reverse.clone(),
     };
     Retyped {
         old: old.clone(),
