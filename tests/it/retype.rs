@@ -258,3 +258,49 @@ async fn a_rewrite_that_loses_something_waits_for_purge() {
         assert_eq!(dump(&database), dump(&plain), "{change}");
     }
 }
+
+/// What rests on such a rewrite waits with it, and what it lets go of goes after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rests_on_a_rewrite_waits_with_it() {
+    let schema = "CREATE TYPE mood AS ENUM ('a', 'b');
+        CREATE TABLE t (v text DEFAULT '1', w text, m mood DEFAULT 'a');
+        INSERT INTO t SELECT g::text, g::text FROM generate_series(1, 9) g;";
+    for file in [
+        "ALTER TABLE t ALTER v DROP DEFAULT, ALTER v TYPE int USING v::int, ALTER v SET DEFAULT 0;
+         ALTER TABLE t ALTER v SET NOT NULL;
+         CREATE INDEX t_v ON t (v);
+         ALTER TABLE t ADD CHECK (v > 0), ADD UNIQUE (v);
+         ALTER TABLE t ALTER m DROP DEFAULT, ALTER m TYPE int USING (CASE m WHEN 'a' THEN 1 END);
+         DROP TYPE mood;",
+        "ALTER TABLE t ALTER m DROP DEFAULT, ALTER m TYPE int USING (CASE m WHEN 'a' THEN 1 END);
+         ALTER TYPE mood RENAME TO old_mood;
+         CREATE TYPE mood AS ENUM ('c');
+         ALTER TABLE t ADD COLUMN n mood;
+         ALTER TABLE t ALTER w TYPE numeric USING w::numeric + 1;
+         UPDATE t SET w = w * 2;
+         ALTER TABLE t RENAME COLUMN w TO weight;
+         CREATE VIEW seen AS SELECT v, weight FROM t;",
+    ] {
+        let database = Database::postgres("rests").await;
+        database.script(schema).await;
+        let allowed = ["table-rewrite", "whole-statement", "alias-view"]
+            .map(|hazard| format!("[[allow]]\nhazard = \"{hazard}\"\nreason = \"a test\"\n"));
+        let config = format!("{OPEN_GATE}{}", allowed.concat());
+        let project = Project::new(&database).migration("1_change", file).config(&config);
+        let before = dump(&database);
+        for line in ["expand", "backfill", "contract --soak 1h", "rollback 1"] {
+            project.run(line).done();
+        }
+        assert_eq!(dump(&database), before);
+        for line in ["expand", "backfill", "contract"] {
+            project.run(line).done();
+        }
+        let plain = Database::postgres("plain").await;
+        plain.script(&format!("{schema}; {file}")).await;
+        assert_eq!(dump(&database), dump(&plain), "{file}");
+        let rows = "SELECT string_agg(t::text, ' ' ORDER BY v) FROM t";
+        let (mut ours, mut theirs) = (database.client().await, plain.client().await);
+        let found = ours.rows(rows, &[]).await.expect("rows");
+        assert_eq!(found, theirs.rows(rows, &[]).await.expect("rows"), "{file}");
+    }
+}

@@ -137,6 +137,7 @@ fn rewritten(
     let column = &change.new.column;
     parts.reshapes_column(column, phase);
     parts.converts.push(table.name.clone());
+    parts.uses.extend(Scene::held_by(known));
     as_written(scene, table, change, phase, parts);
     let ends = Use::Retypes(type_name.to_owned());
     parts.targets.push(Target { column: column.clone(), ends, replaced_by: None });
