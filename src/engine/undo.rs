@@ -119,17 +119,22 @@ impl Engine<'_> {
         for (at, stage) in stages.iter().enumerate() {
             let last = at + 1 == stages.len();
             let kind = if last { EntryKind::Undone } else { EntryKind::UndoStarted };
-            match self.stage(plan, step, stage, kind).await {
-                Err(EngineError::Session(source @ SessionError::Failed { .. })) => {
-                    // The step is done as before, so that the way forward is open too.
-                    if self.journal.status(&step.id) == Status::Undoing {
-                        let done = EntryKind::Finished { rows: 0 };
-                        self.stage(plan, step, abandon, done).await?;
-                    }
-                    return Err(EngineError::Undo { step: step.id.clone(), source });
-                }
-                other => other?,
+            let Err(error) = self.stage(plan, step, stage, kind).await else { continue };
+            // The step is done as before, so that the way forward is open too. Where that
+            // fails as well, the next run begins with it.
+            if self.journal.status(&step.id) == Status::Undoing {
+                let done = EntryKind::Finished { rows: 0 };
+                let _ = self.stage(plan, step, abandon, done).await;
             }
+            return Err(match error {
+                EngineError::Session(source @ SessionError::Failed { .. }) => {
+                    EngineError::Undo { step: step.id.clone(), source }
+                }
+                EngineError::Session(SessionError::LockTimeout { waited, blockers }) => {
+                    EngineError::LockBudget { step: step.id.clone(), waited, blockers }
+                }
+                other => other,
+            });
         }
         Ok(())
     }

@@ -104,7 +104,8 @@ impl Order {
     fn waits(&self, intent: &Intent, parts: &Parts) -> Option<(Phase, usize, String)> {
         let touched: Vec<Words> = touched(parts);
         let reshaped = parts.reshapes.iter().map(|(_, name)| name);
-        let own: Vec<&Words> = parts.made.iter().chain(reshaped).chain(&touched).collect();
+        let made = parts.made.iter().chain(&parts.meant);
+        let own: Vec<&Words> = made.chain(reshaped).chain(&touched).collect();
         let mut found: Option<(Phase, usize, String)> = None;
         let mut wait = |phase: Phase, seen: &Seen, name: &Words| {
             if found.as_ref().is_none_or(|(known, ..)| *known < phase) {
@@ -149,7 +150,10 @@ impl Order {
                 }
                 let freed = |(_, one): &&(Phase, Words)| one == name;
                 if let Some((phase, _)) = seen.frees.iter().find(freed)
-                    && matches!(aspect, Aspect::Whole | Aspect::Type | Aspect::Default)
+                    && matches!(
+                        aspect,
+                        Aspect::Whole | Aspect::Type | Aspect::Default | Aspect::Null
+                    )
                 {
                     wait(*phase, seen, name);
                 }

@@ -264,7 +264,10 @@ async fn a_rewrite_that_loses_something_waits_for_purge() {
 async fn what_rests_on_a_rewrite_waits_with_it() {
     let schema = "CREATE TYPE mood AS ENUM ('a', 'b');
         CREATE TABLE t (v text DEFAULT '1', w text, m mood DEFAULT 'a');
-        INSERT INTO t SELECT g::text, g::text FROM generate_series(1, 9) g;";
+        INSERT INTO t SELECT g::text, g::text FROM generate_series(1, 9) g;
+        CREATE TABLE k (id text PRIMARY KEY);
+        INSERT INTO k VALUES ('7');
+        CREATE TABLE o (x int);";
     for file in [
         "ALTER TABLE t ALTER v DROP DEFAULT, ALTER v TYPE int USING v::int, ALTER v SET DEFAULT 0;
          ALTER TABLE t ALTER v SET NOT NULL;
@@ -280,6 +283,9 @@ async fn what_rests_on_a_rewrite_waits_with_it() {
          UPDATE t SET w = w * 2;
          ALTER TABLE t RENAME COLUMN w TO weight;
          CREATE VIEW seen AS SELECT v, weight FROM t;",
+        "ALTER TABLE k ALTER id TYPE int USING id::int;
+         ALTER TABLE o ADD FOREIGN KEY (x) REFERENCES k;
+         CREATE OR REPLACE VIEW shown AS SELECT * FROM k;",
     ] {
         let database = Database::postgres("rests").await;
         database.script(schema).await;

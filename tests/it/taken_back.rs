@@ -143,6 +143,9 @@ const MARKED: &str = "
     ALTER TABLE side.\"odd, one\" CLUSTER ON \"a key\";
     COMMENT ON CONSTRAINT \"a key\" ON side.\"odd, one\" IS 'said';
     COMMENT ON INDEX side.\"a key\" IS 'said of the index';
+    CREATE TYPE two AS (a int, b int);
+    CREATE TABLE fields (c two NOT NULL, \"is DEFERRABLE\" int CONSTRAINT hers UNIQUE);
+    INSERT INTO fields VALUES (ROW(1, NULL), 1);
     CREATE SEQUENCE owned OWNED BY t.amount;
     CREATE INDEX t_note ON t USING btree (note DESC NULLS LAST) INCLUDE (amount) WITH (fillfactor = 50)
         WHERE note <> '';
@@ -210,7 +213,10 @@ const MARKED: &str = "
     COMMENT ON PUBLICATION news IS 'said';";
 
 /// Each takes something away, or another takes its place.
-const TAKEN: [&str; 67] = [
+const TAKEN: [&str; 70] = [
+    "ALTER TABLE fields ALTER c DROP NOT NULL; ALTER TABLE fields DROP CONSTRAINT hers;",
+    "ALTER TABLE fields RENAME TO meadows; ALTER TABLE meadows DROP CONSTRAINT hers;",
+    "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ALTER id DROP NOT NULL;",
     "DROP TABLE side.\"odd, one\", side.others; DROP SCHEMA side;",
     "ALTER TABLE side.\"odd, one\" DROP CONSTRAINT \"a key\";",
     "ALTER TABLE side.\"odd, one\" DROP CONSTRAINT \"odd, one_pkey\", DROP CONSTRAINT \"odd, one_c_check\",

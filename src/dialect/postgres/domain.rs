@@ -57,10 +57,20 @@ fn rules<'a>(catalog: &'a Catalog, name: &TableName, seen: &mut Vec<&'a Object>)
 
 /// Whether the type is an enum.
 pub(super) fn enumerates(catalog: &Catalog, type_name: &str) -> bool {
-    named(type_name).is_some_and(|name| {
-        let mut known = catalog.objects.iter().filter(|one| one.kind == "type");
-        known.any(|one| is(&name, &one.name) && one.definition.contains(" AS ENUM "))
-    })
+    is_made(catalog, type_name, " AS ENUM ")
+}
+
+/// Whether the type has fields, each of which may be NULL.
+pub(super) fn has_fields(catalog: &Catalog, type_name: &str) -> bool {
+    let row = |name: TableName| catalog.find(&name).is_some();
+    is_made(catalog, type_name, " AS (") || named(type_name).is_some_and(row)
+}
+
+/// Whether the type was made by a statement of that kind; an array of it is another type.
+fn is_made(catalog: &Catalog, type_name: &str, how: &str) -> bool {
+    let mut types = catalog.objects.iter().filter(|one| one.kind == "type");
+    let name = named(type_name).filter(|_| !type_name.trim_end().ends_with(']'));
+    name.is_some_and(|name| types.any(|one| is(&name, &one.name) && one.definition.contains(how)))
 }
 
 /// The columns of a type of the author's own.

@@ -106,6 +106,11 @@ fn checked(
     if !new.not_valid {
         promised(scene, new, name, columns, parts);
     }
+    let target = new.references.as_ref().filter(|_| new.keys.is_empty());
+    if let Some(target) = target.and_then(|target| scene.catalog.find(target)) {
+        let meant = target.key.iter().map(|key| Words::name(&[&target.name.name, key]));
+        parts.meant.extend(meant);
+    }
     let carried = carried(new, name);
     parts.step(attach, Action::AttachConstraint(carried.clone()));
     if !new.not_valid {

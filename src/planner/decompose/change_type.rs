@@ -9,7 +9,7 @@ use crate::dialect::Retyping;
 use crate::plan::{Action, Phase, SetDefault, Target, Use, Verbatim};
 use crate::planner::PlanError;
 use crate::planner::intent::{TypeChange, Words};
-use crate::sql::{Sql, TableName};
+use crate::sql::{Ident, Sql, TableName};
 
 pub(super) fn decompose(
     scene: &Scene<'_>,
@@ -138,6 +138,7 @@ fn rewritten(
     parts.reshapes_column(column, phase);
     parts.converts.push(table.name.clone());
     parts.uses.extend(Scene::held_by(known));
+    parts.late.push((phase, Words::name(&[&table.name.name, &Ident::new("*")])));
     as_written(scene, table, change, phase, parts);
     let ends = Use::Retypes(type_name.to_owned());
     parts.targets.push(Target { column: column.clone(), ends, replaced_by: None });

@@ -113,6 +113,8 @@ pub(super) struct Parts {
     pub(super) reads: Vec<ColumnRef>,
     /// Names of what it makes.
     pub(super) made: Vec<Words>,
+    /// Names that it rests on and does not say.
+    pub(super) meant: Vec<Words>,
     /// Names of what it holds on to until its last phase: the types of a column that goes.
     pub(super) uses: Vec<Words>,
     /// Names of what it takes away, renames or gives another shape, so that what rests on

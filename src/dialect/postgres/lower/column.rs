@@ -2,6 +2,7 @@
 
 use super::{alter, asks, column_is, committed, quote, run, step};
 use crate::catalog::{Catalog, TableKind};
+use crate::dialect::postgres::domain;
 use crate::plan::{AddColumn, DropNotNull, Expect, Lowered, SetDefault, Undo};
 use crate::sql::ColumnRef;
 
@@ -57,7 +58,13 @@ pub(super) fn drop_not_null(one: &DropNotNull, catalog: &Catalog) -> Lowered {
         column_is(column, " AND NOT attnotnull", Expect::Rows),
         run(set.clone()),
     );
-    if catalog.find(&column.table).is_none_or(|table| table.kind != TableKind::Partitioned) {
+    // A value whose fields are NULL is not NULL itself, and a check takes it for such.
+    let staged = catalog.find(&column.table).is_none_or(|table| {
+        let known = catalog.column(table, &column.column);
+        table.kind != TableKind::Partitioned
+            && known.is_none_or(|known| !domain::has_fields(catalog, &known.type_name))
+    });
+    if staged {
         let checks = format!("{alter} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID");
         lowered.undo = Undo::Stages {
             stages: vec![

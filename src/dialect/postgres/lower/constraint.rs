@@ -3,7 +3,7 @@
 use super::{
     alter, column_is, committed, constraint_is, marks, outside, quote, rewrite, run, step, sync,
 };
-use crate::catalog::{Catalog, ConstraintKind, TableKind};
+use crate::catalog::{Catalog, ConstraintKind, Index, TableKind};
 use crate::plan::{
     AttachIndex, Carried, Check, DropConstraint, Expect, Lowered, NotNullCheck, Undo,
 };
@@ -174,7 +174,7 @@ fn again_beside_everybody(one: &DropConstraint, marks: &[Sql], catalog: &Catalog
     match known.kind {
         ConstraintKind::Check | ConstraintKind::Foreign => {
             let clause = checked_at_once(&one.definition);
-            if clause != one.definition {
+            if clause != one.definition || clause.ends_with(" NOT ENFORCED") {
                 return None;
             }
             let again = format!("{alter} ADD CONSTRAINT {name} {clause} NOT VALID");
@@ -185,13 +185,17 @@ fn again_beside_everybody(one: &DropConstraint, marks: &[Sql], catalog: &Catalog
             })
         }
         ConstraintKind::Primary | ConstraintKind::Unique => {
-            let index =
-                table.indexes.iter().find(|index| index.constraint == Some(one.name.clone()))?;
+            let ours = |index: &&Index| index.constraint.as_ref() == Some(&one.name);
+            let index = table.indexes.iter().find(ours)?;
+            if !index.definition.contains(" USING btree ") {
+                return None;
+            }
             let kind = if known.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
-            let attributes =
-                one.definition.find(" DEFERRABLE").map_or("", |at| &one.definition[at..]);
+            let tail = &one.definition[one.definition.rfind(')')?..];
+            let attributes = tail.find(" DEFERRABLE").map_or("", |at| &tail[at..]);
             let working = quote::ident(&one.working);
-            let build = rewrite::index(&index.definition, &one.working, &[])?;
+            // The definition may name the table as it was before the file.
+            let build = rewrite::on_part(&index.definition, &one.working, &one.table)?;
             let takes =
                 format!("{alter} ADD CONSTRAINT {name} {kind} USING INDEX {working}{attributes}");
             let built = quote::beside(&one.table, &one.working);
