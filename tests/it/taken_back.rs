@@ -146,6 +146,7 @@ const MARKED: &str = "
     CREATE TYPE two AS (a int, b int);
     CREATE TABLE fields (c two NOT NULL, \"is DEFERRABLE\" int CONSTRAINT hers UNIQUE);
     INSERT INTO fields VALUES (ROW(1, NULL), 1);
+    CREATE INDEX fields_hers ON fields (\"is DEFERRABLE\" DESC) WHERE \"is DEFERRABLE\" > 0;
     CREATE SEQUENCE owned OWNED BY t.amount;
     CREATE INDEX t_note ON t USING btree (note DESC NULLS LAST) INCLUDE (amount) WITH (fillfactor = 50)
         WHERE note <> '';
@@ -213,7 +214,9 @@ const MARKED: &str = "
     COMMENT ON PUBLICATION news IS 'said';";
 
 /// Each takes something away, or another takes its place.
-const TAKEN: [&str; 70] = [
+const TAKEN: [&str; 72] = [
+    "ALTER TABLE fields RENAME TO meadows; DROP INDEX fields_hers;",
+    "ALTER TABLE fields SET SCHEMA side; DROP INDEX side.fields_hers;",
     "ALTER TABLE fields ALTER c DROP NOT NULL; ALTER TABLE fields DROP CONSTRAINT hers;",
     "ALTER TABLE fields RENAME TO meadows; ALTER TABLE meadows DROP CONSTRAINT hers;",
     "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ALTER id DROP NOT NULL;",

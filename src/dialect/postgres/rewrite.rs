@@ -3,6 +3,7 @@
 use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SourceFile, SyntaxKind};
 
+use super::interpret::table_name;
 use super::quote;
 use crate::sql::{Ident, TableName};
 
@@ -35,6 +36,15 @@ pub(super) fn on_part(definition: &str, name: &Ident, part: &TableName) -> Optio
         quote::ident(name),
         quote::table(part)
     ))
+}
+
+/// An index's definition for its table, where the same file gave that another name since, built
+/// beside writers; `None` where it did not.
+pub(super) fn moved(definition: &str, name: &Ident, table: &TableName) -> Option<String> {
+    let parsed = SourceFile::parse(definition);
+    let ast::Stmt::CreateIndex(create) = parsed.tree().stmts().next()? else { return None };
+    let known = table_name(create.table_relation_name()?.syntax()).ok()?;
+    (table.renamed(&known) != *table).then(|| on_part(definition, name, table))?
 }
 
 /// A constraint's clause for other columns; of a foreign key on this side and on the other.

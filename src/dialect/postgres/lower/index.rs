@@ -99,7 +99,8 @@ pub(super) fn drop(index: &IndexBuild, catalog: &Catalog) -> Result<Lowered, Uns
             undo(index.definition.to_string()),
         ));
     }
-    let again = index_definition(index)?;
+    let again = rewrite::moved(index.definition.as_str(), &index.name, &index.table);
+    let again = again.map_or_else(|| index_definition(index), Ok)?;
     let mut lowered = step(
         vec![format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")],
         asks(
