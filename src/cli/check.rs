@@ -1,4 +1,7 @@
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use serde::Serialize;
 
@@ -6,6 +9,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
 use crate::catalog::Catalog;
+use crate::change::ChangeKind;
 use crate::dialect::{self, Dialect};
 use crate::migration::{Migration, SourceFile};
 use crate::plan::Severity;
@@ -131,12 +135,28 @@ fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>),
     // What the files before the first one have made.
     let first = named.iter().map(|file| &file.id).min().cloned();
     let before = project::files(context).unwrap_or_default();
-    for file in before.iter().filter(|file| Some(&file.id) < first.as_ref()) {
-        if let Ok(migration) = Migration::parse(file, |source| dialect.split(source)) {
-            world.catalog = planner::after(&migration, world.catalog, dialect);
-        }
-    }
+    let before: Vec<_> = before.iter().filter(|file| Some(&file.id) < first.as_ref()).collect();
+    world.catalog = planner::changed(world.catalog, &changes(&before, dialect));
     Ok((world, named))
+}
+
+/// What files do, in their order. A long history is read by all processors: nobody waits in an
+/// editor or a hook for what was checked a year ago.
+fn changes(files: &[&SourceFile], dialect: &dyn Dialect) -> Vec<ChangeKind> {
+    let read = |files: &[&SourceFile]| -> Vec<ChangeKind> {
+        let parsed = files.iter().map(|file| Migration::parse(file, |sql| dialect.split(sql)));
+        // What cannot be read is found when that file is checked.
+        parsed.flatten().flat_map(|one| planner::changes(&one, dialect)).collect()
+    };
+    let readers = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(readers).max(50));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 fn chosen(args: &Args, context: &Context<'_>) -> Result<&'static dyn Dialect, Failure> {

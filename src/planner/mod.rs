@@ -12,7 +12,7 @@ mod renamed;
 use thiserror::Error;
 
 use crate::catalog::Catalog;
-use crate::change::EvolveError;
+use crate::change::{ChangeKind, EvolveError};
 use crate::dialect::{Dialect, Unsupported};
 use crate::migration::{Migration, MigrationId};
 use crate::plan::Plan;
@@ -103,14 +103,21 @@ pub fn plan(
 /// of it is passed over.
 #[must_use]
 pub fn after(migration: &Migration, catalog: Catalog, dialect: &dyn Dialect) -> Catalog {
-    let changes = migration
-        .statements
-        .iter()
-        .flat_map(|statement| dialect.interpret(&migration.source, statement.span));
-    let mut catalog = catalog;
+    changed(catalog, &changes(migration, dialect))
+}
+
+/// What a file does, as far as its statements are understood.
+#[must_use]
+pub fn changes(migration: &Migration, dialect: &dyn Dialect) -> Vec<ChangeKind> {
+    let statements = migration.statements.iter();
+    statements.flat_map(|one| dialect.interpret(&migration.source, one.span)).collect()
+}
+
+/// The catalogue after changes. What does not fit is passed over.
+#[must_use]
+pub fn changed(mut catalog: Catalog, changes: &[ChangeKind]) -> Catalog {
     for change in changes {
-        // What does not fit is passed over.
-        let _ = catalog.make(&change);
+        let _ = catalog.make(change);
     }
     catalog
 }
