@@ -88,6 +88,7 @@ impl Bench {
             owner: "bench".into(),
             lock_wait_max: Duration::from_mins(1),
             pace,
+            workers: 1,
             step_aside: false,
         };
         let cancel = CancellationToken::new();

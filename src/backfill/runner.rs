@@ -1,25 +1,29 @@
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::{Pace, ROWS_FIRST, ROWS_MIN, next_size};
-use crate::dialect::{Blocker, ChunkOrder, Session, SessionError};
-use crate::journal::Watermark;
-use crate::plan::{FillRows, StepId};
+use crate::dialect::{Blocker, FillOrder, Filler, Session, SessionError, Taken};
+
+/// How long a worker waits for another one's part, or for locked rows, before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A fill to be run, or to be gone on with.
 #[derive(Debug)]
 pub struct FillJob<'a> {
-    /// The step it belongs to.
-    pub step: &'a StepId,
-    /// What is filled.
-    pub fill: &'a FillRows,
-    /// Where the run before left off.
-    pub from: Option<&'a Watermark>,
+    /// What is filled, by which step.
+    pub order: FillOrder,
+    /// Whether it begins anew, whatever was done before.
+    pub anew: bool,
     /// What it may cost.
     pub pace: Pace,
+    /// How many workers fill at the same time.
+    pub workers: usize,
     /// Whether other writers need a turn between two chunks.
     pub step_aside: bool,
     /// How long to go on trying where a row is locked.
@@ -30,7 +34,7 @@ pub struct FillJob<'a> {
 
 /// What happens during a fill.
 #[derive(Debug)]
-pub enum ChunkEvent<'a> {
+pub enum ChunkEvent {
     /// A chunk is done.
     Done {
         /// Rows changed by the whole fill so far.
@@ -41,9 +45,14 @@ pub enum ChunkEvent<'a> {
     /// A row was locked.
     Waiting {
         /// By whom, where that is known.
-        blockers: &'a [Blocker],
+        blockers: Vec<Blocker>,
         /// For how long already.
         waited: Duration,
+    },
+    /// Something made it walk in another way than the plan says.
+    Turned {
+        /// What.
+        why: String,
     },
 }
 
@@ -65,60 +74,173 @@ pub enum FillError {
 pub async fn fill(
     session: &mut dyn Session,
     job: &FillJob<'_>,
-    notice: &mut (dyn FnMut(ChunkEvent<'_>) + Send),
+    notice: &mut (dyn FnMut(ChunkEvent) + Send),
 ) -> Result<u64, FillError> {
-    let start =
-        job.from.cloned().unwrap_or(Watermark { upto: Vec::new(), rows: 0, complete: false });
-    let (mut after, mut rows) = (start.upto, start.rows);
+    let start = session.begin_fill(&job.order, job.anew).await?;
     if start.complete {
-        return Ok(rows);
+        return Ok(start.rows);
     }
-    let mut size = ROWS_FIRST;
-    let mut walked = rows;
-    let mut wait = Wait::new(job.lock_wait_max);
-    loop {
-        if job.cancel.is_cancelled() {
-            return Err(FillError::Interrupted);
-        }
-        let begun = Instant::now();
-        let order = ChunkOrder {
-            step: job.step,
-            fill: job.fill,
-            after: &after,
-            rows_max: size,
-            rows_before: rows,
+    let stop = job.cancel.child_token();
+    let (told, mut heard) = mpsc::channel(64);
+    let mut workers = JoinSet::new();
+    for _ in 0..job.workers.max(1) {
+        let worker = Worker {
+            filler: session.filler(&job.order).await?,
+            pace: job.pace,
+            step_aside: job.step_aside,
+            size: ROWS_FIRST,
+            wait: Wait::new(job.lock_wait_max),
+            stop: stop.clone(),
+            told: told.clone(),
         };
-        let done = match session.chunk(&order).await {
-            Ok(done) => done,
-            Err(SessionError::LockTimeout { waited, blockers }) => {
-                notice(ChunkEvent::Waiting { blockers: &blockers, waited: wait.so_far() });
-                // A smaller chunk meets fewer locked rows.
-                size = (size / 2).max(ROWS_MIN);
-                match wait.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(SessionError::LockTimeout { waited, blockers }.into()),
-                }
-                continue;
+        workers.spawn(worker.run());
+    }
+    drop(told);
+    let (mut rows, mut walked) = (start.rows, start.rows);
+    while let Some(said) = heard.recv().await {
+        notice(match said {
+            Said::Done { rows: more, walked: further } => {
+                rows += more;
+                walked += further;
+                ChunkEvent::Done { rows, walked }
             }
-            Err(error) => return Err(error.into()),
+            Said::Waiting { blockers, waited } => ChunkEvent::Waiting { blockers, waited },
+            Said::Turned { why } => ChunkEvent::Turned { why },
+        });
+    }
+    let mut ended = Err(FillError::Interrupted);
+    while let Some(worker) = workers.join_next().await {
+        let one = worker.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+        // What one worker could not do another may have done.
+        if one.is_ok() || matches!(ended, Err(FillError::Interrupted)) {
+            ended = one;
+        }
+    }
+    ended
+}
+
+/// What a worker tells.
+enum Said {
+    Done { rows: u64, walked: u64 },
+    Waiting { blockers: Vec<Blocker>, waited: Duration },
+    Turned { why: String },
+}
+
+struct Worker {
+    filler: Box<dyn Filler>,
+    pace: Pace,
+    step_aside: bool,
+    size: u32,
+    wait: Wait,
+    stop: CancellationToken,
+    told: mpsc::Sender<Said>,
+}
+
+impl Worker {
+    /// Works until the table is done; the rows that all workers changed.
+    async fn run(mut self) -> Result<u64, FillError> {
+        let ended = self.work().await;
+        let lost = |error: &SessionError| {
+            matches!(error, SessionError::Lost { .. } | SessionError::Unreachable { .. })
         };
-        let whole = begun.elapsed();
-        tracing::trace!(step = %job.step, asked = size, changed = done.rows, ?whole, "chunk");
-        wait = Wait::new(job.lock_wait_max);
-        rows += done.rows;
-        walked += u64::from(size);
-        after = done.upto;
-        notice(ChunkEvent::Done { rows, walked });
-        if done.complete {
-            return Ok(rows);
+        match &ended {
+            // The others can do without this one.
+            Ok(_) => {}
+            Err(FillError::Session(error)) if lost(error) => {}
+            Err(_) => {
+                self.stop.cancel();
+                // Where that fails the lease runs out.
+                let _ = self.filler.leave().await;
+            }
         }
-        size = next_size(size, done.took, &job.pace);
-        let mut rest = job.pace.rest(whole);
-        if job.step_aside {
-            rest = rest.max(whole).max(Duration::from_millis(1));
+        ended
+    }
+
+    async fn work(&mut self) -> Result<u64, FillError> {
+        loop {
+            self.go_on()?;
+            match self.filler.take().await {
+                Ok(Taken::Complete { rows }) => return Ok(rows),
+                Ok(Taken::Part(why)) => {
+                    if let Some(why) = why {
+                        self.tell(Said::Turned { why }).await;
+                    }
+                    self.part().await?;
+                }
+                Ok(Taken::Wait { locked: false }) => self.rest(LOOK_AGAIN).await,
+                Ok(Taken::Wait { locked: true }) => {
+                    self.locked(Duration::ZERO, Vec::new()).await?;
+                }
+                Err(SessionError::LockTimeout { waited, blockers }) => {
+                    self.locked(waited, blockers).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        if !rest.is_zero() {
-            tokio::time::sleep(rest).await;
+    }
+
+    /// Fills a part to its end, or until it is another's.
+    async fn part(&mut self) -> Result<(), FillError> {
+        loop {
+            self.go_on()?;
+            let begun = Instant::now();
+            let done = match self.filler.chunk(self.size).await {
+                Ok(done) => done,
+                Err(SessionError::LockTimeout { waited, blockers }) => {
+                    // A smaller chunk meets fewer locked rows.
+                    self.size = (self.size / 2).max(ROWS_MIN);
+                    self.locked(waited, blockers).await?;
+                    continue;
+                }
+                Err(SessionError::Fenced) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            let whole = begun.elapsed();
+            tracing::trace!(asked = self.size, changed = done.rows, ?whole, "chunk");
+            if done.rows > 0 {
+                self.wait.over();
+            }
+            self.tell(Said::Done { rows: done.rows, walked: done.walked }).await;
+            self.size = next_size(self.size, done.took, &self.pace);
+            if done.ended {
+                return Ok(());
+            }
+            let mut rest = self.pace.rest(whole);
+            if self.step_aside {
+                rest = rest.max(whole).max(Duration::from_millis(1));
+            }
+            self.rest(rest).await;
+        }
+    }
+
+    fn go_on(&self) -> Result<(), FillError> {
+        if self.stop.is_cancelled() { Err(FillError::Interrupted) } else { Ok(()) }
+    }
+
+    async fn tell(&mut self, said: Said) {
+        // Nobody listens any more where the fill was dropped, and this worker with it.
+        let _ = self.told.send(said).await;
+    }
+
+    async fn rest(&mut self, time: Duration) {
+        if !time.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Waits for rows that somebody holds, until the budget is spent.
+    async fn locked(&mut self, waited: Duration, blockers: Vec<Blocker>) -> Result<(), FillError> {
+        let so_far = self.wait.so_far();
+        self.tell(Said::Waiting { blockers: blockers.clone(), waited: so_far }).await;
+        match self.wait.next() {
+            Some(pause) => {
+                self.rest(pause).await;
+                Ok(())
+            }
+            None => Err(SessionError::LockTimeout { waited: waited.max(so_far), blockers }.into()),
         }
     }
 }
@@ -139,6 +261,13 @@ impl Wait {
             .with_jitter()
             .build();
         Self { pauses, since: None, budget }
+    }
+
+    /// The row was let go of.
+    fn over(&mut self) {
+        if self.since.is_some() {
+            *self = Self::new(self.budget);
+        }
     }
 
     fn so_far(&self) -> Duration {

@@ -15,6 +15,9 @@ pub(super) struct Args {
     /// What it may cost the application: gentle, default or fast
     #[arg(long, value_name = "NAME")]
     pub(super) pace: Option<String>,
+    /// How many workers fill at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    workers: u8,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -73,7 +76,14 @@ async fn one(
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let server = session.catalog().await?.server;
-    let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
+    let single = context.dialect()?.capabilities(&server).single_writer;
+    if single && args.workers > 1 {
+        let message =
+            format!("`--workers {}`: this database has one writer at a time", args.workers);
+        return Err(Failure::usage(message));
+    }
+    let mut options = context.engine_options(single);
+    options.workers = usize::from(args.workers);
     let mut tally = Tally::default();
     let reporter = &mut *context.reporter;
     let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);

@@ -50,6 +50,7 @@ impl Context<'_> {
             owner: owner(),
             lock_wait_max: self.settings.lock_wait_max.value,
             pace: self.settings.pace.value.1,
+            workers: 1,
             step_aside,
         }
     }

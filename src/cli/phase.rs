@@ -66,6 +66,7 @@ impl Tally {
             | Event::LockWaiting { .. }
             | Event::ChunkDone { .. }
             | Event::Measured { .. }
+            | Event::Turned { .. }
             | Event::Repairing { .. } => {}
         }
         reporter.event(event);

@@ -2,6 +2,7 @@
 //! and what a session does is I/O.
 
 mod client;
+mod filler;
 mod observer;
 mod postgres;
 mod session;
@@ -14,16 +15,15 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 pub use client::{Client, Value};
+pub use filler::{ChunkDone, FillOrder, Filler, Taken};
 pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
-pub use session::{
-    Answer, Blocker, ChunkDone, ChunkOrder, Measured, Options, Session, SessionError, Work,
-};
+pub use session::{Answer, Blocker, Measured, Options, Session, SessionError, Work};
 pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lock, Lowered};
-use crate::sql::{ColumnRef, Span, Sql, TableName};
+use crate::plan::{Action, Expr, Lock, Lowered, Walk};
+use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// What zdmig knows of one product.
 #[async_trait]
@@ -67,6 +67,10 @@ pub trait Dialect: Send + Sync {
 
     /// What a sequence gives next, as an expression; `None` where there are no sequences.
     fn next_of(&self, sequence: &TableName) -> Option<Expr>;
+
+    /// How a fill of these columns gets over a table whose triggers fill whatever is written
+    /// meanwhile.
+    fn walk(&self, catalog: &Catalog, table: &Table, columns: &[Ident]) -> Walk;
 
     /// Puts an action into the product's words.
     ///

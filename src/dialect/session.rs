@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::filler::{FillOrder, Filler};
 use crate::catalog::Catalog;
-use crate::journal::{Entry, IllegalEntry, Journal};
-use crate::plan::{Blocks, Check, FillRows, Held, Lock, StepId};
+use crate::journal::{Entry, IllegalEntry, Journal, Watermark};
+use crate::plan::{Blocks, Check, Held, Lock};
 use crate::sql::Sql;
 
 /// The only door to a live database's schema.
@@ -36,8 +37,15 @@ pub trait Session: Send {
     /// timeout, and only while this session is the exclusive one.
     async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError>;
 
-    /// Fills the next chunk of a table and moves the watermark, in one transaction.
-    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError>;
+    /// Takes a fill up where it was left, or from the beginning: how far it has come.
+    async fn begin_fill(
+        &mut self,
+        order: &FillOrder,
+        anew: bool,
+    ) -> Result<Watermark, SessionError>;
+
+    /// Opens a connection of its own that works on a fill.
+    async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError>;
 
     /// What the statements of the last call locked and did, where the session was opened to
     /// measure it and the product can tell.
@@ -104,35 +112,6 @@ pub struct Answer {
     pub yes: bool,
     /// The first column of the first row, where one came.
     pub detail: Option<String>,
-}
-
-/// Which chunk to fill.
-#[derive(Debug)]
-pub struct ChunkOrder<'a> {
-    /// The step it belongs to.
-    pub step: &'a StepId,
-    /// What is filled.
-    pub fill: &'a FillRows,
-    /// The last key that is done; empty at the beginning.
-    pub after: &'a [String],
-    /// How many rows to walk over.
-    pub rows_max: u32,
-    /// Rows changed by the chunks before.
-    pub rows_before: u64,
-}
-
-/// What a chunk did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChunkDone {
-    /// The last key that is done now.
-    pub upto: Vec<String>,
-    /// Rows it changed.
-    pub rows: u64,
-    /// How long its statement took. The commit is not counted: it costs the same whatever
-    /// the size, so a smaller chunk would not make it shorter.
-    pub took: Duration,
-    /// Whether it was the last one.
-    pub complete: bool,
 }
 
 /// A session that stands in the way of a lock.

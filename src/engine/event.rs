@@ -43,6 +43,13 @@ pub enum Event<'a> {
         /// Rows walked over so far, as far as that is known of earlier runs.
         walked: u64,
     },
+    /// A fill walks in another way than the plan says.
+    Turned {
+        /// The step.
+        step: &'a Step,
+        /// Because of what.
+        why: &'a str,
+    },
     /// Rows were found that a fill missed, and it is run again.
     Repairing {
         /// The step.

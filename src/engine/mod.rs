@@ -38,6 +38,8 @@ pub struct EngineOptions {
     pub lock_wait_max: Duration,
     /// What a fill may cost.
     pub pace: Pace,
+    /// How many workers fill at the same time.
+    pub workers: usize,
     /// Whether a fill must let other writers in between two chunks.
     pub step_aside: bool,
 }

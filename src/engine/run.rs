@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{Engine, EngineError, Event};
 use crate::backfill::{ChunkEvent, FillJob, fill};
-use crate::dialect::SessionError;
+use crate::dialect::{FillOrder, SessionError};
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
 use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transaction, Verify};
@@ -289,22 +289,22 @@ impl Engine<'_> {
         rows: &FillRows,
         resume: bool,
     ) -> Result<u64, EngineError> {
-        let from = self.journal.watermark(id).cloned().filter(|_| resume);
         let job = FillJob {
-            step: id,
-            fill: rows,
-            from: from.as_ref(),
+            order: FillOrder { step: id.clone(), fill: rows.clone() },
+            anew: !resume,
             pace: self.options.pace,
+            workers: self.options.workers,
             step_aside: self.options.step_aside,
             lock_wait_max: self.options.lock_wait_max,
             cancel: self.cancel,
         };
         let notice = &mut *self.notice;
-        let mut hear = |event: ChunkEvent<'_>| match event {
+        let mut hear = |event: ChunkEvent| match event {
             ChunkEvent::Done { rows, walked } => notice(Event::ChunkDone { step, rows, walked }),
             ChunkEvent::Waiting { blockers, waited } => {
-                notice(Event::LockWaiting { step, waited, blockers });
+                notice(Event::LockWaiting { step, waited, blockers: &blockers });
             }
+            ChunkEvent::Turned { why } => notice(Event::Turned { step, why: &why }),
         };
         Ok(fill(self.session, &job, &mut hear).await?)
     }

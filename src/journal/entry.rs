@@ -68,12 +68,10 @@ impl EntryKind {
     }
 }
 
-/// How far a fill has come: the last key that is done. It is one row that moves, not a
-/// line of the log: a line per chunk would make the log grow with the table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a fill has come. It is kept in rows that move, not in lines of the log: a line per
+/// chunk would make the log grow with the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark {
-    /// The key's columns as text; empty before the first chunk.
-    pub upto: Vec<String>,
     /// Rows changed so far.
     pub rows: u64,
     /// Whether the end of the table was reached.

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::derive::Derived;
+use super::fill::{FillRows, Verify};
 use super::object::{
     AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes,
     MakeIdentity, RenameTable, RetireTables, SetDefault,
@@ -189,93 +190,6 @@ pub enum SyncKind {
     },
 }
 
-/// The background fill of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FillRows {
-    /// The table.
-    pub table: TableName,
-    /// The columns to walk along, with their types.
-    pub key: Vec<(Ident, String)>,
-    /// What is set; where nothing is, the rows are deleted.
-    pub set: Vec<Assignment>,
-    /// Which rows still need it.
-    pub pending: Pending,
-    /// The triggers whose work it does, by their tag: they alone know it for a fill.
-    pub does_for: Option<String>,
-}
-
-/// One column of a fill and what it is set to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assignment {
-    /// The column.
-    pub column: Ident,
-    /// Its type, which decides how values are compared.
-    pub type_name: String,
-    /// Its collation, for the same reason.
-    pub collation: Option<String>,
-    /// What it is set to.
-    pub value: Expr,
-}
-
-/// Which rows a fill still has to touch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pending {
-    /// Those whose column differs from the expression.
-    Differs,
-    /// Those whose column is NULL, and for which the author's condition holds.
-    Null(Option<Sql>),
-    /// Those for which the author's condition holds.
-    Where(Option<Sql>),
-}
-
-/// A proof by reading every row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verify {
-    /// The table.
-    pub table: TableName,
-    /// What no row may break.
-    pub rule: VerifyRule,
-    /// The fill that is run again for rows that do; `None` when that would not help.
-    pub repair: Option<FillRows>,
-}
-
-/// What no row may break.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VerifyRule {
-    /// The column equals the expression.
-    Equal(Assignment),
-    /// The column is not NULL where the expression is not, under the author's condition.
-    Filled(Assignment, Option<Sql>),
-    /// The column is not NULL.
-    NotNull(Ident),
-    /// No two rows agree in all these columns, NULLs apart.
-    Distinct(Vec<Ident>),
-    /// The author's condition is not false.
-    Holds(Sql),
-    /// What the columns hold is there in the columns of the other table, NULLs apart.
-    Refers {
-        /// The columns.
-        columns: Vec<Ident>,
-        /// The other table.
-        table: TableName,
-        /// Its columns.
-        keys: Vec<Ident>,
-    },
-    /// The expression fails for no row for which the author's condition holds.
-    Converts(Assignment, Option<Sql>),
-    /// The query, which changes nothing, can be computed to its end.
-    Computes {
-        /// The query.
-        query: Sql,
-        /// What its columns are called here; empty where that does not matter.
-        columns: Vec<Ident>,
-        /// Those that are never NULL.
-        given: Vec<Ident>,
-    },
-}
-
 /// An index to build or to drop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexBuild {
@@ -400,47 +314,6 @@ impl Sync {
     }
 }
 
-impl FillRows {
-    /// Whether rows are deleted.
-    pub fn deletes(&self) -> bool {
-        self.set.is_empty()
-    }
-
-    /// The columns that are set, joined for a person.
-    pub fn columns(&self, with: &str) -> String {
-        let names: Vec<_> = self.set.iter().map(|one| one.column.as_str()).collect();
-        names.join(with)
-    }
-}
-
-impl VerifyRule {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Equal(_) => "equal",
-            Self::Filled(..) => "filled",
-            Self::NotNull(_) => "not-null",
-            Self::Distinct(_) => "distinct",
-            Self::Holds(_) => "holds",
-            Self::Refers { .. } => "refers",
-            Self::Converts(..) => "converts",
-            Self::Computes { .. } => "computes",
-        }
-    }
-
-    fn columns(&self) -> String {
-        match self {
-            Self::Equal(one) | Self::Filled(one, _) | Self::Converts(one, _) => {
-                one.column.to_string()
-            }
-            Self::Holds(_) | Self::Computes { .. } => "rows".into(),
-            Self::NotNull(column) => column.to_string(),
-            Self::Distinct(columns) | Self::Refers { columns, .. } => {
-                columns.iter().map(Ident::as_str).collect::<Vec<_>>().join("+")
-            }
-        }
-    }
-}
-
 impl IndexBuild {
     /// The index as the catalogue describes it, for dropping and for making it again.
     pub fn existing(table: &TableName, index: &Index) -> Self {
@@ -454,18 +327,6 @@ impl IndexBuild {
             online: true,
             on_part: false,
             second: false,
-        }
-    }
-}
-
-impl Assignment {
-    /// An assignment to a column that the catalogue knows.
-    pub fn to(column: &Column, value: Expr) -> Self {
-        Self {
-            column: column.name.clone(),
-            type_name: column.type_name.clone(),
-            collation: column.collation.clone(),
-            value,
         }
     }
 }

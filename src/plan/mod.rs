@@ -3,6 +3,7 @@
 
 mod action;
 mod derive;
+mod fill;
 mod fingerprint;
 mod format;
 mod hazard;
@@ -19,10 +20,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use action::{
-    Action, AddColumn, Assignment, Carried, DropNotNull, Expr, FillRows, IndexBuild, NotNullCheck,
-    Pending, Seeds, Sync, SyncKind, Verbatim, Verify, VerifyRule,
+    Action, AddColumn, Carried, DropNotNull, Expr, IndexBuild, NotNullCheck, Seeds, Sync, SyncKind,
+    Verbatim,
 };
 pub use derive::{Derived, StandIn};
+pub use fill::{Assignment, FillRows, Pending, Verify, VerifyRule, Walk};
 pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};

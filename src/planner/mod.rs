@@ -11,11 +11,11 @@ mod renamed;
 
 use thiserror::Error;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 use crate::change::{ChangeKind, EvolveError};
 use crate::dialect::{Dialect, Unsupported};
 use crate::migration::{Migration, MigrationId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 use crate::sql::{ColumnRef, Span};
 
 pub use advice::advice;
@@ -97,6 +97,11 @@ pub fn plan(
         }
     }
     Ok((plan, after))
+}
+
+/// Whether a fill gets over a table in chunks.
+fn walks(dialect: &dyn Dialect, catalog: &Catalog, table: &Table) -> bool {
+    !table.key.is_empty() || dialect.walk(catalog, table, &[]) != Walk::Key
 }
 
 /// The catalogue after a file, as far as its statements are understood: what cannot be made

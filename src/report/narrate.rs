@@ -47,6 +47,9 @@ impl Reporter {
                     self.progress.at(*walked, total);
                 }
             }
+            Event::Turned { step, why } => {
+                self.narrate(&format!("  ~ {} goes another way: {why}", step.id.slug()));
+            }
             Event::Repairing { step, found } => {
                 self.narrate(&format!("  ~ {} found {found} and fills them", step.id.slug()));
             }

@@ -1,7 +1,7 @@
 //! A fill walks along the key in the key's own order, whatever its type.
 
-use zdmig::dialect::ChunkOrder;
-use zdmig::plan::{Assignment, Expr, FillRows, Pending, StepId};
+use zdmig::dialect::{FillOrder, Taken};
+use zdmig::plan::{Assignment, Expr, FillRows, Pending, StepId, Walk};
 use zdmig::sql::{Ident, TableName};
 
 use crate::support::Database;
@@ -12,6 +12,7 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
     let text = if product == "sqlite" { "TEXT" } else { "text" };
     let fill = FillRows {
         table: TableName::new((product != "sqlite").then_some("public"), "t"),
+        walk: Walk::Key,
         key: key.iter().map(|(name, kind)| (Ident::new(*name), (*kind).to_owned())).collect(),
         set: vec![Assignment {
             column: Ident::new("b"),
@@ -24,22 +25,29 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
     };
     let mut session = database.session().await;
     session.exclusive("the test").await.expect("alone");
-    let step = StepId::stored("1_test/backfill/fill");
-    let (mut after, mut ends, mut rows) = (Vec::new(), Vec::new(), 0);
+    let order = FillOrder { step: StepId::stored("1_test/backfill/fill"), fill };
+    session.begin_fill(&order, false).await.expect("a beginning");
+    let mut filler = session.filler(&order).await.expect("a worker");
+    assert_eq!(filler.take().await.expect("a part"), Taken::Part(None));
+    let query = match product {
+        "sqlite" => "SELECT upto FROM zdmig_watermark",
+        _ => "SELECT array_to_json(upto)::text FROM zdmig.part",
+    };
+    let (mut ends, mut rows) = (Vec::<Vec<String>>::new(), 0);
     loop {
-        let order =
-            ChunkOrder { step: &step, fill: &fill, after: &after, rows_max: 7, rows_before: rows };
-        let done = session.chunk(&order).await.expect("a chunk");
+        let done = filler.chunk(7).await.expect("a chunk");
         // A chunk is as long as it was asked to be, and ends where the next begins.
         assert!(done.rows <= 7, "{done:?}");
         rows += done.rows;
-        if done.complete {
+        if done.ended {
             break;
         }
-        assert_ne!(done.upto, after, "it does not get on");
-        after.clone_from(&done.upto);
-        ends.push(done.upto);
+        let upto = database.client().await.rows(query, &[]).await.expect("a watermark");
+        let upto = serde_json::from_str(upto[0][0].as_deref().expect("a place")).expect("JSON");
+        assert_ne!(Some(&upto), ends.last(), "it does not get on");
+        ends.push(upto);
     }
+    assert_eq!(filler.take().await.expect("the end"), Taken::Complete { rows });
     assert_eq!(rows, 30);
     let left = "SELECT count(*) FROM t WHERE b IS NULL OR b <> a";
     let left = database.client().await.rows(left, &[]).await.expect("a count");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::Utc;
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use zdmig::backfill::Pace;
 use zdmig::catalog::Catalog;
-use zdmig::dialect::{Answer, ChunkDone, ChunkOrder, Session, SessionError, Work};
+use zdmig::dialect::{Answer, ChunkDone, FillOrder, Filler, Session, SessionError, Taken, Work};
 use zdmig::engine::{Engine, EngineError, EngineOptions, Event};
 use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
-use zdmig::journal::{EntryKind, Journal};
+use zdmig::journal::{EntryKind, Journal, Watermark};
 use zdmig::migration::{Migration, MigrationId, SourceFile};
 use zdmig::plan::{Check, Plan};
 use zdmig::planner::{self, PlanError};
@@ -33,37 +34,57 @@ enum When {
     After,
 }
 
-/// A session that is lost at its n-th call, and with it all later ones.
-struct Cut {
-    inner: Box<dyn Session>,
-    left: usize,
+/// How many calls are left before everything is lost.
+struct Left {
+    calls: usize,
     when: When,
     lost: bool,
 }
 
+/// A session that is lost at its n-th call, and with it all later ones; a filler that it opens
+/// counts along.
+struct Cut {
+    inner: Box<dyn Session>,
+    left: Arc<Mutex<Left>>,
+}
+
+struct CutFiller {
+    inner: Box<dyn Filler>,
+    left: Arc<Mutex<Left>>,
+}
+
 impl Cut {
-    fn enter(&mut self) -> Result<bool, SessionError> {
-        if self.lost {
-            return Err(Self::error());
-        }
-        if self.left > 0 {
-            self.left -= 1;
-            return Ok(false);
-        }
-        self.lost = true;
-        if self.when == When::Before { Err(Self::error()) } else { Ok(true) }
+    fn new(inner: Box<dyn Session>, calls: usize, when: When) -> Self {
+        Self { inner, left: Arc::new(Mutex::new(Left { calls, when, lost: false })) }
     }
 
-    fn error() -> SessionError {
-        SessionError::Lost { message: "cut by the test".into() }
+    fn lost(&self) -> bool {
+        self.left.lock().expect("no panic").lost
     }
+}
+
+fn enter(left: &Mutex<Left>) -> Result<bool, SessionError> {
+    let mut left = left.lock().expect("no panic");
+    if left.lost {
+        return Err(gone());
+    }
+    if left.calls > 0 {
+        left.calls -= 1;
+        return Ok(false);
+    }
+    left.lost = true;
+    if left.when == When::Before { Err(gone()) } else { Ok(true) }
+}
+
+fn gone() -> SessionError {
+    SessionError::Lost { message: "cut by the test".into() }
 }
 
 macro_rules! cut {
     ($self:ident, $call:expr) => {{
-        let last = $self.enter()?;
+        let last = enter(&$self.left)?;
         let outcome = $call.await;
-        if last { Err(Cut::error()) } else { outcome }
+        if last { Err(gone()) } else { outcome }
     }};
 }
 
@@ -91,8 +112,29 @@ impl Session for Cut {
     async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError> {
         cut!(self, self.inner.commit(work))
     }
-    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        cut!(self, self.inner.chunk(order))
+    async fn begin_fill(
+        &mut self,
+        order: &FillOrder,
+        anew: bool,
+    ) -> Result<Watermark, SessionError> {
+        cut!(self, self.inner.begin_fill(order, anew))
+    }
+    async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
+        let inner = cut!(self, self.inner.filler(order))?;
+        Ok(Box::new(CutFiller { inner, left: self.left.clone() }))
+    }
+}
+
+#[async_trait]
+impl Filler for CutFiller {
+    async fn take(&mut self) -> Result<Taken, SessionError> {
+        cut!(self, self.inner.take())
+    }
+    async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {
+        cut!(self, self.inner.chunk(rows_max))
+    }
+    async fn leave(&mut self) -> Result<(), SessionError> {
+        cut!(self, self.inner.leave())
     }
 }
 
@@ -110,6 +152,7 @@ fn options() -> EngineOptions {
         owner: "the test".into(),
         lock_wait_max: Duration::from_secs(10),
         pace: Pace { target: Duration::from_micros(1), duty: 1.0 },
+        workers: 1,
         step_aside: false,
     }
 }
@@ -251,9 +294,9 @@ async fn every_call(product: &str, journey: Journey) {
         let mut n = 0;
         loop {
             let database = fresh(&template).await;
-            let mut cut = Cut { inner: database.session().await, left: n, when, lost: false };
+            let mut cut = Cut::new(database.session().await, n, when);
             let outcome = travel(&mut cut, &plan, journey).await;
-            let lost = cut.lost;
+            let lost = cut.lost();
             drop(cut);
             if !lost {
                 outcome.expect("nothing was cut");
@@ -335,10 +378,9 @@ async fn taken_back(case: &Path, every: bool) {
     database.script(&read(case, "schema.sql").expect("schema.sql")).await;
     let before = dump(&database);
     let plan = plan_for(&database, &read(case, "migration.sql").expect("migration.sql")).await;
-    let mut whole =
-        Cut { inner: database.session().await, left: usize::MAX, when: When::Before, lost: false };
+    let mut whole = Cut::new(database.session().await, usize::MAX, When::Before);
     forth(&mut whole, &plan).await.unwrap_or_else(|error| panic!("{}: {error}", case.display()));
-    let calls = usize::MAX - whole.left;
+    let calls = usize::MAX - whole.left.lock().expect("no panic").calls;
     drop(whole);
     let cuts: Vec<usize> =
         if every { (0..calls).collect() } else { vec![calls / 4, calls / 2, calls * 3 / 4] };
@@ -350,7 +392,7 @@ async fn taken_back(case: &Path, every: bool) {
             vec![[When::Before, When::After][at % 2]]
         };
         for when in whens {
-            let mut cut = Cut { inner: database.session().await, left: n, when, lost: false };
+            let mut cut = Cut::new(database.session().await, n, when);
             let _ = forth(&mut cut, &plan).await;
             drop(cut);
             back_to(&database, &plan, &before, case, &format!("cut {when:?} call {n}")).await;

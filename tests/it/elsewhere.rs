@@ -142,7 +142,7 @@ async fn what_only_reads_answers_while_a_fill_runs() {
     project.run("expand").done();
     let child = start(&project, "backfill --pace gentle");
     for _ in 0..1_000 {
-        if value(&database, "SELECT coalesce(max(rows), 0) FROM zdmig.watermark").await != "0" {
+        if value(&database, "SELECT coalesce(max(rows), 0) FROM zdmig.part").await != "0" {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,7 @@ use crate::support::{Database, OPEN_GATE, Project};
 const SCHEMA: &str = "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL);";
 
 async fn filled(database: &Database) -> i64 {
-    let query = "SELECT coalesce(max(rows), 0) FROM zdmig.watermark";
+    let query = "SELECT (coalesce((SELECT sum(rows) FROM zdmig.fill), 0) + coalesce((SELECT sum(rows) FROM zdmig.part), 0))::bigint";
     let rows = database.client().await.rows(query, &[]).await.expect("a watermark");
     rows[0][0].as_deref().unwrap_or("0").parse().expect("a number")
 }

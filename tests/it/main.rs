@@ -26,3 +26,4 @@ mod story;
 mod support;
 mod taken_back;
 mod verbs;
+mod walks;

@@ -191,7 +191,8 @@ async fn a_rollback_forgets_how_far_a_fill_had_come() {
         stage("postgres", schema, "ALTER TABLE t ADD COLUMN token uuid DEFAULT gen_random_uuid();")
             .await;
     project.run("expand").done();
-    let half = "INSERT INTO zdmig.watermark VALUES ('1_change/backfill/fill-public.t.token', '{50}', 50, false)";
+    let half = "INSERT INTO zdmig.fill (step, leaves, rows)
+                VALUES ('1_change/backfill/fill-public.t.token', '[]', 50)";
     database.script(half).await;
     project.run("status").done().says(&["50 rows filled"]);
     project.run("rollback").done();

@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 1;
+pub(super) const FORMAT: i32 = 2;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -11,7 +11,10 @@ pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 1 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+INSERT INTO zdmig.format SELECT 2 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 2;
+-- Of format 1, which had one row a fill: a fill in flight begins again.
+DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     step text NOT NULL,
@@ -21,13 +24,39 @@ CREATE TABLE IF NOT EXISTS zdmig.journal (
     written_by text NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE TABLE IF NOT EXISTS zdmig.watermark (
+-- A fill: the relations it goes over, and where the next part of them begins.
+CREATE TABLE IF NOT EXISTS zdmig.fill (
     step text PRIMARY KEY,
-    upto text[] NOT NULL,
-    rows bigint NOT NULL,
-    complete boolean NOT NULL,
+    leaves jsonb NOT NULL,
+    leaf int NOT NULL DEFAULT 0,
+    page bigint NOT NULL DEFAULT 0,
+    parts int NOT NULL DEFAULT 0,
+    -- Those of parts that are done; a part counts its own.
+    rows bigint NOT NULL DEFAULT 0,
+    complete boolean NOT NULL DEFAULT false,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
+-- A part of it that a worker is at, or was. Who works on one says its token: a worker that was
+-- thought dead finds another one and stops.
+CREATE TABLE IF NOT EXISTS zdmig.part (
+    step text NOT NULL REFERENCES zdmig.fill ON DELETE CASCADE,
+    no int NOT NULL,
+    leaf int NOT NULL,
+    lo bigint NOT NULL DEFAULT 0,
+    hi bigint NOT NULL DEFAULT 0,
+    passes int NOT NULL DEFAULT 1,
+    pass int NOT NULL DEFAULT 0,
+    page bigint NOT NULL DEFAULT 0,
+    upto text[] NOT NULL DEFAULT '{}',
+    skipped boolean NOT NULL DEFAULT false,
+    rows bigint NOT NULL DEFAULT 0,
+    token bigint NOT NULL,
+    pid int,
+    born timestamptz,
+    lease_until timestamptz NOT NULL,
+    PRIMARY KEY (step, no)
+) WITH (fillfactor = 50);
+CREATE SEQUENCE IF NOT EXISTS zdmig.token;
 CREATE TABLE IF NOT EXISTS zdmig.lease (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     token bigint NOT NULL,

@@ -2,11 +2,41 @@
 
 use super::lower::{asks, step};
 use super::{locks, quote, sync};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::plan::{
     Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
+    Walk,
 };
-use crate::sql::{Ident, TableName};
+use crate::sql::{Ident, TableName, mentions};
+
+/// How many passes go over each window of a table. A pass leaves room on each page for the next
+/// one, as soon as what it replaced is dead to everybody; the first finds none and moves its
+/// share elsewhere. Measured: 5 passes keep 71 % of the new versions on their pages, 9 keep
+/// 80 %, and 18 keep 86 % but read each page twice as often.
+const PASSES: u32 = 9;
+
+/// How a fill gets over a table: by its pages, in passes where that lets new versions of rows
+/// stay on their pages, because no index holds a column that is set.
+pub(super) fn walk(catalog: &Catalog, table: &Table, columns: &[Ident]) -> Walk {
+    // Ranges of pages are scanned as such since that version.
+    if !catalog.server.at_least(14, 0) || table.kind == TableKind::View {
+        return Walk::Key;
+    }
+    match index_of(table, columns) {
+        Some(_) => Walk::Pages { passes: 1 },
+        None => Walk::Pages { passes: PASSES },
+    }
+}
+
+/// An index that holds one of the columns.
+fn index_of<'a>(table: &'a Table, columns: &[Ident]) -> Option<&'a Ident> {
+    let holds = |one: &&Index| {
+        columns.iter().any(|column| {
+            one.columns.contains(column) || mentions(&one.definition, column.as_str())
+        })
+    };
+    table.indexes.iter().find(holds).map(|one| &one.name)
+}
 
 /// The expression of a fill, over the table itself.
 fn expression(expr: &Expr) -> String {
@@ -36,6 +66,11 @@ fn pending(fill: &FillRows) -> Option<String> {
     let mut parts: Vec<_> = fill.set.iter().filter_map(one).collect();
     if parts.len() > 1 {
         parts = vec![format!("({})", parts.join(" OR "))];
+    }
+    if let (Pending::Null(_), Walk::Pages { .. }) = (&fill.pending, fill.walk) {
+        // A row that is done must not look as if it were not: it may be met again elsewhere.
+        let values = fill.set.iter().map(|one| format!("{} IS NOT NULL", expression(&one.value)));
+        parts.extend(values);
     }
     if let Pending::Null(Some(sql)) | Pending::Where(Some(sql)) = &fill.pending {
         parts.push(format!("({sql})"));
@@ -82,14 +117,18 @@ pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
     )
 }
 
-/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
-/// there is one, then the last key of this one, where it is not the last chunk.
-pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+fn set(fill: &FillRows) -> String {
     let set: Vec<_> = fill
         .set
         .iter()
         .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
         .collect();
+    set.join(", ")
+}
+
+/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
+/// there is one, then the last key of this one, where it is not the last chunk.
+pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
     let mut conditions = Vec::new();
     if !first_chunk {
         let (names, values) = key(fill, 1);
@@ -109,12 +148,67 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
     if fill.deletes() {
         return format!("DELETE FROM {table}{condition}");
     }
-    format!("UPDATE {table} SET {}{condition}", set.join(", "))
+    format!("UPDATE {table} SET {}{condition}", set(fill))
+}
+
+/// The share of a row among `passes`. Rows of a page have consecutive numbers as a rule, so a
+/// number spreads them evenly; anything else is hashed, and rows without a key go by their place.
+fn share(fill: &FillRows, passes: u32) -> String {
+    let number = |kind: &str| matches!(kind, "smallint" | "integer" | "bigint");
+    match fill.key.as_slice() {
+        [] => format!("abs(hashtid(ctid) % {passes})"),
+        [(name, kind)] if number(kind) => format!("abs({} % {passes})", quote::ident(name)),
+        key => {
+            let text: Vec<_> = key
+                .iter()
+                .map(|(name, _)| format!("{}::text COLLATE \"C\"", quote::ident(name)))
+                .collect();
+            format!("abs(hashtext(concat_ws(' ', {})) % {passes})", text.join(", "))
+        }
+    }
+}
+
+/// How a chunk of pages meets rows that somebody has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locked {
+    /// It waits for them.
+    Awaited,
+    /// It leaves them out.
+    Skipped,
+}
+
+/// The statement that fills a range of pages of one relation. Parameters: the first place of
+/// the range and the first one behind it, then the share of this pass, where there are several.
+pub(super) fn pages_update(fill: &FillRows, leaf: &str, passes: u32, locked: Locked) -> String {
+    let mut conditions = vec!["ctid >= $1::text::tid AND ctid < $2::text::tid".to_owned()];
+    if passes > 1 {
+        conditions.push(format!("{} = $3", share(fill, passes)));
+    }
+    conditions.extend(pending(fill));
+    let mut condition = conditions.join(" AND ");
+    if locked == Locked::Skipped {
+        let free = format!("SELECT ctid FROM ONLY {leaf} WHERE {condition} FOR UPDATE SKIP LOCKED");
+        let pending = pending(fill).map(|one| format!(" AND {one}")).unwrap_or_default();
+        condition = format!("ctid = ANY (ARRAY({free})){pending}");
+    }
+    format!("UPDATE ONLY {leaf} SET {} WHERE {condition}", set(fill))
 }
 
 pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
+    let (statement, note) = match fill.walk {
+        Walk::Key => (
+            chunk_update(fill, false, false),
+            "in chunks along the key; each commits with its watermark, and goes on where it was \
+             after a kill"
+                .to_owned(),
+        ),
+        Walk::Pages { passes } => {
+            let leaf = quote::table(&fill.table);
+            (pages_update(fill, &leaf, passes, Locked::Awaited), by_pages(fill, passes, catalog))
+        }
+    };
     let mut lowered = step(
-        vec![chunk_update(fill, false, false)],
+        vec![statement],
         asks(String::new(), Expect::Journal),
         if fill.deletes() {
             Undo::Stays("rows that it deleted are not brought back".into())
@@ -124,12 +218,27 @@ pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     );
     lowered.locks = locks::chunk(&fill.table, catalog);
     lowered.transaction = Transaction::PerChunk;
-    lowered.note = Some(
-        "in chunks along the key; each commits with its watermark, and goes on where it was \
-         after a kill"
-            .into(),
-    );
+    lowered.note = Some(note);
     lowered
+}
+
+/// Why a fill goes by pages, and why in as many passes.
+fn by_pages(fill: &FillRows, passes: u32, catalog: &Catalog) -> String {
+    let table = catalog.find(&fill.table);
+    let parts = table.is_some_and(|one| !one.partitions.is_empty());
+    let each = if parts { ", each partition by itself" } else { "" };
+    let resumes = "Each chunk commits with its watermark, and goes on where it was after a kill";
+    if passes > 1 {
+        return format!(
+            "in chunks of pages{each}, in {passes} passes over each window, so that new versions of \
+             rows find room on their pages: no index holds what is set. One pass while an open \
+             transaction keeps old versions alive. {resumes}"
+        );
+    }
+    let columns: Vec<_> = fill.set.iter().map(|one| one.column.clone()).collect();
+    let why = table.and_then(|table| index_of(table, &columns));
+    let why = why.map(|name| format!(", in one pass because `{name}` holds what is set"));
+    format!("in chunks of pages{each}{}. {resumes}", why.unwrap_or_default())
 }
 
 pub(super) fn verify(one: &Verify, catalog: &Catalog) -> Lowered {

@@ -4,9 +4,12 @@
 mod advice;
 mod bookkeeping;
 mod catalog;
+mod chunk;
 mod connect;
 mod domain;
 mod fill;
+mod filler;
+mod horizon;
 mod interpret;
 mod locks;
 mod lower;
@@ -39,7 +42,7 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lock, Lowered};
+use crate::plan::{Action, Expr, Lock, Lowered, Walk};
 use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// The dialect.
@@ -114,6 +117,10 @@ impl Dialect for Postgres {
             cached_plans: true,
             single_writer: false,
         }
+    }
+
+    fn walk(&self, catalog: &Catalog, table: &Table, columns: &[Ident]) -> Walk {
+        fill::walk(catalog, table, columns)
     }
 
     fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {

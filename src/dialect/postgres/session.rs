@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -9,12 +9,11 @@ use sqlx::{AssertSqlSafe, Row};
 use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::connect::{connect, wrap};
-use super::fill::{chunk_end, chunk_update};
+use super::filler::{self, PostgresFiller};
 use super::{measure, said};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, Blocker, ChunkDone, ChunkOrder, DatabaseUrl, Measured, Options, Session, SessionError,
-    Work,
+    Answer, Blocker, DatabaseUrl, FillOrder, Filler, Measured, Options, Session, SessionError, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -110,17 +109,10 @@ impl PostgresSession {
     }
 
     /// Opens a transaction under a lock timeout and makes sure that we still are the one.
-    async fn begin(
-        &mut self,
-        lock_timeout: Duration,
-        does_for: Option<&str>,
-    ) -> Result<(), SessionError> {
-        let fill = does_for
-            .map(|tag| format!("; SET LOCAL zdmig.backfill = {}", super::quote::literal(tag)))
-            .unwrap_or_default();
+    async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
         let sql = format!(
             "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
-             '10s'{fill}; SELECT 1 FROM zdmig.lease WHERE token = {} FOR SHARE",
+             '10s'; SELECT 1 FROM zdmig.lease WHERE token = {} FOR SHARE",
             lock_timeout.as_millis(),
             self.token
         );
@@ -186,65 +178,20 @@ impl PostgresSession {
         .await
         .map_err(wrap)?;
         if *kind == EntryKind::RolledBack {
-            sqlx::query("DELETE FROM zdmig.watermark WHERE left(step, length($1)) = $1")
+            sqlx::query("DELETE FROM zdmig.fill WHERE left(step, length($1)) = $1")
                 .bind(work.entry.step.migration_prefix())
                 .execute(&mut self.conn)
                 .await
                 .map_err(wrap)?;
         }
         if *kind == EntryKind::Undone {
-            sqlx::query("DELETE FROM zdmig.watermark WHERE step = $1")
+            sqlx::query("DELETE FROM zdmig.fill WHERE step = $1")
                 .bind(work.entry.step.as_str())
                 .execute(&mut self.conn)
                 .await
                 .map_err(wrap)?;
         }
         Ok(())
-    }
-
-    async fn fill(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        let first = order.after.is_empty();
-        let end = chunk_end(order.fill, first);
-        let mut query = sqlx::query(AssertSqlSafe(end));
-        for value in order.after {
-            query = query.bind(value);
-        }
-        let end = query
-            .bind(i64::from(order.rows_max) - 1)
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        let mut upto = Vec::new();
-        for at in 0..end.as_ref().map_or(0, |_| order.fill.key.len()) {
-            upto.extend(end.as_ref().map(|row| get::<String>(row, at)).transpose()?);
-        }
-        let complete = end.is_none();
-        let update = chunk_update(order.fill, first, complete);
-        let mut query = sqlx::query(AssertSqlSafe(update));
-        for value in order.after.iter().chain(&upto) {
-            query = query.bind(value);
-        }
-        let begun = Instant::now();
-        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
-        let took = begun.elapsed();
-        if complete {
-            upto = order.after.to_vec();
-        }
-        let total = i64::try_from(order.rows_before + rows).unwrap_or(i64::MAX);
-        sqlx::query(
-            "INSERT INTO zdmig.watermark AS w (step, upto, rows, complete)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (step) DO UPDATE SET upto = excluded.upto, rows = excluded.rows,
-                 complete = excluded.complete, at = clock_timestamp()",
-        )
-        .bind(order.step.as_str())
-        .bind(&upto)
-        .bind(total)
-        .bind(complete)
-        .execute(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        Ok(ChunkDone { upto, rows, took, complete })
     }
 }
 
@@ -336,7 +283,7 @@ impl Session for PostgresSession {
         if self.behind_autovacuum {
             waits = waits.max(AUTOVACUUM_YIELDS);
         }
-        self.begin(waits, None).await?;
+        self.begin(waits).await?;
         match self.work(work, waits).await {
             Ok(()) => {
                 self.commit_all().await?;
@@ -350,20 +297,26 @@ impl Session for PostgresSession {
         }
     }
 
-    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        // Triggers of the user's can tell a fill from a write by it.
-        let name = order.fill.does_for.as_deref().unwrap_or("fill");
-        self.begin(self.options.lock_timeout, Some(name)).await?;
-        match self.fill(order).await {
-            Ok(done) => {
+    async fn begin_fill(
+        &mut self,
+        order: &FillOrder,
+        anew: bool,
+    ) -> Result<Watermark, SessionError> {
+        self.begin(self.options.lock_timeout).await?;
+        match filler::begin(&mut self.conn, order, anew).await {
+            Ok(mark) => {
                 self.commit_all().await?;
-                Ok(done)
+                Ok(mark)
             }
             Err(error) => {
                 self.rollback().await;
                 Err(error)
             }
         }
+    }
+
+    async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
+        Ok(Box::new(PostgresFiller::open(&self.url, &self.options, order).await?))
     }
 
     fn measured(&mut self) -> Option<Measured> {
@@ -446,17 +399,20 @@ async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> 
         })
     };
     let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    let rows = sqlx::query("SELECT step, upto, rows, complete FROM zdmig.watermark")
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(wrap)?;
+    if !exists(conn, "zdmig.fill").await? {
+        return Ok(Journal::replay(entries, BTreeMap::new())?);
+    }
+    let rows = sqlx::query(
+        "SELECT step, (rows + (SELECT coalesce(sum(p.rows), 0) FROM zdmig.part p
+                                WHERE p.step = f.step))::bigint, complete FROM zdmig.fill f",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(wrap)?;
     let mut watermarks = BTreeMap::new();
     for row in &rows {
-        let watermark = Watermark {
-            upto: get(row, 1)?,
-            rows: get::<i64>(row, 2)?.unsigned_abs(),
-            complete: get(row, 3)?,
-        };
+        let watermark =
+            Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? };
         watermarks.insert(StepId::stored(get::<String>(row, 0)?), watermark);
     }
     Ok(Journal::replay(entries, watermarks)?)

@@ -102,13 +102,35 @@ pub(super) fn create_function(sync: &Sync, stage: Stage<'_>, catalog: &Catalog) 
 }
 
 /// CREATE TRIGGER.
-pub(super) fn create_trigger(sync: &Sync) -> Sql {
+pub(super) fn create_trigger(sync: &Sync, catalog: &Catalog) -> Sql {
+    let when = needed(sync, catalog).map(|one| format!("WHEN ({one})\n")).unwrap_or_default();
     Sql::new(format!(
-        "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\nEXECUTE FUNCTION {}()",
+        "CREATE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW\n{when}EXECUTE FUNCTION {}()",
         quote::ident(&trigger(sync)),
         quote::table(&sync.table),
         function(sync)
     ))
+}
+
+/// The rows for which the function has something to do, where that is told more cheaply than by
+/// calling it: columns that hold the same value and agree are as they should be, whatever was
+/// written, and whoever filled them. Triggers of the user's, which a fill must leave no trace
+/// of, are undone by the function, so it is called for every row where there are any.
+fn needed(sync: &Sync, catalog: &Catalog) -> Option<String> {
+    let SyncKind::Replace { old, new, forward: Expr::Column(name), .. } = &sync.kind else {
+        return None;
+    };
+    let table = catalog.find(&sync.table)?;
+    let parts = table.partitions.iter().filter_map(|part| catalog.find(part));
+    let triggers = std::iter::once(table).chain(parts).any(|one| !one.triggers.is_empty());
+    if triggers || *name != old.name {
+        return None;
+    }
+    let (old_field, new_field) = (field("NEW", &old.name), field("NEW", &new.name));
+    let apart = distinct(&new_field, &old_field, new);
+    // A computed default is given where neither has a value.
+    let computed = !computed_defaults(sync).is_empty();
+    Some(if computed { format!("{apart} OR {old_field} IS NULL") } else { apart })
 }
 
 /// A query that fails where one of the author's expressions names what is not there or is of

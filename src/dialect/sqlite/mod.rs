@@ -4,6 +4,7 @@
 mod bookkeeping;
 mod catalog;
 mod fill;
+mod filler;
 mod interpret;
 mod lower;
 mod observer;
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
-use crate::plan::{Action, Expr, Lock, Lowered};
-use crate::sql::{ColumnRef, Span, Sql, TableName};
+use crate::plan::{Action, Expr, Lock, Lowered, Walk};
+use crate::sql::{ColumnRef, Ident, Span, Sql, TableName};
 
 /// The dialect.
 pub(super) struct Sqlite;
@@ -98,6 +99,10 @@ impl Dialect for Sqlite {
             cached_plans: false,
             single_writer: true,
         }
+    }
+
+    fn walk(&self, _catalog: &Catalog, _table: &Table, _columns: &[Ident]) -> Walk {
+        Walk::Key
     }
 
     fn lower(&self, action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,10 +11,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
 use super::bookkeeping::{CREATE, FORMAT};
 use super::catalog::{self, get};
-use super::fill::{chunk_end, chunk_update};
+use super::filler::{self, SqliteFiller};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, ChunkDone, ChunkOrder, DatabaseUrl, Options, Scratch, Session, SessionError, Work,
+    Answer, DatabaseUrl, FillOrder, Filler, Options, Scratch, Session, SessionError, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -23,6 +23,7 @@ use crate::sql::Sql;
 /// The door to one SQLite file.
 pub(super) struct SqliteSession {
     conn: SqliteConnection,
+    url: DatabaseUrl,
     path: PathBuf,
     lock_timeout: Duration,
     /// Held while we are the only zdmig; the system lets go of it when we die.
@@ -33,8 +34,14 @@ pub(super) struct SqliteSession {
 impl SqliteSession {
     pub(super) async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, SessionError> {
         let (conn, path) = connect(url, options.lock_timeout).await?;
-        let mut session =
-            Self { conn, path, lock_timeout: options.lock_timeout, run_lock: None, token: 0 };
+        let mut session = Self {
+            conn,
+            url: url.clone(),
+            path,
+            lock_timeout: options.lock_timeout,
+            run_lock: None,
+            token: 0,
+        };
         session.run("PRAGMA query_only = ON").await?;
         Ok(session)
     }
@@ -107,52 +114,6 @@ impl SqliteSession {
                 .map_err(wrap)?;
         }
         Ok(())
-    }
-
-    async fn fill(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
-        let first = order.after.is_empty();
-        let mut query = sqlx::query(AssertSqlSafe(chunk_end(order.fill, first)));
-        for value in order.after {
-            query = query.bind(value);
-        }
-        let end = query
-            .bind(i64::from(order.rows_max) - 1)
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        let mut upto = Vec::new();
-        if let Some(row) = &end {
-            for at in 0..order.fill.key.len() {
-                upto.push(get::<String>(row, at)?);
-            }
-        }
-        let complete = end.is_none();
-        let update = chunk_update(order.fill, first, complete);
-        let mut query = sqlx::query(AssertSqlSafe(update));
-        for value in order.after.iter().chain(&upto) {
-            query = query.bind(value);
-        }
-        let begun = Instant::now();
-        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
-        let took = begun.elapsed();
-        if complete {
-            upto = order.after.to_vec();
-        }
-        let stored = serde_json::to_string(&upto).map_err(unreadable)?;
-        let total = i64::try_from(order.rows_before + rows).unwrap_or(i64::MAX);
-        sqlx::query(
-            "INSERT INTO zdmig_watermark (step, upto, rows, complete) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (step) DO UPDATE SET upto = excluded.upto, rows = excluded.rows, \
-             complete = excluded.complete",
-        )
-        .bind(order.step.as_str())
-        .bind(stored)
-        .bind(total)
-        .bind(complete)
-        .execute(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        Ok(ChunkDone { upto, rows, took, complete })
     }
 }
 
@@ -235,18 +196,27 @@ impl Session for SqliteSession {
         }
     }
 
-    async fn chunk(&mut self, order: &ChunkOrder<'_>) -> Result<ChunkDone, SessionError> {
+    async fn begin_fill(
+        &mut self,
+        order: &FillOrder,
+        anew: bool,
+    ) -> Result<Watermark, SessionError> {
         self.begin().await?;
-        match self.fill(order).await {
-            Ok(done) => {
+        match filler::begin(&mut self.conn, order, anew).await {
+            Ok(mark) => {
                 self.run("COMMIT").await?;
-                Ok(done)
+                Ok(mark)
             }
             Err(error) => {
                 self.rollback().await;
                 Err(error)
             }
         }
+    }
+
+    async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
+        let (conn, _) = connect(&self.url, self.lock_timeout).await?;
+        Ok(Box::new(SqliteFiller::new(conn, self.token, order)))
     }
 }
 
@@ -350,17 +320,14 @@ async fn read_journal(conn: &mut SqliteConnection) -> Result<Journal, SessionErr
             at: time(&get::<String>(row, 4)?)?,
         });
     }
-    let rows = sqlx::query("SELECT step, upto, rows, complete FROM zdmig_watermark")
+    let rows = sqlx::query("SELECT step, rows, complete FROM zdmig_watermark")
         .fetch_all(&mut *conn)
         .await
         .map_err(wrap)?;
     let mut watermarks = BTreeMap::new();
     for row in &rows {
-        let watermark = Watermark {
-            upto: serde_json::from_str(&get::<String>(row, 1)?).map_err(unreadable)?,
-            rows: get::<i64>(row, 2)?.unsigned_abs(),
-            complete: get(row, 3)?,
-        };
+        let watermark =
+            Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? };
         watermarks.insert(StepId::stored(get::<String>(row, 0)?), watermark);
     }
     Ok(Journal::replay(entries, watermarks)?)

@@ -8,7 +8,7 @@ use crate::catalog::{Column, Default, Table, TableKind};
 use crate::change::NewColumn;
 use crate::plan::{
     Action, AddColumn, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim, Verify,
-    VerifyRule,
+    VerifyRule, Walk,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{RowFill, Words};
@@ -225,6 +225,7 @@ fn computed(
     let value = Expr::Verbatim(Sql::new(default));
     let fill = FillRows {
         table: table.name.clone(),
+        walk: Walk::Key,
         key: scene.key(table)?,
         set: vec![Assignment::to(&defined(column), value)],
         pending: Pending::Null(None),
@@ -279,9 +280,11 @@ fn filled(
     verbatim::unset(scene)?;
     parts.reads.extend(Scene::reads(table, &[&fill.value], &[&column.name]));
     let sync = fill_null(scene, parts, &target, fill);
+    let (walk, key) = scene.walk(table, std::slice::from_ref(&column.name))?;
     let rows = FillRows {
         table: table.name.clone(),
-        key: scene.key(table)?,
+        walk,
+        key,
         set: vec![Assignment::to(&defined(column), fill.value.clone())],
         pending: Pending::Null(fill.condition.clone()),
         does_for: Some(sync.tag.clone()),

@@ -7,7 +7,7 @@ use super::{Parts, Scene};
 use crate::catalog::{Column, Table, TableKind};
 use crate::change::{Counter, NewColumn};
 use crate::plan::{
-    Action, AddColumn, AddCounted, Assignment, FillRows, MakeIdentity, Pending, Phase,
+    Action, AddColumn, AddCounted, Assignment, FillRows, MakeIdentity, Pending, Phase, Walk,
 };
 use crate::planner::intent::Words;
 use crate::sql::{ColumnRef, Ident, TableName};
@@ -30,6 +30,7 @@ pub(super) fn decompose(scene: &Scene<'_>, table: &Table, column: &NewColumn) ->
     let of = Column { nullable: true, type_name: counter.type_name.clone(), ..defined(column) };
     let fill = FillRows {
         table: table.name.clone(),
+        walk: Walk::Key,
         key: scene.key(table).ok()?,
         set: vec![Assignment::to(&of, next)],
         pending: Pending::Null(None),

@@ -12,7 +12,7 @@ use crate::catalog::{Column, ConstraintKind, Default, Table};
 use crate::change::NewColumn;
 use crate::plan::{
     Action, AddColumn, Assignment, Derived, Expr, FillRows, Pending, Phase, StandIn, Sync,
-    SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
+    SyncKind, TakenOver, Target, Use, Verify, VerifyRule, Walk,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{Derive, Words};
@@ -121,9 +121,11 @@ fn fill(
         collation: None,
         value: Expr::Verbatim(Sql::new("false")),
     };
+    let (walk, key) = scene.walk(table, std::slice::from_ref(mark))?;
     Ok(FillRows {
         table: table.name.clone(),
-        key: scene.key(table)?,
+        walk,
+        key,
         set: vec![done],
         pending: Pending::Differs,
         does_for: Some(scene.sync_tag(&format!("{} {:?}", table.name, derive.olds))),
@@ -138,6 +140,7 @@ fn tried(scene: &Scene<'_>, parts: &mut Parts, table: &Table, derive: &Derive) {
     };
     let as_written = FillRows {
         table: table.name.clone(),
+        walk: Walk::Key,
         key: Vec::new(),
         set: derive.columns.iter().filter_map(value).collect(),
         pending: Pending::Where(derive.condition.clone()),

@@ -37,7 +37,7 @@ use crate::catalog::{
 };
 use crate::dialect::{Capabilities, Dialect};
 use crate::migration::{ColumnPath, Migration};
-use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule};
+use crate::plan::{Action, Expr, Fingerprint, Phase, Target, Verify, VerifyRule, Walk};
 use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions, without_literals};
 
 /// Everything a decomposition may look at.
@@ -273,6 +273,20 @@ impl Scene<'_> {
             let own = named.clone().find(|one| one.name.schema == table.name.schema);
             own.or_else(|| named.next())
         })
+    }
+
+    /// How a fill of these columns gets over the table, and the key that it may need for it,
+    /// where triggers fill whatever is written meanwhile.
+    fn walk(
+        &self,
+        table: &Table,
+        columns: &[Ident],
+    ) -> Result<(Walk, Vec<(Ident, String)>), PlanError> {
+        let walk = self.dialect.walk(self.catalog, table, columns);
+        match walk {
+            Walk::Pages { .. } if table.key.is_empty() => Ok((walk, Vec::new())),
+            _ => Ok((walk, self.key(table)?)),
+        }
     }
 
     /// The columns that a fill walks along.

@@ -7,6 +7,7 @@ use super::{Aspect, Parts, Scene};
 use crate::catalog::{Column, ConstraintKind, Table, TableKind};
 use crate::plan::{Action, AliasColumn, Phase, Target, Use};
 use crate::planner::intent::{Replace, Words};
+use crate::planner::walks;
 use crate::sql::{ColumnRef, Ident};
 
 /// Whether a rename must be made in this way, and can be.
@@ -17,7 +18,7 @@ pub(super) fn needed(scene: &Scene<'_>, table: &Table, old: &Column, replace: &R
         .any(|one| matches!(one.kind, ConstraintKind::Primary | ConstraintKind::Exclusion));
     let copied = table.kind == TableKind::Ordinary
         && !keyed
-        && !table.key.is_empty()
+        && walks(scene.dialect, scene.catalog, table)
         && old.peculiar.is_empty()
         && !scene.dialect.new_column_rewrites(scene.catalog, &old.type_name)
         && droppable(scene, table, &old.name, &mut Parts::default()).is_ok();

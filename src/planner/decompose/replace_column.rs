@@ -327,9 +327,11 @@ fn fill(
     } else {
         Pending::Null(replace.condition.clone())
     };
+    let (walk, key) = scene.walk(table, std::slice::from_ref(&new.name))?;
     Ok(FillRows {
         table: table.name.clone(),
-        key: scene.key(table)?,
+        walk,
+        key,
         set: vec![Assignment::to(new, replace.forward.clone())],
         pending,
         does_for: Some(tag.to_owned()),

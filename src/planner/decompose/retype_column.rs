@@ -13,8 +13,8 @@ use crate::plan::{
     Action, AddColumn, Assignment, Counts, Expr, FillRows, Pending, Phase, Retyped, Swap, Sync,
     SyncKind, Target, Use, Verify, VerifyRule,
 };
-use crate::planner::PlanError;
 use crate::planner::intent::{TypeChange, Words};
+use crate::planner::{PlanError, walks};
 use crate::sql::{ColumnRef, Ident, Sql, mentions};
 
 /// A column, what is asked for, and what it takes.
@@ -33,7 +33,7 @@ pub(super) fn obstacle(
     if table.kind != TableKind::Ordinary {
         return Some(format!("`{}` is partitioned or inherits", table.name));
     }
-    if table.vague || table.key.is_empty() {
+    if table.vague || !walks(scene.dialect, scene.catalog, table) {
         return Some(format!("`{}` has no primary key to walk along", table.name));
     }
     if let Some(column) = table.retired.first() {
@@ -190,9 +190,12 @@ pub(super) fn decompose(
         parts.step(Phase::Expand, Action::AddColumn(add));
     }
     parts.step(Phase::Expand, Action::InstallSync(sync.clone()));
+    let names: Vec<Ident> = retyped.iter().map(|one| one.new.name.clone()).collect();
+    let (walk, key) = scene.walk(table, &names)?;
     let fill = FillRows {
         table: table.name.clone(),
-        key: scene.key(table)?,
+        walk,
+        key,
         set: retyped.iter().map(|one| Assignment::to(&one.new, one.forward.clone())).collect(),
         pending: Pending::Differs,
         does_for: Some(sync.tag.clone()),

@@ -58,9 +58,11 @@ pub(super) fn decompose(
     unset(scene)?;
     parts.reads.extend(Scene::reads(table, &[&fill.value], &[&column.column]));
     let sync = fill_null(scene, &mut parts, column, fill);
+    let (walk, key) = scene.walk(table, std::slice::from_ref(&column.column))?;
     let rows = FillRows {
         table: table.name.clone(),
-        key: scene.key(table)?,
+        walk,
+        key,
         set: vec![Assignment::to(known, fill.value.clone())],
         pending: Pending::Null(None),
         does_for: Some(sync.tag.clone()),

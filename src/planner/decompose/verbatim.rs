@@ -4,7 +4,9 @@
 use super::{Aspect, Parts, Scene};
 use crate::catalog::Table;
 use crate::change::{ChangeKind, Fill};
-use crate::plan::{Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim};
+use crate::plan::{
+    Action, Assignment, Expr, FillRows, Pending, Phase, Target, Use, Verbatim, Walk,
+};
 use crate::planner::PlanError;
 use crate::planner::intent::Words;
 use crate::planner::premise::computes;
@@ -119,7 +121,8 @@ pub(super) fn backfill(
     }
     let condition = fill.condition.map(|span| Sql::new(span.of(source)));
     let pending = Pending::Where(condition);
-    let fill = FillRows { table: table.name.clone(), key, set, pending, does_for: None };
+    let (walk, does_for) = (Walk::Key, None);
+    let fill = FillRows { table: table.name.clone(), walk, key, set, pending, does_for };
     unset(scene)?;
     computes(scene, &mut parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill));

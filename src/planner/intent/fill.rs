@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Table};
 use crate::change::{ChangeKind, Effect, EvolveError, Fill, NewColumn};
 use crate::migration::{ColumnPath, Directive};
 use crate::plan::Expr;
-use crate::planner::PlanError;
+use crate::planner::{PlanError, walks};
 use crate::sql::{ColumnRef, Ident, Sql, TableName, mentions, without_literals};
 
 impl Reader<'_> {
@@ -23,7 +23,7 @@ impl Reader<'_> {
     ) -> IntentKind {
         let name = table.name.clone();
         // Rows that have no key are not filled in chunks: the UPDATE goes on by itself.
-        let walks = !table.key.is_empty();
+        let walks = walks(self.dialect, world, table);
         let defaulted = column.default.is_some();
         let fill = walks.then(|| self.take_fill(table, &column.name, defaulted, world)).flatten();
         let Some((fill, mentions)) = fill else {
@@ -278,7 +278,7 @@ impl Reader<'_> {
         let condition = fill.condition.map(|span| span.of(&self.migration.source));
         if let [(column, value)] = fill.set.as_slice()
             && fill.whole.is_none()
-            && !table.key.is_empty()
+            && walks(self.dialect, world, table)
             && condition.is_some_and(|condition| asks_for_null(condition, column))
             && self.take_not_null(&table.name, column, world)
         {

@@ -20,6 +20,7 @@ pub(super) struct Found {
 /// Goes through a file, with what it creates on the way.
 pub(super) struct Reader<'a> {
     pub(super) migration: &'a Migration,
+    pub(super) dialect: &'a dyn Dialect,
     pub(super) created: BTreeSet<TableName>,
     pub(super) found: Vec<Found>,
     /// Statements further down that became part of the intention at hand.
@@ -39,6 +40,7 @@ pub(in crate::planner) fn read(
     idle(migration, &found)?;
     let mut reader = Reader {
         migration,
+        dialect,
         created: BTreeSet::new(),
         found,
         taken: Vec::new(),

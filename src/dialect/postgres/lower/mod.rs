@@ -193,7 +193,7 @@ fn install_sync(one: &Sync, catalog: &Catalog) -> Lowered {
         sql.push(Sql::new(format!("{of} DROP DEFAULT")));
         undo.insert(0, Sql::new(format!("{of} SET DEFAULT {default}")));
     }
-    sql.push(sync::create_trigger(one));
+    sql.push(sync::create_trigger(one, catalog));
     sql.extend(sync::tried(one, catalog));
     let landed = asks(
         format!(

@@ -1,0 +1,91 @@
+//! Whether passes over a window are worth it: only while what they replace dies soon enough for
+//! its room to be used again, and new versions stay on their pages.
+
+use std::time::{Duration, Instant};
+
+use super::catalog::get;
+use super::connect::wrap;
+use super::filler::{Part, PostgresFiller};
+use crate::dialect::SessionError;
+use crate::plan::Walk;
+
+/// Below this share of new versions that stayed on their page, passes cost more than they save.
+const WORTH: f64 = 0.4;
+/// So many windows are walked in one pass before passes are tried again.
+const PLAIN_FOR: u32 = 8;
+/// What a transaction replaced that long ago should be dead to everybody.
+const OLD: Duration = Duration::from_secs(1);
+
+impl PostgresFiller {
+    /// In how many passes the next window is walked, and why not in those of the plan.
+    pub(super) async fn passes(&mut self) -> Result<(u32, Option<String>), SessionError> {
+        let Walk::Pages { passes } = self.order.fill.walk else { return Ok((1, None)) };
+        if passes == 1 {
+            return Ok((1, None));
+        }
+        if self.plain > 0 {
+            self.plain -= 1;
+            return Ok((1, self.why.take()));
+        }
+        let row = sqlx::query("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let next: i64 = get(&row, 0)?;
+        let (at, then) = *self.seen.get_or_insert((Instant::now(), next));
+        if at.elapsed() < OLD {
+            return Ok((passes, None));
+        }
+        self.seen = Some((Instant::now(), next));
+        match self.keeper(next - then).await? {
+            Some(keeper) => {
+                let why = format!("{keeper} keeps old versions of rows alive");
+                Ok((1, Some(why)))
+            }
+            None => Ok((passes, None)),
+        }
+    }
+
+    /// Who keeps alive what was replaced so many transactions ago, as far as we may see it.
+    async fn keeper(&mut self, transactions: i64) -> Result<Option<String>, SessionError> {
+        let row = sqlx::query(
+            "SELECT what FROM (
+                 SELECT format('pid %s (%s as %s)', pid, coalesce(nullif(application_name, ''), 'unnamed'),
+                               usename) AS what, age(backend_xmin) AS age
+                   FROM pg_stat_activity
+                  WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+                    AND (datname = current_database() OR datid IS NULL)
+                    AND backend_type <> 'autovacuum worker'
+                 UNION ALL SELECT format('the replication slot %s', slot_name), age(xmin)
+                   FROM pg_replication_slots WHERE xmin IS NOT NULL
+                 UNION ALL SELECT format('the prepared transaction %s', gid), age(transaction)
+                   FROM pg_prepared_xacts WHERE database = current_database()) AS keepers
+              WHERE age >= $1 ORDER BY age DESC LIMIT 1",
+        )
+        .bind(transactions.max(1))
+        .fetch_optional(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        row.map(|row| get(&row, 0)).transpose()
+    }
+
+    /// Looks whether new versions stay on their pages, and gives passes up where they do not.
+    pub(super) fn stayed(&mut self, part: &mut Part, now: (i64, i64), telling: bool) {
+        let since = |now: i64, then: i64| if now >= then { now - then } else { now };
+        let updated = since(now.0, self.counted.0).unsigned_abs();
+        let stayed = since(now.1, self.counted.1).unsigned_abs();
+        self.counted = now;
+        if !telling {
+            return;
+        }
+        part.updated.0 += updated;
+        part.updated.1 += stayed;
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = part.updated.1 as f64 / part.updated.0.max(1) as f64;
+        if part.updated.0 >= 1_000 && share < WORTH {
+            (part.passes, part.pass, part.page) = (1, 0, part.lo);
+            self.plain = PLAIN_FOR;
+            self.why = Some("new versions of rows do not stay on their pages".into());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The worker of a fill. One writer at a time is all there is, so there is one worker.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::catalog::get;
+use super::fill::{chunk_end, chunk_update};
+use super::session::{unreadable, wrap};
+use crate::dialect::{ChunkDone, FillOrder, Filler, SessionError, Taken};
+use crate::journal::Watermark;
+
+/// The worker of a fill, on a connection of its own.
+pub(super) struct SqliteFiller {
+    conn: SqliteConnection,
+    /// Of the run that it belongs to.
+    token: i64,
+    order: FillOrder,
+    /// The last key that is done.
+    upto: Vec<String>,
+    rows: u64,
+}
+
+/// Takes a fill up, on the session of the runner.
+pub(super) async fn begin(
+    conn: &mut SqliteConnection,
+    order: &FillOrder,
+    anew: bool,
+) -> Result<Watermark, SessionError> {
+    if anew {
+        let delete = sqlx::query("DELETE FROM zdmig_watermark WHERE step = ?1");
+        delete.bind(order.step.as_str()).execute(&mut *conn).await.map_err(wrap)?;
+    }
+    sqlx::query(
+        "INSERT OR IGNORE INTO zdmig_watermark (step, upto, rows, complete) VALUES (?1, '[]', 0, 0)",
+    )
+    .bind(order.step.as_str())
+    .execute(&mut *conn)
+    .await
+    .map_err(wrap)?;
+    let row = sqlx::query("SELECT rows, complete FROM zdmig_watermark WHERE step = ?1")
+        .bind(order.step.as_str())
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    Ok(Watermark { rows: get::<i64>(&row, 0)?.unsigned_abs(), complete: get(&row, 1)? })
+}
+
+impl SqliteFiller {
+    pub(super) fn new(conn: SqliteConnection, token: i64, order: &FillOrder) -> Self {
+        Self { conn, token, order: order.clone(), upto: Vec::new(), rows: 0 }
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), SessionError> {
+        sqlx::raw_sql(sql).execute(&mut self.conn).await.map_err(wrap)?;
+        Ok(())
+    }
+
+    async fn fill(&mut self, rows_max: u32) -> Result<(Vec<String>, ChunkDone), SessionError> {
+        let held = sqlx::query("SELECT 1 FROM zdmig_lease WHERE token = ?1")
+            .bind(self.token)
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        if held.is_none() {
+            return Err(SessionError::Fenced);
+        }
+        let fill = &self.order.fill;
+        let first = self.upto.is_empty();
+        let mut query = sqlx::query(AssertSqlSafe(chunk_end(fill, first)));
+        for value in &self.upto {
+            query = query.bind(value);
+        }
+        let end = query
+            .bind(i64::from(rows_max) - 1)
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let mut upto = Vec::new();
+        if let Some(row) = &end {
+            for at in 0..fill.key.len() {
+                upto.push(get::<String>(row, at)?);
+            }
+        }
+        let ended = end.is_none();
+        let mut query = sqlx::query(AssertSqlSafe(chunk_update(fill, first, ended)));
+        for value in self.upto.iter().chain(&upto) {
+            query = query.bind(value);
+        }
+        let begun = Instant::now();
+        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        let took = begun.elapsed();
+        if ended {
+            upto.clone_from(&self.upto);
+        }
+        let changed = sqlx::query(
+            "UPDATE zdmig_watermark SET upto = ?2, rows = rows + ?3, complete = ?4 WHERE step = ?1",
+        )
+        .bind(self.order.step.as_str())
+        .bind(serde_json::to_string(&upto).map_err(unreadable)?)
+        .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+        .bind(ended)
+        .execute(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        if changed.rows_affected() != 1 {
+            return Err(SessionError::Fenced);
+        }
+        Ok((upto, ChunkDone { rows, walked: u64::from(rows_max), took, ended }))
+    }
+}
+
+#[async_trait]
+impl Filler for SqliteFiller {
+    async fn take(&mut self) -> Result<Taken, SessionError> {
+        let row = sqlx::query("SELECT upto, rows, complete FROM zdmig_watermark WHERE step = ?1")
+            .bind(self.order.step.as_str())
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        // It was taken back.
+        let row = row.ok_or(SessionError::Fenced)?;
+        self.upto = serde_json::from_str(&get::<String>(&row, 0)?).map_err(unreadable)?;
+        self.rows = get::<i64>(&row, 1)?.unsigned_abs();
+        let complete: bool = get(&row, 2)?;
+        Ok(if complete { Taken::Complete { rows: self.rows } } else { Taken::Part(None) })
+    }
+
+    async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {
+        self.run("BEGIN IMMEDIATE").await?;
+        match self.fill(rows_max).await {
+            Ok((upto, done)) => {
+                self.run("COMMIT").await?;
+                self.upto = upto;
+                Ok(done)
+            }
+            Err(error) => {
+                // A connection that cannot roll back is lost, and the next call says so.
+                let _ = self.run("ROLLBACK").await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn leave(&mut self) -> Result<(), SessionError> {
+        // The watermark is all there is to leave.
+        Ok(())
+    }
+}

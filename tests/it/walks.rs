@@ -1,0 +1,259 @@
+//! A fill goes over tables of every kind, whatever clients do to their rows meanwhile.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use zdmig::dialect::Client;
+
+use crate::support::{Database, OPEN_GATE, Project};
+
+async fn ask(client: &mut dyn Client, query: &str) -> String {
+    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
+}
+
+/// A table with rows, and a rename of its column that is expanded.
+async fn expanded(name: &str, schema: &str) -> (Database, Project) {
+    let database = Database::postgres(name).await;
+    database.script(schema).await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config(OPEN_GATE);
+    project.run("expand").done();
+    (database, project)
+}
+
+/// Moves, changes, adds and removes rows until it is told to stop; how often it wrote.
+async fn disturb(mut client: Box<dyn Client>, stop: Arc<AtomicBool>, id: &str) -> u64 {
+    let mut writes = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let n = writes % 4_000;
+        // What is written of another column moves the row to where the fill has been or will be.
+        let statements = [
+            format!("UPDATE users SET bio = repeat('y', {}) WHERE n % 4001 = {n}", 50 + n % 300),
+            format!("UPDATE users SET username = 'changed {writes}' WHERE n = {n}"),
+            format!("UPDATE users SET email = 'by new code {writes}' WHERE n = {}", n + 5),
+            format!("DELETE FROM users WHERE n = {}", n + 9),
+            format!(
+                "INSERT INTO users ({id}n, username) VALUES ({}{}, 'added')",
+                match id {
+                    "" => String::new(),
+                    _ => "DEFAULT, ".to_owned(),
+                },
+                100_000 + writes
+            ),
+        ];
+        for sql in statements {
+            client.run(&sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        writes += 1;
+    }
+    writes
+}
+
+/// Every kind of key, and none: at the end every row that is there has its value.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_missed_whatever_the_key() {
+    let fill = "INSERT INTO users (n, username, bio)
+                SELECT g, 'user ' || g, repeat('x', 150) FROM generate_series(1, 30000) g;
+                CREATE INDEX users_n ON users (n); ANALYZE users;";
+    for (name, columns, id) in [
+        ("nokey", "", ""),
+        ("serial", "id bigserial PRIMARY KEY, ", "id, "),
+        ("uuid", "id uuid PRIMARY KEY DEFAULT gen_random_uuid(), ", "id, "),
+        (
+            "text",
+            "id text COLLATE \"en-x-icu\" PRIMARY KEY DEFAULT 'é' || gen_random_uuid(), ",
+            "id, ",
+        ),
+        (
+            "composite",
+            "\"a \"\"b\" uuid DEFAULT gen_random_uuid(), id int DEFAULT 1, PRIMARY KEY (id, \"a \"\"b\"), ",
+            "id, ",
+        ),
+    ] {
+        let schema = format!(
+            "CREATE TABLE users ({columns}n int, username text NOT NULL, bio text); {fill}"
+        );
+        no_row_is_missed(&format!("walk_{name}"), &schema, id).await;
+    }
+    let parts = format!(
+        "CREATE TABLE users (n int, username text NOT NULL, bio text) PARTITION BY RANGE (n);
+         CREATE TABLE users_1 PARTITION OF users FOR VALUES FROM (0) TO (10000);
+         CREATE TABLE users_2 PARTITION OF users FOR VALUES FROM (10000) TO (20000)
+             PARTITION BY HASH (n);
+         CREATE TABLE \"users 2 a\" PARTITION OF users_2 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+         CREATE TABLE users_2_b PARTITION OF users_2 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         CREATE TABLE users_3 PARTITION OF users DEFAULT; {fill}"
+    );
+    let migration = "ALTER TABLE users ADD COLUMN email text;
+                     UPDATE users SET email = username WHERE email IS NULL;";
+    let database = Database::postgres("walk_parts").await;
+    database.script(&parts).await;
+    let project = Project::new(&database).migration("1_add", migration).config(OPEN_GATE);
+    project.run("expand").done();
+    project.run("backfill --workers 2").done();
+    let mut client = database.client().await;
+    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+    assert_eq!(ask(&mut *client, wrong).await, "0");
+}
+
+async fn no_row_is_missed(name: &str, schema: &str, id: &str) {
+    let (database, project) = expanded(name, schema).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = futures_of(&database, &stop, id).await;
+    let mut child = project
+        .command("backfill --workers 2")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut client = database.client().await;
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            let mut said = String::new();
+            let mut stderr = child.stderr.take().expect("piped");
+            std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
+            assert!(status.success(), "{name}: {said}");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for one in clients {
+        assert!(one.await.expect("no error") > 10, "{name}");
+    }
+    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+    assert_eq!(ask(&mut *client, wrong).await, "0", "{name}");
+    let left =
+        "SELECT (SELECT count(*) FROM zdmig.part) + count(*) FROM zdmig.fill WHERE NOT complete";
+    assert_eq!(ask(&mut *client, left).await, "0", "{name}");
+}
+
+async fn futures_of(
+    database: &Database,
+    stop: &Arc<AtomicBool>,
+    id: &str,
+) -> Vec<tokio::task::JoinHandle<u64>> {
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let (client, stop, id) = (database.client().await, stop.clone(), id.to_owned());
+        all.push(tokio::spawn(async move { disturb(client, stop, &id).await }));
+    }
+    all
+}
+
+const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL, bio text);";
+
+async fn with_rows(name: &str, rows: u32) -> (Database, Project) {
+    let fill = format!(
+        "{USERS} INSERT INTO users SELECT g, 'user ' || g, repeat('x', 150)
+                   FROM generate_series(1, {rows}) g; ANALYZE users;"
+    );
+    expanded(name, &fill).await
+}
+
+/// Waits until a query says yes.
+async fn until(client: &mut dyn Client, query: &str) {
+    for _ in 0..1_000 {
+        if ask(client, query).await == "true" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never: {query}");
+}
+
+const RIGHT: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+
+/// Rows that somebody holds are left for later, and the others are filled meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_row_stops_no_other() {
+    let (database, project) = with_rows("walk_locked", 50_000).await;
+    let (mut holder, mut client) = (database.client().await, database.client().await);
+    holder.script("BEGIN; SELECT FROM users WHERE id = 777 FOR UPDATE").await.expect("a lock");
+    let child = project.command("backfill").stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let child = child.expect("it starts");
+    until(&mut *client, "SELECT count(*) = 49999 FROM users WHERE email = username").await;
+    // Nobody else waits for the one who waits.
+    client.run("UPDATE users SET username = 'meanwhile' WHERE id = 778", &[]).await.expect("free");
+    holder.script("COMMIT").await.expect("let go");
+    let ended = child.wait_with_output().expect("it ends");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+}
+
+/// VACUUM FULL puts every row elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_written_anew_is_gone_over_again() {
+    let (database, project) = with_rows("walk_anew", 200_000).await;
+    let mut client = database.client().await;
+    // What is behind comes to lie where the fill has been.
+    client.run("DELETE FROM users WHERE id <= 60000", &[]).await.expect("room");
+    let mut slow = project.command("backfill --pace gentle");
+    let mut child = slow.stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
+    until(&mut *client, "SELECT count(*) > 10000 FROM users WHERE email = username").await;
+    client.run("VACUUM FULL users", &[]).await.expect("written anew");
+    let left = ask(&mut *client, RIGHT).await;
+    assert_ne!(left, "0", "it was too late");
+    let ended = child.wait().expect("it ends");
+    assert!(ended.success());
+    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    // The fill itself found them, and not its proof.
+    let mended = "SELECT detail->>'rows' FROM zdmig.journal
+                   WHERE kind = 'finished' AND step LIKE '%prove-equal%'";
+    assert_eq!(ask(&mut *client, mended).await, "0");
+}
+
+/// Passes are no use while somebody keeps what they replace: it says so and goes on without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_snapshot_turns_it() {
+    let (database, project) = with_rows("walk_snapshot", 150_000).await;
+    let mut old = database.client().await;
+    old.script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+        .await
+        .expect("old");
+    let ran = project.run("backfill --pace fast").done();
+    assert!(ran.err.contains("goes another way"), "{}", ran.err);
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+}
+
+/// Four workers, of which one is killed every half second.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_are_killed_lose_nothing() {
+    const ROWS: u64 = 300_000;
+    let (database, project) = with_rows("walk_workers", 300_000).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut killer = database.client().await;
+    let stopped = stop.clone();
+    let killing = tokio::spawn(async move {
+        let mut killed = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            // A worker is a session that holds a part.
+            let kill = "SELECT count(pg_terminate_backend(pid))::text FROM (
+                            SELECT pid FROM zdmig.part WHERE pid IS NOT NULL
+                             ORDER BY random() LIMIT 1) AS one";
+            killed += ask(&mut *killer, kill).await.parse::<u32>().unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        killed
+    });
+    let mut runs = 0;
+    loop {
+        let ran = project.run("backfill --workers 4 --wait 30s");
+        runs += 1;
+        if ran.code == Some(0) {
+            break;
+        }
+        assert!(runs < 50, "{}", ran.err);
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(killing.await.expect("no panic") >= 1);
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    let filled = "SELECT detail->>'rows' FROM zdmig.journal
+                   WHERE kind = 'finished' AND step LIKE '%/fill-%'";
+    assert_eq!(ask(&mut *client, filled).await, ROWS.to_string(), "each row once, by whomever");
+}
