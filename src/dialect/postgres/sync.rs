@@ -123,7 +123,8 @@ fn needed(sync: &Sync, catalog: &Catalog) -> Option<String> {
     let table = catalog.find(&sync.table)?;
     let parts = table.partitions.iter().filter_map(|part| catalog.find(part));
     let triggers = std::iter::once(table).chain(parts).any(|one| !one.triggers.is_empty());
-    if triggers || *name != old.name {
+    // Of two types there may be no comparison.
+    if triggers || *name != old.name || old.type_name != new.type_name {
         return None;
     }
     let (old_field, new_field) = (field("NEW", &old.name), field("NEW", &new.name));
