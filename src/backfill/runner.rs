@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::{Pace, ROWS_FIRST, ROWS_MIN, next_size};
-use crate::dialect::{Blocker, FillOrder, Filler, Session, SessionError, Taken};
+use crate::dialect::{Blocker, ChunkDone, FillOrder, Filler, Session, SessionError, Taken};
 
-/// How long a worker waits for another one's part, or for locked rows, before it looks again.
+/// How long a worker waits for another one's part before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A fill to be run, or to be gone on with.
@@ -97,16 +97,24 @@ pub async fn fill(
     }
     drop(told);
     let (mut rows, mut walked) = (start.rows, start.rows);
+    let mut turned = None;
     while let Some(said) = heard.recv().await {
-        notice(match said {
-            Said::Done { rows: more, walked: further } => {
-                rows += more;
-                walked += further;
+        let event = match said {
+            Said::Done(done) => {
+                rows += done.rows;
+                walked += done.walked;
                 ChunkEvent::Done { rows, walked }
             }
-            Said::Waiting { blockers, waited } => ChunkEvent::Waiting { blockers, waited },
-            Said::Turned { why } => ChunkEvent::Turned { why },
-        });
+            Said::Event(event) => event,
+        };
+        if let ChunkEvent::Turned { why } = &event {
+            // Every worker may find it out, at every window.
+            if turned.as_ref() == Some(why) {
+                continue;
+            }
+            turned = Some(why.clone());
+        }
+        notice(event);
     }
     let mut ended = Err(FillError::Interrupted);
     while let Some(worker) = workers.join_next().await {
@@ -121,9 +129,10 @@ pub async fn fill(
 
 /// What a worker tells.
 enum Said {
-    Done { rows: u64, walked: u64 },
-    Waiting { blockers: Vec<Blocker>, waited: Duration },
-    Turned { why: String },
+    /// A chunk of its own is done.
+    Done(ChunkDone),
+    /// Anything else, as it is told on.
+    Event(ChunkEvent),
 }
 
 struct Worker {
@@ -163,7 +172,7 @@ impl Worker {
                 Ok(Taken::Complete { rows }) => return Ok(rows),
                 Ok(Taken::Part(why)) => {
                     if let Some(why) = why {
-                        self.tell(Said::Turned { why }).await;
+                        self.tell(Said::Event(ChunkEvent::Turned { why })).await;
                     }
                     self.part().await?;
                 }
@@ -200,7 +209,7 @@ impl Worker {
             if done.rows > 0 {
                 self.wait.over();
             }
-            self.tell(Said::Done { rows: done.rows, walked: done.walked }).await;
+            self.tell(Said::Done(done)).await;
             self.size = next_size(self.size, done.took, &self.pace);
             if done.ended {
                 return Ok(());
@@ -234,7 +243,8 @@ impl Worker {
     /// Waits for rows that somebody holds, until the budget is spent.
     async fn locked(&mut self, waited: Duration, blockers: Vec<Blocker>) -> Result<(), FillError> {
         let so_far = self.wait.so_far();
-        self.tell(Said::Waiting { blockers: blockers.clone(), waited: so_far }).await;
+        let event = ChunkEvent::Waiting { blockers: blockers.clone(), waited: so_far };
+        self.tell(Said::Event(event)).await;
         match self.wait.next() {
             Some(pause) => {
                 self.rest(pause).await;

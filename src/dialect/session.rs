@@ -208,6 +208,12 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether a statement names a relation that is not there: a standard code of the class of
+    /// access rule violations, as servers with such codes give it.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Failed { code: Some(code), .. } if code == "42P01")
+    }
+
     /// Whether rows are in the way: class 23 of the standard's codes.
     pub fn is_broken_rule(&self) -> bool {
         matches!(self, Self::Failed { code: Some(code), .. } if code.len() == 5 && code.starts_with("23"))

@@ -48,7 +48,7 @@ impl Reporter {
                 }
             }
             Event::Turned { step, why } => {
-                self.narrate(&format!("  ~ {} goes another way: {why}", step.id.slug()));
+                self.narrate(&format!("  ~ {}: {why}", step.id.slug()));
             }
             Event::Repairing { step, found } => {
                 self.narrate(&format!("  ~ {} found {found} and fills them", step.id.slug()));

@@ -9,6 +9,12 @@ use zdmig::dialect::Client;
 
 use crate::support::{Database, OPEN_GATE, Project};
 
+/// Rows that are not as they should be.
+const WRONG: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+/// Rows that the fill left out and its proof found.
+const MENDED: &str = "SELECT detail->>'rows' FROM zdmig.journal
+                       WHERE kind = 'finished' AND step LIKE '%/prove-equal-%'";
+
 async fn ask(client: &mut dyn Client, query: &str) -> String {
     client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
 }
@@ -95,60 +101,34 @@ async fn no_row_is_missed_whatever_the_key() {
     project.run("expand").done();
     project.run("backfill --workers 2").done();
     let mut client = database.client().await;
-    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
-    assert_eq!(ask(&mut *client, wrong).await, "0");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
 }
 
 async fn no_row_is_missed(name: &str, schema: &str, id: &str) {
     let (database, project) = expanded(name, schema).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = futures_of(&database, &stop, id).await;
-    let mut child = project
-        .command("backfill --workers 2")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut client = database.client().await;
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            let mut said = String::new();
-            let mut stderr = child.stderr.take().expect("piped");
-            std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
-            assert!(status.success(), "{name}: {said}");
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let client = || async { database.client().await };
+    let clients = [client().await, client().await].map(|client| {
+        let (stop, id) = (stop.clone(), id.to_owned());
+        tokio::spawn(async move { disturb(client, stop, &id).await })
+    });
+    project.run("backfill --workers 2").done();
     stop.store(true, Ordering::Relaxed);
     for one in clients {
         assert!(one.await.expect("no error") > 10, "{name}");
     }
-    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
-    assert_eq!(ask(&mut *client, wrong).await, "0", "{name}");
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, WRONG).await, "0", "{name}");
+    assert_eq!(ask(&mut *client, MENDED).await, "0", "{name}: the fill missed some");
     let left =
         "SELECT (SELECT count(*) FROM zdmig.part) + count(*) FROM zdmig.fill WHERE NOT complete";
     assert_eq!(ask(&mut *client, left).await, "0", "{name}");
 }
 
-async fn futures_of(
-    database: &Database,
-    stop: &Arc<AtomicBool>,
-    id: &str,
-) -> Vec<tokio::task::JoinHandle<u64>> {
-    let mut all = Vec::new();
-    for _ in 0..2 {
-        let (client, stop, id) = (database.client().await, stop.clone(), id.to_owned());
-        all.push(tokio::spawn(async move { disturb(client, stop, &id).await }));
-    }
-    all
-}
-
-const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL, bio text);";
-
 async fn with_rows(name: &str, rows: u32) -> (Database, Project) {
     let fill = format!(
-        "{USERS} INSERT INTO users SELECT g, 'user ' || g, repeat('x', 150)
+        "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL, bio text);
+         INSERT INTO users SELECT g, 'user ' || g, repeat('x', 150)
                    FROM generate_series(1, {rows}) g; ANALYZE users;"
     );
     expanded(name, &fill).await
@@ -165,8 +145,6 @@ async fn until(client: &mut dyn Client, query: &str) {
     panic!("never: {query}");
 }
 
-const RIGHT: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
-
 /// Rows that somebody holds are left for later, and the others are filled meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_row_stops_no_other() {
@@ -181,7 +159,7 @@ async fn a_locked_row_stops_no_other() {
     holder.script("COMMIT").await.expect("let go");
     let ended = child.wait_with_output().expect("it ends");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
 }
 
 /// VACUUM FULL puts every row elsewhere.
@@ -195,15 +173,42 @@ async fn a_table_that_is_written_anew_is_gone_over_again() {
     let mut child = slow.stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
     until(&mut *client, "SELECT count(*) > 10000 FROM users WHERE email = username").await;
     client.run("VACUUM FULL users", &[]).await.expect("written anew");
-    let left = ask(&mut *client, RIGHT).await;
+    let left = ask(&mut *client, WRONG).await;
     assert_ne!(left, "0", "it was too late");
     let ended = child.wait().expect("it ends");
     assert!(ended.success());
-    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
     // The fill itself found them, and not its proof.
-    let mended = "SELECT detail->>'rows' FROM zdmig.journal
-                   WHERE kind = 'finished' AND step LIKE '%prove-equal%'";
-    assert_eq!(ask(&mut *client, mended).await, "0");
+    assert_eq!(ask(&mut *client, MENDED).await, "0");
+}
+
+/// Partitions come and go, also while they are filled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_may_be_dropped_meanwhile() {
+    let database = Database::postgres("walk_dropped").await;
+    let schema = "CREATE TABLE users (n int, username text NOT NULL) PARTITION BY RANGE (n);
+                  CREATE TABLE users_a PARTITION OF users FOR VALUES FROM (0) TO (50000);
+                  CREATE TABLE users_b PARTITION OF users FOR VALUES FROM (50000) TO (100000);
+                  CREATE TABLE users_c PARTITION OF users FOR VALUES FROM (100000) TO (150000);
+                  INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, 149999) g;
+                  ANALYZE users;";
+    database.script(schema).await;
+    let migration = "ALTER TABLE users ADD COLUMN email text;
+                     UPDATE users SET email = username WHERE email IS NULL;";
+    let project = Project::new(&database).migration("1_add", migration).config(OPEN_GATE);
+    project.run("expand").done();
+    let mut slow = project.command("backfill --pace gentle");
+    let child = slow.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut client = database.client().await;
+    until(&mut *client, "SELECT count(*) > 5000 FROM users WHERE email = username").await;
+    client.run("DROP TABLE users_b", &[]).await.expect("a drop");
+    client.run("ALTER TABLE users_c RENAME TO users_d", &[]).await.expect("a rename");
+    assert_ne!(ask(&mut *client, WRONG).await, "0", "it was too late");
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(said.contains("it begins again"), "{said}");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
 }
 
 /// Passes are no use while somebody keeps what they replace: it says so and goes on without.
@@ -215,9 +220,9 @@ async fn a_long_snapshot_turns_it() {
         .await
         .expect("old");
     let ran = project.run("backfill --pace fast").done();
-    assert!(ran.err.contains("goes another way"), "{}", ran.err);
+    assert!(ran.err.contains("one pass from here"), "{}", ran.err);
     let mut client = database.client().await;
-    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
 }
 
 /// Four workers, of which one is killed every half second.
@@ -252,7 +257,7 @@ async fn workers_that_are_killed_lose_nothing() {
     stop.store(true, Ordering::Relaxed);
     assert!(killing.await.expect("no panic") >= 1);
     let mut client = database.client().await;
-    assert_eq!(ask(&mut *client, RIGHT).await, "0");
+    assert_eq!(ask(&mut *client, WRONG).await, "0");
     let filled = "SELECT detail->>'rows' FROM zdmig.journal
                    WHERE kind = 'finished' AND step LIKE '%/fill-%'";
     assert_eq!(ask(&mut *client, filled).await, ROWS.to_string(), "each row once, by whomever");

@@ -10,8 +10,8 @@ use super::fill::{Locked, chunk_end, chunk_update, pages_update};
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
 use crate::dialect::{ChunkDone, SessionError};
 
-/// When locked rows are tried again that had to be left out.
-const LATER: &str = "1 s";
+/// When locked rows are tried again that had to be left out, in seconds.
+const LATER: f64 = 1.0;
 
 impl PostgresFiller {
     /// A chunk of pages, in the transaction at hand.
@@ -46,59 +46,55 @@ impl PostgresFiller {
         if ended && part.pass + 1 < part.passes {
             (part.pass, part.page, ended) = (part.pass + 1, part.lo, false);
         }
-        let (moved, counted) = self.note_pages(part, rows, ended).await?;
-        self.moved = moved;
+        let (node, counted) = self.note(part, rows, ended).await?;
+        self.moved = node.is_some_and(|node| node != part.leaf.node);
         self.stayed(part, counted, telling);
         Ok(ChunkDone { rows, walked, took, ended: ended || self.moved })
     }
 
-    /// Writes down how far a part has come; whether its relation was written anew meanwhile, and
-    /// the server's counters of new versions and of those that stayed on their page.
-    async fn note_pages(
+    /// Writes down how far a part has come. The answer: the file of its relation, and the
+    /// server's counters of new versions and of those that stayed on their page.
+    async fn note(
         &mut self,
         part: &mut Part,
         rows: u64,
         ended: bool,
-    ) -> Result<(bool, (i64, i64)), SessionError> {
-        let step = self.order.step.as_str();
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let watched = "pg_relation_filenode($1::text::regclass)::bigint, \
-             pg_stat_get_xact_tuples_updated($1::text::regclass), \
-             pg_stat_get_xact_tuples_hot_updated($1::text::regclass)";
+    ) -> Result<(Option<i64>, (i64, i64)), SessionError> {
         let again = ended && part.skipped;
-        let row = if ended && !part.skipped {
-            let sql = format!(
+        if again {
+            (part.passes, part.pass, part.page, part.skipped) = (1, 0, part.lo, false);
+        }
+        let change = match (ended, again) {
+            (true, false) => {
                 "WITH done AS (DELETE FROM zdmig.part WHERE step = $2 AND no = $3 AND token = $4
                                RETURNING rows)
                  UPDATE zdmig.fill f SET rows = f.rows + done.rows + $5, at = clock_timestamp()
-                   FROM done WHERE f.step = $2 RETURNING {watched}"
-            );
-            let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name).bind(step);
-            let query = query.bind(part.no).bind(part.token).bind(rows);
-            query.fetch_optional(&mut self.conn).await
-        } else {
-            if again {
-                (part.passes, part.pass, part.page) = (1, 0, part.lo);
+                   FROM done WHERE f.step = $2"
             }
-            let lease = if again {
-                format!("pid = NULL, lease_until = clock_timestamp() + interval '{LATER}'")
-            } else {
-                format!("lease_until = clock_timestamp() + interval '{LEASE}'")
-            };
-            let sql = format!(
-                "UPDATE zdmig.part SET rows = rows + $5, pass = $6, passes = $7, page = $8,
-                        skipped = $9, {lease}
-                  WHERE step = $2 AND no = $3 AND token = $4 RETURNING {watched}"
-            );
-            let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-            let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name).bind(step);
-            let query = query.bind(part.no).bind(part.token).bind(rows);
-            let query = query.bind(number(part.pass)).bind(number(part.passes)).bind(part.page);
-            query.bind(part.skipped && !again).fetch_optional(&mut self.conn).await
+            _ => {
+                "UPDATE zdmig.part SET rows = rows + $5, pass = $6, passes = $7, page = $8, upto = $9,
+                        skipped = $10, pid = CASE WHEN $11 THEN NULL ELSE pid END,
+                        lease_until = clock_timestamp() + make_interval(secs => $12)
+                  WHERE step = $2 AND no = $3 AND token = $4"
+            }
         };
-        let row = row.map_err(wrap)?.ok_or(SessionError::Fenced)?;
-        let moved = get::<Option<i64>>(&row, 0)?.is_some_and(|node| node != part.leaf.node);
-        Ok((moved, (get(&row, 1)?, get(&row, 2)?)))
+        let sql = format!(
+            "{change} RETURNING pg_relation_filenode($1::text::regclass)::bigint,
+                    pg_stat_get_xact_tuples_updated($1::text::regclass),
+                    pg_stat_get_xact_tuples_hot_updated($1::text::regclass)"
+        );
+        let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name);
+        let query = query.bind(self.order.step.as_str()).bind(part.no).bind(part.token);
+        let mut query = query.bind(i64::try_from(rows).unwrap_or(i64::MAX));
+        if !ended || again {
+            query = query.bind(number(part.pass)).bind(number(part.passes)).bind(part.page);
+            query = query.bind(&part.upto).bind(part.skipped).bind(again);
+            query = query.bind(if again { LATER } else { LEASE });
+        }
+        let row = query.fetch_optional(&mut self.conn).await.map_err(wrap)?;
+        let row = row.ok_or(SessionError::Fenced)?;
+        Ok((get(&row, 0)?, (get(&row, 1)?, get(&row, 2)?)))
     }
 
     /// A chunk along the key, in the transaction at hand.
@@ -133,29 +129,8 @@ impl PostgresFiller {
         if !ended {
             part.upto = upto;
         }
-        self.note_key(part, rows, ended).await?;
+        self.note(part, rows, ended).await?;
         Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended })
-    }
-
-    async fn note_key(&mut self, part: &Part, rows: u64, ended: bool) -> Result<(), SessionError> {
-        let sql = if ended {
-            "WITH done AS (DELETE FROM zdmig.part WHERE step = $1 AND no = $2 AND token = $3
-                           RETURNING rows)
-             UPDATE zdmig.fill f SET rows = f.rows + done.rows + $4, at = clock_timestamp()
-               FROM done WHERE f.step = $1 AND $5::text[] IS NOT NULL"
-                .to_owned()
-        } else {
-            format!(
-                "UPDATE zdmig.part SET rows = rows + $4, upto = $5,
-                        lease_until = clock_timestamp() + interval '{LEASE}'
-                  WHERE step = $1 AND no = $2 AND token = $3"
-            )
-        };
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(self.order.step.as_str()).bind(part.no);
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let query = query.bind(part.token).bind(rows).bind(&part.upto);
-        let done = query.execute(&mut self.conn).await.map_err(wrap)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(SessionError::Fenced) }
     }
 }
 

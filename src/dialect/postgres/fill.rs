@@ -18,8 +18,8 @@ const PASSES: u32 = 9;
 /// How a fill gets over a table: by its pages, in passes where that lets new versions of rows
 /// stay on their pages, because no index holds a column that is set.
 pub(super) fn walk(catalog: &Catalog, table: &Table, columns: &[Ident]) -> Walk {
-    // Ranges of pages are scanned as such since that version.
-    if !catalog.server.at_least(14, 0) || table.kind == TableKind::View {
+    // Ranges of pages are scanned as such since that version; of a vague table nothing is known.
+    if !catalog.server.at_least(14, 0) || table.kind == TableKind::View || table.vague {
         return Walk::Key;
     }
     match index_of(table, columns) {

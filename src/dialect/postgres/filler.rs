@@ -11,13 +11,19 @@ use super::catalog::get;
 use super::connect::{connect, wrap};
 use super::fill::Locked;
 use super::quote;
+use super::session::{exists, unreadable};
 use crate::dialect::{ChunkDone, DatabaseUrl, FillOrder, Filler, Options, SessionError, Taken};
 use crate::journal::Watermark;
 use crate::plan::Walk;
 
-/// How long a part stays a worker's that does not say anything. Each chunk renews it, and a
-/// session that is seen to be gone loses it at once.
-pub(super) const LEASE: &str = "30 s";
+/// How long a part stays a worker's that does not say anything, in seconds. Each chunk renews
+/// it, and a session that is seen to be gone loses it at once.
+pub(super) const LEASE: f64 = 30.0;
+/// What makes a part this session's: `token, pid, born`.
+const MINE: &str = "nextval('zdmig.token'), pg_backend_pid(), \
+     (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+/// A part, in the order of [`leased`].
+const COLUMNS: &str = "no, token, leaf, lo, hi, passes, pass, page, upto, skipped";
 /// Pages of a window: few enough to stay in the server's memory from one pass to the next, and
 /// many enough for what a pass replaced to be dead to everybody when the next one comes.
 const WINDOW: i64 = 4_000;
@@ -89,8 +95,7 @@ pub(super) async fn begin(
         let delete = sqlx::query("DELETE FROM zdmig.fill WHERE step = $1");
         delete.bind(order.step.as_str()).execute(&mut *conn).await.map_err(wrap)?;
     }
-    let leaves = serde_json::to_string(&leaves(conn, order).await?)
-        .map_err(|error| SessionError::Bookkeeping { message: error.to_string() })?;
+    let leaves = serde_json::to_string(&leaves(conn, order).await?).map_err(unreadable)?;
     sqlx::query(
         "INSERT INTO zdmig.fill (step, leaves) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING",
     )
@@ -181,7 +186,7 @@ impl PostgresFiller {
         })
     }
 
-    /// Runs in a transaction what `work` does, and takes it back where that fails.
+    /// Opens a transaction in which triggers know the fill.
     async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
         // Triggers of the user's can tell a fill from a write by it, and ours know their own.
         let name = self.order.fill.does_for.as_deref().unwrap_or("fill");
@@ -195,6 +200,7 @@ impl PostgresFiller {
         Ok(())
     }
 
+    /// Commits what was done, or takes it back.
     async fn ended<T>(&mut self, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
         match outcome {
             Ok(done) => {
@@ -209,28 +215,36 @@ impl PostgresFiller {
         }
     }
 
-    async fn lease(&mut self) -> Result<Taken, SessionError> {
-        let step = self.order.step.as_str();
-        let fill = sqlx::query(
+    /// The fill's own row, which whoever leases a part holds meanwhile.
+    async fn fill(&mut self) -> Result<PgRow, SessionError> {
+        let row = sqlx::query(
             "SELECT leaves::text, leaf, page, parts, complete, rows FROM zdmig.fill WHERE step = $1
                 FOR UPDATE",
         )
-        .bind(step)
+        .bind(self.order.step.as_str())
         .fetch_optional(&mut self.conn)
         .await
         .map_err(wrap)?;
         // It was taken back.
-        let fill = fill.ok_or(SessionError::Fenced)?;
+        row.ok_or(SessionError::Fenced)
+    }
+
+    async fn lease(&mut self) -> Result<Taken, SessionError> {
+        let mut fill = self.fill().await?;
+        if self.moved {
+            self.again().await?;
+            fill = self.fill().await?;
+        }
+        let step = self.order.step.as_str();
         if get(&fill, 4)? {
             return Ok(Taken::Complete { rows: get::<i64>(&fill, 5)?.unsigned_abs() });
         }
-        let leaves: Vec<Leaf> = serde_json::from_str(&get::<String>(&fill, 0)?)
-            .map_err(|error| SessionError::Bookkeeping { message: error.to_string() })?;
+        let leaves: Vec<Leaf> =
+            serde_json::from_str(&get::<String>(&fill, 0)?).map_err(unreadable)?;
         // One whose worker is gone, or that had to be left for a while.
         let left = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE zdmig.part SET token = nextval('zdmig.token'), pid = pg_backend_pid(),
-                    born = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-                    lease_until = clock_timestamp() + interval '{LEASE}'
+            "UPDATE zdmig.part SET (token, pid, born) = ({MINE}),
+                    lease_until = clock_timestamp() + make_interval(secs => $2)
               WHERE step = $1 AND no = (
                     SELECT no FROM zdmig.part p
                      WHERE step = $1 AND (lease_until < clock_timestamp()
@@ -238,9 +252,10 @@ impl PostgresFiller {
                            SELECT FROM pg_stat_activity a WHERE a.pid = p.pid
                               AND (a.backend_start = p.born OR a.backend_start IS NULL)))
                      ORDER BY no LIMIT 1)
-             RETURNING no, token, leaf, lo, hi, passes, pass, page, upto, skipped"
+             RETURNING {COLUMNS}"
         )))
         .bind(step)
+        .bind(LEASE)
         .fetch_optional(&mut self.conn)
         .await
         .map_err(wrap)?;
@@ -274,10 +289,9 @@ impl PostgresFiller {
             "WITH f AS (UPDATE zdmig.fill SET parts = parts + 1, leaf = $3, page = $4,
                                at = clock_timestamp() WHERE step = $1)
              INSERT INTO zdmig.part (step, no, leaf, lo, hi, passes, page, token, pid, born, lease_until)
-             SELECT $1, $2, $5, $6, $7, $8, $6, nextval('zdmig.token'), pg_backend_pid(),
-                    (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-                    clock_timestamp() + interval '{LEASE}'
-             RETURNING no, token, leaf, lo, hi, passes, pass, page, upto, skipped"
+             SELECT $1, $2, $5, $6, $7, $8, $6, {MINE},
+                    clock_timestamp() + make_interval(secs => $9)
+             RETURNING {COLUMNS}"
         )))
         .bind(self.order.step.as_str())
         .bind(no)
@@ -287,6 +301,7 @@ impl PostgresFiller {
         .bind(page)
         .bind(hi)
         .bind(i32::try_from(passes).unwrap_or(1))
+        .bind(LEASE)
         .fetch_one(&mut self.conn)
         .await
         .map_err(wrap)?;
@@ -318,7 +333,7 @@ impl PostgresFiller {
     /// A relation was written anew, so rows that were left are anywhere: all of it once more.
     async fn again(&mut self) -> Result<(), SessionError> {
         let leaves = serde_json::to_string(&leaves(&mut self.conn, &self.order).await?)
-            .map_err(|error| SessionError::Bookkeeping { message: error.to_string() })?;
+            .map_err(unreadable)?;
         sqlx::query(
             "WITH gone AS (DELETE FROM zdmig.part WHERE step = $1 RETURNING rows)
              UPDATE zdmig.fill SET leaves = $2::text::jsonb, leaf = 0, page = 0,
@@ -331,6 +346,10 @@ impl PostgresFiller {
         .await
         .map_err(wrap)?;
         Ok(())
+    }
+
+    async fn is_there(&mut self, leaf: &Leaf) -> Result<bool, SessionError> {
+        exists(&mut self.conn, &leaf.name).await
     }
 
     async fn one(
@@ -353,22 +372,14 @@ impl Filler for PostgresFiller {
     async fn take(&mut self) -> Result<Taken, SessionError> {
         self.part = None;
         self.begin(Duration::from_secs(2)).await?;
-        let taken = async {
-            if self.moved {
-                let lock = sqlx::query("SELECT 1 FROM zdmig.fill WHERE step = $1 FOR UPDATE");
-                let lock = lock.bind(self.order.step.as_str().to_owned());
-                lock.execute(&mut self.conn).await.map_err(wrap)?;
-                self.again().await?;
-            }
-            self.lease().await
-        };
-        let taken = taken.await;
+        let taken = self.lease().await;
         let taken = self.ended(taken).await?;
         if std::mem::take(&mut self.moved)
             && let Taken::Part(why) = &taken
         {
-            let why = why.clone().or(Some("the table was written anew by somebody".into()));
-            return Ok(Taken::Part(why));
+            let anew = "it begins again: rows are elsewhere since the table was written anew, or \
+                        lost a partition";
+            return Ok(Taken::Part(why.clone().or(Some(anew.to_owned()))));
         }
         Ok(taken)
     }
@@ -379,8 +390,13 @@ impl Filler for PostgresFiller {
         let mut next = part.clone();
         let done = match self.one(&mut next, rows_max, Locked::Awaited).await {
             Err(SessionError::LockTimeout { .. }) if self.order.fill.walk != Walk::Key => {
-                next = part;
+                next = part.clone();
                 self.one(&mut next, rows_max, Locked::Skipped).await?
+            }
+            // A partition may be dropped or renamed at any time; what is left is looked up again.
+            Err(error) if error.is_missing() && !self.is_there(&part.leaf).await? => {
+                self.moved = true;
+                ChunkDone { rows: 0, walked: 0, took: Duration::ZERO, ended: true }
             }
             done => done?,
         };

@@ -39,7 +39,7 @@ impl PostgresFiller {
         self.seen = Some((Instant::now(), next));
         match self.keeper(next - then).await? {
             Some(keeper) => {
-                let why = format!("{keeper} keeps old versions of rows alive");
+                let why = format!("one pass from here: {keeper} keeps old versions of rows alive");
                 Ok((1, Some(why)))
             }
             None => Ok((passes, None)),
@@ -85,7 +85,8 @@ impl PostgresFiller {
         if part.updated.0 >= 1_000 && share < WORTH {
             (part.passes, part.pass, part.page) = (1, 0, part.lo);
             self.plain = PLAIN_FOR;
-            self.why = Some("new versions of rows do not stay on their pages".into());
+            self.why =
+                Some("one pass from here: new versions of rows do not stay on their pages".into());
         }
     }
 }

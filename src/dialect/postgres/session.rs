@@ -448,6 +448,6 @@ async fn blockers(watcher: &mut PgConnection, pid: i32) -> Result<Vec<Blocker>, 
         .collect()
 }
 
-fn unreadable(error: serde_json::Error) -> SessionError {
+pub(super) fn unreadable(error: serde_json::Error) -> SessionError {
     SessionError::Bookkeeping { message: error.to_string() }
 }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::catalog::get;
 use super::fill::{chunk_end, chunk_update};
-use super::session::{unreadable, wrap};
+use super::session::{at_work, unreadable, wrap};
 use crate::dialect::{ChunkDone, FillOrder, Filler, SessionError, Taken};
 use crate::journal::Watermark;
 
@@ -19,7 +19,6 @@ pub(super) struct SqliteFiller {
     order: FillOrder,
     /// The last key that is done.
     upto: Vec<String>,
-    rows: u64,
 }
 
 /// Takes a fill up, on the session of the runner.
@@ -49,7 +48,7 @@ pub(super) async fn begin(
 
 impl SqliteFiller {
     pub(super) fn new(conn: SqliteConnection, token: i64, order: &FillOrder) -> Self {
-        Self { conn, token, order: order.clone(), upto: Vec::new(), rows: 0 }
+        Self { conn, token, order: order.clone(), upto: Vec::new() }
     }
 
     async fn run(&mut self, sql: &'static str) -> Result<(), SessionError> {
@@ -58,14 +57,7 @@ impl SqliteFiller {
     }
 
     async fn fill(&mut self, rows_max: u32) -> Result<(Vec<String>, ChunkDone), SessionError> {
-        let held = sqlx::query("SELECT 1 FROM zdmig_lease WHERE token = ?1")
-            .bind(self.token)
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        if held.is_none() {
-            return Err(SessionError::Fenced);
-        }
+        at_work(&mut self.conn, self.token).await?;
         let fill = &self.order.fill;
         let first = self.upto.is_empty();
         let mut query = sqlx::query(AssertSqlSafe(chunk_end(fill, first)));
@@ -122,9 +114,8 @@ impl Filler for SqliteFiller {
         // It was taken back.
         let row = row.ok_or(SessionError::Fenced)?;
         self.upto = serde_json::from_str(&get::<String>(&row, 0)?).map_err(unreadable)?;
-        self.rows = get::<i64>(&row, 1)?.unsigned_abs();
-        let complete: bool = get(&row, 2)?;
-        Ok(if complete { Taken::Complete { rows: self.rows } } else { Taken::Part(None) })
+        let rows = get::<i64>(&row, 1)?.unsigned_abs();
+        Ok(if get(&row, 2)? { Taken::Complete { rows } } else { Taken::Part(None) })
     }
 
     async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {

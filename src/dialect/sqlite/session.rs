@@ -65,16 +65,11 @@ impl SqliteSession {
 
     async fn begin(&mut self) -> Result<(), SessionError> {
         self.run("BEGIN IMMEDIATE").await?;
-        let held = sqlx::query("SELECT 1 FROM zdmig_lease WHERE token = ?1")
-            .bind(self.token)
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        if held.is_none() {
+        let held = at_work(&mut self.conn, self.token).await;
+        if held.is_err() {
             self.rollback().await;
-            return Err(SessionError::Fenced);
         }
-        Ok(())
+        held
     }
 
     async fn rollback(&mut self) {
@@ -218,6 +213,16 @@ impl Session for SqliteSession {
         let (conn, _) = connect(&self.url, self.lock_timeout).await?;
         Ok(Box::new(SqliteFiller::new(conn, self.token, order)))
     }
+}
+
+/// Whether the run of that token still is the one.
+pub(super) async fn at_work(conn: &mut SqliteConnection, token: i64) -> Result<(), SessionError> {
+    let held = sqlx::query("SELECT 1 FROM zdmig_lease WHERE token = ?1")
+        .bind(token)
+        .fetch_optional(conn)
+        .await
+        .map_err(wrap)?;
+    held.map(|_| ()).ok_or(SessionError::Fenced)
 }
 
 /// Opens the file; it is made only where the URL says `mode=rwc`.
