@@ -16,6 +16,8 @@
 //!   like any other;
 //! - the fill of a rename or of a change of type, which the author wrote no UPDATE for, changes
 //!   nothing else in the row: a trigger that notes the time of each update notes nothing;
+//! - whatever is written of a row that is still to be filled fills it, where the columns hold one
+//!   value: it comes to lie where a fill that walks by pages may have been;
 //! - a value that has no counterpart on the other side, because its type does not hold it or
 //!   the author's expression fails, never fails a write of running code: its counterpart is
 //!   NULL, and is found before anything rests on it.
@@ -306,11 +308,19 @@ fn replace_body(
     let changed =
         |name: &Ident, column: &Column| distinct(&field("NEW", name), &field("OLD", name), column);
     let update = match &set_old {
-        Some(set_old) => format!(
-            "  ELSIF {} THEN\n    {set_old};\n  ELSIF {} THEN\n    {set_new};\n",
-            changed(&new.name, new),
-            changed(old_name, old)
-        ),
+        Some(set_old) => {
+            // One true value: where the sides differ all the same, the row is still to be filled,
+            // and a fill that walks by pages may not come upon it where this write puts it.
+            let unfilled = match forward {
+                Expr::Column(_) => format!(" OR {}", distinct(&new_field, &old_field, new)),
+                Expr::Verbatim(_) => String::new(),
+            };
+            format!(
+                "  ELSIF {} THEN\n    {set_old};\n  ELSIF {}{unfilled} THEN\n    {set_new};\n",
+                changed(&new.name, new),
+                changed(old_name, old)
+            )
+        }
         None => format!(
             "  ELSIF {} AND NOT ({}) THEN\n    {set_new};\n",
             changed(old_name, old),

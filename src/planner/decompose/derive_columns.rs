@@ -121,11 +121,11 @@ fn fill(
         collation: None,
         value: Expr::Verbatim(Sql::new("false")),
     };
-    let (walk, key) = scene.walk(table, std::slice::from_ref(mark))?;
     Ok(FillRows {
         table: table.name.clone(),
-        walk,
-        key,
+        // A write of something else leaves a row marked, and may put it anywhere.
+        walk: Walk::Key,
+        key: scene.key(table)?,
         set: vec![done],
         pending: Pending::Differs,
         does_for: Some(scene.sync_tag(&format!("{} {:?}", table.name, derive.olds))),

@@ -8,7 +8,7 @@ use crate::catalog::{Column, Constraint, ConstraintKind, Index, Mark, Table};
 use crate::migration::ColumnPath;
 use crate::plan::{
     Action, AddColumn, Assignment, Carried, Expr, FillRows, IndexBuild, Pending, Phase, Sync,
-    SyncKind, TakenOver, Target, Use, Verify, VerifyRule,
+    SyncKind, TakenOver, Target, Use, Verify, VerifyRule, Walk,
 };
 use crate::planner::PlanError;
 use crate::planner::intent::{Replace, Words};
@@ -322,12 +322,12 @@ fn fill(
 ) -> Result<FillRows, PlanError> {
     // A mapping that is its own way back has one true value for each row. Of any other only
     // NULLs are filled: what new code wrote must not be computed over.
-    let pending = if is_identity(replace) {
-        Pending::Differs
+    let (pending, (walk, key)) = if is_identity(replace) {
+        (Pending::Differs, scene.walk(table, std::slice::from_ref(&new.name))?)
     } else {
-        Pending::Null(replace.condition.clone())
+        // A write of something else does not fill the row.
+        (Pending::Null(replace.condition.clone()), (Walk::Key, scene.key(table)?))
     };
-    let (walk, key) = scene.walk(table, std::slice::from_ref(&new.name))?;
     Ok(FillRows {
         table: table.name.clone(),
         walk,

@@ -10,7 +10,6 @@ use crate::catalog::{Catalog, Table};
 use crate::change::{ChangeKind, Effect, Fill, NewColumn};
 use crate::migration::Directive;
 use crate::plan::Expr;
-use crate::planner::walks;
 use crate::sql::{ColumnRef, Ident, Span, Sql, mentions, without_literals};
 
 /// The statements of such a change, by their places in the file.
@@ -32,7 +31,7 @@ impl Reader<'_> {
         world: &Catalog,
         changes: &mut Vec<ChangeKind>,
     ) -> Option<IntentKind> {
-        if !walks(self.dialect, world, table) || !self.derives {
+        if table.key.is_empty() || !self.derives {
             return None;
         }
         let group = self.group(at, table, world)?;
