@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// What it may cost the application: gentle, default or fast
     #[arg(long, value_name = "NAME")]
     pub(super) pace: Option<String>,
-    /// How many workers fill at the same time
+    /// How many workers fill at the same time, each on a connection of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     workers: u8,
     #[command(flatten)]
@@ -80,7 +80,7 @@ async fn one(
     if single && args.workers > 1 {
         let message =
             format!("`--workers {}`: this database has one writer at a time", args.workers);
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(message).hint("leave it out".to_owned()));
     }
     let mut options = context.engine_options(single);
     options.workers = usize::from(args.workers);

@@ -201,6 +201,33 @@ async fn a_rollback_forgets_how_far_a_fill_had_come() {
     assert_eq!(rows(&database, "SELECT count(*) FROM t WHERE token IS NULL").await, ["0"]);
 }
 
+/// What an older zdmig keeps in a database is read as it is, and brought up to date by a run.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_bookkeeping_is_brought_up_to_date() {
+    let (database, project) =
+        stage("postgres", USERS, "ALTER TABLE users RENAME COLUMN username TO email;").await;
+    project.run("expand").done();
+    let older = "DROP TABLE zdmig.part, zdmig.fill; DROP SEQUENCE zdmig.token;
+                 CREATE TABLE zdmig.watermark (step text PRIMARY KEY);
+                 UPDATE zdmig.format SET version = 1";
+    database.script(older).await;
+    project.run("status").done().says(&["zdmig backfill"]);
+    project.run("backfill").done();
+    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+    assert_eq!(rows(&database, wrong).await, ["0"]);
+    assert_eq!(rows(&database, "SELECT version FROM zdmig.format").await, ["2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_writer_has_one_worker() {
+    let (_database, project) =
+        stage("sqlite", USERS, "ALTER TABLE users RENAME COLUMN username TO email;").await;
+    project.run("expand").done();
+    project.run("backfill --workers 2").exits(2).says(&["one writer at a time"]);
+    project.run("backfill --workers 0").exits(2).says(&["--workers"]);
+    project.run("backfill").done();
+}
+
 /// A failed statement of the application leaves nothing behind that stops the triggers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_leaves_the_triggers_at_work() {

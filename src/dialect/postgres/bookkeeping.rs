@@ -6,6 +6,10 @@ pub(super) const FORMAT: i32 = 2;
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
 
+/// How far each fill has come: its step, the rows of all its parts, and whether it is done.
+pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows), 0)
+     FROM zdmig.part p WHERE p.step = f.step))::bigint, complete FROM zdmig.fill f";
+
 /// Makes the schema and what is in it. Idempotent; run under [`RUN_LOCK`] in its
 /// transaction form, so that two first runs do not meet.
 pub(super) const CREATE: &str = r#"

@@ -4,6 +4,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use super::catalog::get;
 use crate::dialect::{DatabaseUrl, SessionError};
 
 /// Connects, and turns every way in which that can fail into words without secrets.
@@ -23,6 +24,24 @@ pub(super) async fn connect(
         Ok(Err(error)) => Err(unreachable(error.to_string())),
         Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
     }
+}
+
+/// Makes a session independent of what its role has set; the number of its process.
+pub(super) async fn settle(conn: &mut PgConnection, read_only: &str) -> Result<i32, SessionError> {
+    let row = sqlx::query(
+        "SELECT pg_backend_pid(), set_config('default_transaction_read_only', $1, false),
+                set_config('statement_timeout', '0', false),
+                set_config('lock_timeout', '0', false),
+                -- A policy would hide rows from the fill and from its proof alike: fail.
+                set_config('row_security', 'off', false),
+                CASE WHEN current_setting('server_version_num')::int >= 140000
+                     THEN set_config('client_connection_check_interval', '500ms', false) END",
+    )
+    .bind(read_only)
+    .fetch_one(conn)
+    .await
+    .map_err(wrap)?;
+    get(&row, 0)
 }
 
 /// Puts a driver's error into our words.

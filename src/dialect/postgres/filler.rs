@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use super::bookkeeping::FILLS;
 use super::catalog::get;
-use super::connect::{connect, wrap};
+use super::connect::{connect, settle, wrap};
 use super::fill::Locked;
 use super::quote;
 use super::session::{exists, unreadable};
@@ -104,16 +105,17 @@ pub(super) async fn begin(
     .execute(&mut *conn)
     .await
     .map_err(wrap)?;
-    let row = sqlx::query(
-        "SELECT (rows + (SELECT coalesce(sum(p.rows), 0) FROM zdmig.part p
-                          WHERE p.step = f.step))::bigint, complete
-           FROM zdmig.fill f WHERE step = $1",
-    )
-    .bind(order.step.as_str())
-    .fetch_one(&mut *conn)
-    .await
-    .map_err(wrap)?;
-    Ok(Watermark { rows: get::<i64>(&row, 0)?.unsigned_abs(), complete: get(&row, 1)? })
+    let row = sqlx::query(AssertSqlSafe(format!("{FILLS} WHERE step = $1")))
+        .bind(order.step.as_str())
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(wrap)?;
+    watermark(&row)
+}
+
+/// What a row of [`FILLS`] says.
+pub(super) fn watermark(row: &PgRow) -> Result<Watermark, SessionError> {
+    Ok(Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? })
 }
 
 /// The table, or each of its partitions that holds rows itself.
@@ -162,17 +164,7 @@ impl PostgresFiller {
         order: &FillOrder,
     ) -> Result<Self, SessionError> {
         let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
-        sqlx::query(
-            "SELECT set_config('default_transaction_read_only', 'off', false),
-                    set_config('statement_timeout', '0', false),
-                    -- A policy would hide rows from the fill: fail.
-                    set_config('row_security', 'off', false),
-                    CASE WHEN current_setting('server_version_num')::int >= 140000
-                         THEN set_config('client_connection_check_interval', '500ms', false) END",
-        )
-        .execute(&mut conn)
-        .await
-        .map_err(wrap)?;
+        settle(&mut conn, "off").await?;
         Ok(Self {
             conn,
             order: order.clone(),

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::bookkeeping::{CREATE, FORMAT, RUN_LOCK};
+use super::bookkeeping::{CREATE, FILLS, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
-use super::connect::{connect, wrap};
+use super::connect::{connect, settle, wrap};
 use super::filler::{self, PostgresFiller};
 use super::{measure, said};
 use crate::catalog::Catalog;
@@ -42,19 +42,8 @@ impl PostgresSession {
     pub(super) async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, SessionError> {
         let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
         // Until the run lock is ours nothing of ours writes; roles may have other defaults.
-        let row = sqlx::query(
-            "SELECT pg_backend_pid(), set_config('default_transaction_read_only', 'on', false),
-                    set_config('statement_timeout', '0', false),
-                    set_config('lock_timeout', '0', false),
-                    -- A policy would hide rows from the fill and from its proof alike: fail.
-                    set_config('row_security', 'off', false),
-                    CASE WHEN current_setting('server_version_num')::int >= 140000
-                         THEN set_config('client_connection_check_interval', '500ms', false) END",
-        )
-        .fetch_one(&mut conn)
-        .await
-        .map_err(wrap)?;
-        let pid = get(&row, 0)?;
+        // Until the run lock is ours nothing of ours writes.
+        let pid = settle(&mut conn, "on").await?;
         Ok(Self {
             url: url.clone(),
             options: options.clone(),
@@ -402,18 +391,10 @@ async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> 
     if !exists(conn, "zdmig.fill").await? {
         return Ok(Journal::replay(entries, BTreeMap::new())?);
     }
-    let rows = sqlx::query(
-        "SELECT step, (rows + (SELECT coalesce(sum(p.rows), 0) FROM zdmig.part p
-                                WHERE p.step = f.step))::bigint, complete FROM zdmig.fill f",
-    )
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(wrap)?;
+    let rows = sqlx::query(FILLS).fetch_all(&mut *conn).await.map_err(wrap)?;
     let mut watermarks = BTreeMap::new();
     for row in &rows {
-        let watermark =
-            Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? };
-        watermarks.insert(StepId::stored(get::<String>(row, 0)?), watermark);
+        watermarks.insert(StepId::stored(get::<String>(row, 0)?), filler::watermark(row)?);
     }
     Ok(Journal::replay(entries, watermarks)?)
 }
