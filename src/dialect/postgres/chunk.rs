@@ -60,23 +60,20 @@ impl PostgresFiller {
         rows: u64,
         ended: bool,
     ) -> Result<(Option<i64>, (i64, i64)), SessionError> {
-        let again = ended && part.skipped;
+        let (done, again) = (ended && !part.skipped, ended && part.skipped);
         if again {
             (part.passes, part.pass, part.page, part.skipped) = (1, 0, part.lo, false);
         }
-        let change = match (ended, again) {
-            (true, false) => {
-                "WITH done AS (DELETE FROM zdmig.part WHERE step = $2 AND no = $3 AND token = $4
-                               RETURNING rows)
-                 UPDATE zdmig.fill f SET rows = f.rows + done.rows + $5, at = clock_timestamp()
-                   FROM done WHERE f.step = $2"
-            }
-            _ => {
-                "UPDATE zdmig.part SET rows = rows + $5, pass = $6, passes = $7, page = $8, upto = $9,
-                        skipped = $10, pid = CASE WHEN $11 THEN NULL ELSE pid END,
-                        lease_until = clock_timestamp() + make_interval(secs => $12)
-                  WHERE step = $2 AND no = $3 AND token = $4"
-            }
+        let change = if done {
+            "WITH done AS (DELETE FROM zdmig.part WHERE step = $2 AND no = $3 AND token = $4
+                           RETURNING rows)
+             UPDATE zdmig.fill f SET rows = f.rows + done.rows + $5, at = clock_timestamp()
+               FROM done WHERE f.step = $2"
+        } else {
+            "UPDATE zdmig.part SET rows = rows + $5, pass = $6, passes = $7, page = $8, upto = $9,
+                    skipped = $10, pid = CASE WHEN $11 THEN NULL ELSE pid END,
+                    lease_until = clock_timestamp() + make_interval(secs => $12)
+              WHERE step = $2 AND no = $3 AND token = $4"
         };
         let sql = format!(
             "{change} RETURNING pg_relation_filenode($1::text::regclass)::bigint,
@@ -87,7 +84,7 @@ impl PostgresFiller {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name);
         let query = query.bind(self.order.step.as_str()).bind(part.no).bind(part.token);
         let mut query = query.bind(i64::try_from(rows).unwrap_or(i64::MAX));
-        if !ended || again {
+        if !done {
             query = query.bind(number(part.pass)).bind(number(part.passes)).bind(part.page);
             query = query.bind(&part.upto).bind(part.skipped).bind(again);
             query = query.bind(if again { LATER } else { LEASE });
