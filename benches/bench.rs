@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use zdmig::backfill::Pace;
+use zdmig::backfill::{LimitsSource, Pace};
 use zdmig::demo::{App, Ledger, Version};
 use zdmig::dialect::{self, Client, DatabaseUrl, Dialect, Options, Session};
 use zdmig::engine::{Engine, EngineOptions, Event};
@@ -90,6 +90,8 @@ impl Bench {
             pace,
             workers: 1,
             step_aside: false,
+            limits: LimitsSource::default(),
+            deadline: None,
         };
         let cancel = CancellationToken::new();
         let mut steps = Vec::new();

@@ -1,7 +1,10 @@
 //! Floor 6: filling rows that exist, a chunk at a time.
 
+mod brake;
 mod pace;
 mod runner;
+mod worker;
 
-pub use pace::{Pace, next_size};
-pub use runner::{ChunkEvent, FillError, FillJob, fill};
+pub use brake::{Brake, Limit, Limits};
+pub use pace::{Pace, Sizer};
+pub use runner::{ChunkEvent, FillError, FillJob, LimitsSource, fill};

@@ -1,17 +1,58 @@
+//! Runs a fill: as many workers as are wanted, and one who watches the database meanwhile.
+
+use std::fmt;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use thiserror::Error;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::pace::{Pace, ROWS_FIRST, ROWS_MIN, next_size};
-use crate::dialect::{Blocker, ChunkDone, FillOrder, Filler, Session, SessionError, Taken};
+use super::brake::{Brake, Limits};
+use super::pace::Pace;
+use super::worker::{Drive, Ended, Said, Until, Worker};
+use crate::dialect::{
+    Blocker, FillOrder, Look, Monitor, MonitorOptions, Report, Session, SessionError, Steering,
+};
 
-/// How long a worker waits for another one's part before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The first look comes that soon: a fill that is shorter needs none.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// How long it is from one look to the next.
+const EVERY: Duration = Duration::from_millis(200);
+/// How long somebody may wait for a chunk of ours before it is taken back.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// What we are at is written down so often.
+const REPORTS: Duration = Duration::from_secs(1);
+/// What holds a fill back is told again after that long, if it is the same.
+const TOLD: Duration = Duration::from_secs(30);
+/// The most workers of one process.
+const WORKERS_MAX: usize = 32;
+
+/// Where limits come from; they are asked for at every look, so that they can be changed
+/// meanwhile.
+#[derive(Clone)]
+pub struct LimitsSource(Arc<dyn Fn() -> Result<Limits, String> + Send + Sync>);
+
+impl LimitsSource {
+    /// Limits that are looked up each time; an error is told, and those before stay.
+    pub fn new(look: impl Fn() -> Result<Limits, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+}
+
+impl fmt::Debug for LimitsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimitsSource")
+    }
+}
+
+impl Default for LimitsSource {
+    fn default() -> Self {
+        Self::new(|| Ok(Limits::default()))
+    }
+}
 
 /// A fill to be run, or to be gone on with.
 #[derive(Debug)]
@@ -28,6 +69,12 @@ pub struct FillJob<'a> {
     pub step_aside: bool,
     /// How long to go on trying where a row is locked.
     pub lock_wait_max: Duration,
+    /// What of the database holds it back.
+    pub limits: &'a LimitsSource,
+    /// Who we are.
+    pub owner: &'a str,
+    /// When to stop, done or not.
+    pub deadline: Option<Instant>,
     /// Asked between chunks.
     pub cancel: &'a CancellationToken,
 }
@@ -54,6 +101,18 @@ pub enum ChunkEvent {
         /// What.
         why: String,
     },
+    /// Something holds it back, or does so no more.
+    Eased {
+        /// The share of its pace that it may use.
+        ease: f64,
+        /// By what.
+        by: Option<String>,
+    },
+    /// Something is not as it should be, and does not stop it.
+    Noticed {
+        /// What.
+        what: String,
+    },
 }
 
 /// Why a fill stopped.
@@ -62,6 +121,9 @@ pub enum FillError {
     /// It was asked to, between two chunks.
     #[error("interrupted between two chunks")]
     Interrupted,
+    /// The time that it was given is over.
+    #[error("the time is up")]
+    TimeUp,
     /// The database.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -70,7 +132,7 @@ pub enum FillError {
 /// Runs a fill to its end; the rows it changed, those of the runs before included.
 ///
 /// # Errors
-/// When it is interrupted, or the database fails: what is done is kept either way.
+/// When it is interrupted, its time is up, or the database fails: what is done is kept.
 pub async fn fill(
     session: &mut dyn Session,
     job: &FillJob<'_>,
@@ -80,215 +142,312 @@ pub async fn fill(
     if start.complete {
         return Ok(start.rows);
     }
-    let stop = job.cancel.child_token();
+    let (drive, _) = watch::channel(Drive { pace: job.pace, ease: 1.0, paused: false, looks: 0 });
     let (told, mut heard) = mpsc::channel(64);
-    let mut workers = JoinSet::new();
-    for _ in 0..job.workers.max(1) {
-        let worker = Worker {
-            filler: session.filler(&job.order).await?,
-            pace: job.pace,
-            step_aside: job.step_aside,
-            size: ROWS_FIRST,
-            wait: Wait::new(job.lock_wait_max),
-            stop: stop.clone(),
-            told: told.clone(),
-        };
-        workers.spawn(worker.run());
-    }
-    drop(told);
-    let (mut rows, mut walked) = (start.rows, start.rows);
-    let mut turned = None;
-    while let Some(said) = heard.recv().await {
-        let event = match said {
-            Said::Done(done) => {
-                rows += done.rows;
-                walked += done.walked;
-                ChunkEvent::Done { rows, walked }
+    let limits = (job.limits.0)().unwrap_or_default();
+    let (reports, report) = watch::channel(Report::default());
+    let options = MonitorOptions {
+        owner: job.owner.to_owned(),
+        patience: PATIENCE,
+        disk_size: limits.disk_size,
+    };
+    let stop = job.cancel.child_token();
+    let watching = CancellationToken::new();
+    let monitor = session.monitor(&job.order, &options);
+    let watcher = tokio::spawn(watch_it(monitor, report, told.clone(), watching.clone()));
+    let mut crew = Crew {
+        job,
+        drive,
+        told,
+        stop,
+        hired: Vec::new(),
+        tasks: JoinSet::new(),
+        next: 0,
+        outcome: None,
+    };
+    crew.staff(session, job.workers).await?;
+    let mut lead = Lead::new(start.rows, limits, reports);
+    loop {
+        tokio::select! {
+            Some(said) = heard.recv() => {
+                let looked = matches!(said, Said::Looked(Ok(_)));
+                lead.hear(said, &crew, notice);
+                if looked && let Err(error) = crew.staff(session, lead.workers(job)).await {
+                    lead.tell(format!("no more workers: {error}"), notice);
+                }
             }
-            Said::Event(event) => event,
-        };
-        if let ChunkEvent::Turned { why } = &event {
-            // Every worker may find it out, at every window.
-            if turned.as_ref() == Some(why) {
-                continue;
-            }
-            turned = Some(why.clone());
-        }
-        notice(event);
-    }
-    let mut ended = Err(FillError::Interrupted);
-    while let Some(worker) = workers.join_next().await {
-        let one = worker.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-        // What one worker could not do another may have done.
-        if one.is_ok() || matches!(ended, Err(FillError::Interrupted)) {
-            ended = one;
+            one = crew.tasks.join_next() => match one {
+                Some(one) => crew.left(one),
+                None => break,
+            },
         }
     }
-    ended
+    watching.cancel();
+    joined(watcher).await;
+    // What was done last is told before the end is.
+    while let Ok(said) = heard.try_recv() {
+        if let Said::Done(_) = said {
+            lead.hear(said, &crew, notice);
+        }
+    }
+    crew.outcome.unwrap_or(Err(FillError::Interrupted))
 }
 
-/// What a worker tells.
-enum Said {
-    /// A chunk of its own is done.
-    Done(ChunkDone),
-    /// Anything else, as it is told on.
-    Event(ChunkEvent),
+async fn joined(task: JoinHandle<()>) {
+    if let Err(error) = task.await
+        && let Ok(panic) = error.try_into_panic()
+    {
+        resume_unwind(panic);
+    }
 }
 
-struct Worker {
-    filler: Box<dyn Filler>,
-    pace: Pace,
-    step_aside: bool,
-    size: u32,
-    wait: Wait,
-    stop: CancellationToken,
+/// Looks at the database until it is told to stop, and writes down what we are at.
+async fn watch_it(
+    mut monitor: Box<dyn Monitor>,
+    mut report: watch::Receiver<Report>,
     told: mpsc::Sender<Said>,
-}
-
-impl Worker {
-    /// Works until the table is done; the rows that all workers changed.
-    async fn run(mut self) -> Result<u64, FillError> {
-        let ended = self.work().await;
-        let lost = |error: &SessionError| {
-            matches!(error, SessionError::Lost { .. } | SessionError::Unreachable { .. })
+    stop: CancellationToken,
+) {
+    let mut pause = FIRST_LOOK;
+    let mut written: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => break,
+        }
+        pause = EVERY;
+        let looked = tokio::select! {
+            looked = monitor.look() => looked,
+            // A look that is cut leaves a connection that is of no use.
+            () = stop.cancelled() => return,
         };
-        match &ended {
-            // The others can do without this one.
-            Ok(_) => {}
-            Err(FillError::Session(error)) if lost(error) => {}
-            Err(_) => {
-                self.stop.cancel();
-                // Where that fails the lease runs out.
-                let _ = self.filler.leave().await;
-            }
+        let seen = looked.is_ok();
+        if told.send(Said::Looked(looked)).await.is_err() {
+            break;
         }
-        ended
-    }
-
-    async fn work(&mut self) -> Result<u64, FillError> {
-        loop {
-            self.go_on()?;
-            match self.filler.take().await {
-                Ok(Taken::Complete { rows }) => return Ok(rows),
-                Ok(Taken::Part(why)) => {
-                    if let Some(why) = why {
-                        self.tell(Said::Event(ChunkEvent::Turned { why })).await;
-                    }
-                    self.part().await?;
-                }
-                Ok(Taken::Wait { locked: false }) => self.rest(LOOK_AGAIN).await,
-                Ok(Taken::Wait { locked: true }) => {
-                    self.locked(Duration::ZERO, Vec::new()).await?;
-                }
-                Err(SessionError::LockTimeout { waited, blockers }) => {
-                    self.locked(waited, blockers).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let due = written.is_none_or(|at| at.elapsed() >= REPORTS);
+        if seen && due && report.has_changed().unwrap_or_default() {
+            let now = report.borrow_and_update().clone();
+            // Nobody depends on it.
+            let _ = monitor.report(&now).await;
+            written = Some(Instant::now());
         }
     }
+    if written.is_some() {
+        // Else it is forgotten by itself.
+        let _ = monitor.leave().await;
+    }
+}
 
-    /// Fills a part to its end, or until it is another's.
-    async fn part(&mut self) -> Result<(), FillError> {
-        loop {
-            self.go_on()?;
-            let begun = Instant::now();
-            let done = match self.filler.chunk(self.size).await {
-                Ok(done) => done,
-                Err(SessionError::LockTimeout { waited, blockers }) => {
-                    // A smaller chunk meets fewer locked rows.
-                    self.size = (self.size / 2).max(ROWS_MIN);
-                    self.locked(waited, blockers).await?;
-                    continue;
-                }
-                Err(SessionError::Fenced) => return Ok(()),
-                Err(error) => return Err(error.into()),
+/// The workers of this process.
+struct Crew<'a> {
+    job: &'a FillJob<'a>,
+    drive: watch::Sender<Drive>,
+    told: mpsc::Sender<Said>,
+    stop: CancellationToken,
+    /// Those that are at work and not told to go.
+    hired: Vec<(u64, CancellationToken)>,
+    tasks: JoinSet<(u64, Result<Ended, FillError>)>,
+    next: u64,
+    /// What the fill has come to so far.
+    outcome: Option<Result<u64, FillError>>,
+}
+
+impl Crew<'_> {
+    /// Makes the workers as many as are wanted.
+    async fn staff(&mut self, session: &mut dyn Session, wanted: usize) -> Result<(), FillError> {
+        while self.hired.len() > wanted {
+            if let Some((_, one)) = self.hired.pop() {
+                one.cancel();
+            }
+        }
+        let over = |outcome: &Option<Result<u64, FillError>>| {
+            matches!(outcome, Some(Ok(_))) || self.stop.is_cancelled()
+        };
+        if over(&self.outcome) {
+            return Ok(());
+        }
+        while self.hired.len() < wanted {
+            let filler = session.filler(&self.job.order).await?;
+            let dismissed = CancellationToken::new();
+            let until = Until {
+                stop: self.stop.clone(),
+                dismissed: dismissed.clone(),
+                deadline: self.job.deadline.map(tokio::time::Instant::from_std),
             };
-            let whole = begun.elapsed();
-            tracing::trace!(asked = self.size, changed = done.rows, ?whole, "chunk");
-            if done.rows > 0 {
-                self.wait.over();
-            }
-            self.tell(Said::Done(done)).await;
-            self.size = next_size(self.size, done.took, &self.pace);
-            if done.ended {
-                return Ok(());
-            }
-            let mut rest = self.pace.rest(whole);
-            if self.step_aside {
-                rest = rest.max(whole).max(Duration::from_millis(1));
-            }
-            self.rest(rest).await;
+            let waits = (self.job.step_aside, self.job.lock_wait_max);
+            let worker =
+                Worker::new(filler, self.drive.subscribe(), until, waits, self.told.clone());
+            let no = self.next;
+            self.next += 1;
+            self.hired.push((no, dismissed));
+            self.tasks.spawn(async move { (no, worker.run().await) });
         }
+        Ok(())
     }
 
-    fn go_on(&self) -> Result<(), FillError> {
-        if self.stop.is_cancelled() { Err(FillError::Interrupted) } else { Ok(()) }
-    }
-
-    async fn tell(&mut self, said: Said) {
-        // Nobody listens any more where the fill was dropped, and this worker with it.
-        let _ = self.told.send(said).await;
-    }
-
-    async fn rest(&mut self, time: Duration) {
-        if !time.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(time) => {}
-                () = self.stop.cancelled() => {}
-            }
-        }
-    }
-
-    /// Waits for rows that somebody holds, until the budget is spent.
-    async fn locked(&mut self, waited: Duration, blockers: Vec<Blocker>) -> Result<(), FillError> {
-        let so_far = self.wait.so_far();
-        let event = ChunkEvent::Waiting { blockers: blockers.clone(), waited: so_far };
-        self.tell(Said::Event(event)).await;
-        match self.wait.next() {
-            Some(pause) => {
-                self.rest(pause).await;
-                Ok(())
-            }
-            None => Err(SessionError::LockTimeout { waited: waited.max(so_far), blockers }.into()),
+    /// A worker is gone.
+    fn left(&mut self, one: Result<(u64, Result<Ended, FillError>), JoinError>) {
+        let (no, ended) = one.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+        self.hired.retain(|(hired, _)| *hired != no);
+        let ended = match ended {
+            Ok(Ended::Dismissed) => return,
+            Ok(Ended::Complete(rows)) => Ok(rows),
+            Err(error) => Err(error),
+        };
+        // What one worker could not do another may have done, and what stopped one is said rather
+        // than that the others were told to.
+        let weight = |one: &Result<u64, FillError>| match one {
+            Ok(_) => 3,
+            Err(FillError::Session(SessionError::Lost { .. })) => 0,
+            Err(FillError::Session(_)) => 2,
+            Err(FillError::Interrupted | FillError::TimeUp) => 1,
+        };
+        if self.outcome.as_ref().is_none_or(|before| weight(before) <= weight(&ended)) {
+            self.outcome = Some(ended);
         }
     }
 }
 
-/// The pauses between tries for a locked row, with jitter, until the budget is spent.
-struct Wait {
-    pauses: backon::ExponentialBackoff,
-    since: Option<Instant>,
-    budget: Duration,
+/// What is known of the fill, and what follows from it.
+struct Lead {
+    brake: Brake,
+    limits: Limits,
+    steering: Steering,
+    rows: u64,
+    walked: u64,
+    /// Why it walks in another way, as it was told last.
+    turned: Option<String>,
+    /// What held it back when that was told last.
+    eased: Option<(Instant, Option<String>)>,
+    noticed: Vec<String>,
+    rate: Rate,
+    reports: watch::Sender<Report>,
 }
 
-impl Wait {
-    fn new(budget: Duration) -> Self {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_delay(Duration::from_secs(1))
-            .without_max_times()
-            .with_jitter()
-            .build();
-        Self { pauses, since: None, budget }
-    }
-
-    /// The row was let go of.
-    fn over(&mut self) {
-        if self.since.is_some() {
-            *self = Self::new(self.budget);
+impl Lead {
+    fn new(rows: u64, limits: Limits, reports: watch::Sender<Report>) -> Self {
+        Self {
+            brake: Brake::default(),
+            limits,
+            steering: Steering::default(),
+            rows,
+            walked: rows,
+            turned: None,
+            eased: None,
+            noticed: Vec::new(),
+            rate: Rate::default(),
+            reports,
         }
     }
 
-    fn so_far(&self) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    fn hear(&mut self, said: Said, crew: &Crew<'_>, notice: &mut (dyn FnMut(ChunkEvent) + Send)) {
+        match said {
+            Said::Done(done) => {
+                self.rows += done.rows;
+                self.walked += done.walked;
+                notice(ChunkEvent::Done { rows: self.rows, walked: self.walked });
+            }
+            // Every worker may find it out, at every window.
+            Said::Event(ChunkEvent::Turned { why }) => {
+                if self.turned.as_ref() != Some(&why) {
+                    self.turned = Some(why.clone());
+                    notice(ChunkEvent::Turned { why });
+                }
+            }
+            Said::Event(event) => notice(event),
+            Said::Looked(look) => self.looked(look, crew, notice),
+        }
     }
 
-    fn next(&mut self) -> Option<Duration> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= self.budget {
-            return None;
+    /// Something is told once.
+    fn tell(&mut self, what: String, notice: &mut (dyn FnMut(ChunkEvent) + Send)) {
+        if !self.noticed.contains(&what) {
+            self.noticed.push(what.clone());
+            notice(ChunkEvent::Noticed { what });
         }
-        self.pauses.next()
+    }
+
+    fn looked(
+        &mut self,
+        look: Result<Look, SessionError>,
+        crew: &Crew<'_>,
+        notice: &mut (dyn FnMut(ChunkEvent) + Send),
+    ) {
+        match (crew.job.limits.0)() {
+            Ok(limits) => self.limits = limits,
+            Err(error) => self.tell(error, notice),
+        }
+        match look {
+            Ok(look) => {
+                self.brake.take(&look.readings, &self.limits);
+                self.steering = look.steering;
+                for one in look.unseen {
+                    self.tell(one, notice);
+                }
+            }
+            Err(error) => self.brake.blind(&error.to_string()),
+        }
+        let pace = self.steering.pace.as_deref().and_then(Pace::named);
+        let (pace, ease) = (pace.unwrap_or(crew.job.pace), self.brake.ease());
+        let paused = self.steering.paused_by.is_some();
+        crew.drive.send_modify(|drive| {
+            *drive = Drive { pace, ease, paused, looks: drive.looks + 1 };
+        });
+        let by = match &self.steering.paused_by {
+            Some(who) => Some(format!("paused by {who}")),
+            None => self.brake.by().map(str::to_owned),
+        };
+        let ease = if paused { 0.0 } else { ease };
+        self.ease(ease, by.clone(), notice);
+        let rate = self.rate.at(self.walked);
+        let workers = u32::try_from(crew.hired.len()).unwrap_or_default();
+        self.reports.send_replace(Report { workers, pace: pace.name.into(), rate, held_by: by });
+    }
+
+    /// Tells what holds the fill back: when that begins, when it ends, and now and then between.
+    fn ease(&mut self, ease: f64, by: Option<String>, notice: &mut (dyn FnMut(ChunkEvent) + Send)) {
+        // The numbers in it change all the time.
+        let kind = |by: &Option<String>| {
+            by.as_ref().and_then(|by| by.split(' ').next().map(str::to_owned))
+        };
+        let news = match &self.eased {
+            None => by.is_some(),
+            Some((at, before)) => kind(before) != kind(&by) || by.is_some() && at.elapsed() >= TOLD,
+        };
+        if news {
+            self.eased = Some((Instant::now(), by.clone()));
+            notice(ChunkEvent::Eased { ease, by });
+        }
+    }
+
+    /// How many workers there should be.
+    fn workers(&self, job: &FillJob<'_>) -> usize {
+        let asked = self.steering.workers.and_then(|count| usize::try_from(count).ok());
+        // Where one writes at a time more would only wait for each other.
+        let most = if job.step_aside { 1 } else { WORKERS_MAX };
+        asked.unwrap_or(job.workers).clamp(1, most)
+    }
+}
+
+/// Rows in a second, smoothed over some seconds.
+#[derive(Default)]
+struct Rate {
+    last: Option<(Instant, u64)>,
+    rate: f64,
+}
+
+impl Rate {
+    fn at(&mut self, walked: u64) -> f64 {
+        let now = Instant::now();
+        if let Some((at, before)) = self.last {
+            let passed = now.duration_since(at).as_secs_f64().max(1e-3);
+            #[expect(clippy::cast_precision_loss, reason = "a rate")]
+            let rate = walked.saturating_sub(before) as f64 / passed;
+            let share = (passed / 3.0).min(1.0);
+            self.rate = if self.rate > 0.0 { self.rate + share * (rate - self.rate) } else { rate };
+        }
+        self.last = Some((now, walked));
+        self.rate
     }
 }

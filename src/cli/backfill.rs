@@ -1,6 +1,10 @@
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Days, Local, NaiveTime};
+
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
-use super::phase::{Tally, WaitArgs, past};
+use super::phase::{Tally, WaitArgs, past, time};
 use super::project;
 use crate::journal::Journal;
 use crate::migration::MigrationId;
@@ -18,11 +22,46 @@ pub(super) struct Args {
     /// How many workers fill at the same time, each on a connection of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     workers: u8,
+    /// Stop at a safe point at this time of the day, as 06:00, or at an instant, as
+    /// 2027-01-31T06:00:00Z; exits with 20 if something is left
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Stop at a safe point after this long, as 90m; exits with 20 if something is left
+    #[arg(long, value_name = "TIME")]
+    max_duration: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
+impl Args {
+    /// When to stop, if at all.
+    fn deadline(&self) -> Result<Option<Instant>, Failure> {
+        let now = Instant::now();
+        let after = self.max_duration.as_ref().map(|text| time("--max-duration", text));
+        let at = self.until.as_ref().map(|text| until(text, Local::now()));
+        let times = [after.transpose()?, at.transpose()?];
+        Ok(times.into_iter().flatten().min().map(|left| now + left))
+    }
+}
+
+/// How long it is until a time of the day, or an instant.
+fn until(text: &str, now: DateTime<Local>) -> Result<Duration, Failure> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok((at.to_utc() - now.to_utc()).to_std().unwrap_or_default());
+    }
+    let time = NaiveTime::parse_from_str(text, "%H:%M")
+        .map_err(|_| Failure::usage(format!("`--until {text}`: no time; write it like `06:00`")))?;
+    let today = now.date_naive().and_time(time);
+    // The day on which the clocks change may lack that time, and then the next one has it.
+    let at = (0..3).find_map(|day| {
+        let at = (today + Days::new(day)).and_local_timezone(now.timezone()).earliest()?;
+        (at > now).then_some(at)
+    });
+    Ok(at.and_then(|at| (at - now).to_std().ok()).unwrap_or_default())
+}
+
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let deadline = args.deadline()?;
     let files = project::files(context)?;
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
@@ -49,7 +88,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     for plan in &todo {
-        one(plan, &mut *session, args, context)
+        one(plan, &mut *session, args, deadline, context)
             .await
             .map_err(|failure| failure.resumed_by(&format!("zdmig backfill {}", plan.migration)))?;
         session = context.connect().await?;
@@ -73,6 +112,7 @@ async fn one(
     plan: &Plan,
     session: &mut dyn crate::dialect::Session,
     args: &Args,
+    deadline: Option<Instant>,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let server = session.catalog().await?.server;
@@ -84,6 +124,7 @@ async fn one(
     }
     let mut options = context.engine_options(single);
     options.workers = usize::from(args.workers);
+    options.deadline = deadline;
     let mut tally = Tally::default();
     let reporter = &mut *context.reporter;
     let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
@@ -93,4 +134,24 @@ async fn one(
     done?;
     tally.report(plan, past(Phase::Backfill), &journal, context);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    #[test]
+    fn a_time_of_the_day_is_the_next_one() {
+        let now = Local.with_ymd_and_hms(2026, 11, 26, 23, 30, 0).single().expect("a time");
+        for (text, minutes) in [("23:45", 15), ("06:00", 390), ("23:30", 24 * 60)] {
+            let left = until(text, now).expect(text);
+            assert_eq!(left, Duration::from_mins(minutes), "{text}");
+        }
+        let instant = (now + chrono::Duration::minutes(5)).to_rfc3339();
+        assert_eq!(until(&instant, now).expect("an instant"), Duration::from_mins(5));
+        let past = (now - chrono::Duration::minutes(5)).to_rfc3339();
+        assert_eq!(until(&past, now).expect("an instant"), Duration::ZERO);
+        assert!(until("noon", now).is_err());
+    }
 }

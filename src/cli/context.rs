@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
-use crate::config::{Setting, Settings};
+use crate::backfill::LimitsSource;
+use crate::config::{Setting, Settings, read_limits};
 use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
 use crate::report::Reporter;
@@ -52,7 +53,15 @@ impl Context<'_> {
             pace: self.settings.pace.value.1,
             workers: 1,
             step_aside,
+            limits: self.limits(),
+            deadline: None,
         }
+    }
+
+    /// The limits of the file, as it is whenever somebody asks.
+    fn limits(&self) -> LimitsSource {
+        let (path, env) = (self.settings.config.value.clone(), self.settings.env.value.clone());
+        LimitsSource::new(move || read_limits(&path, &env).map_err(|error| error.to_string()))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) enum Exit {
     Busy = 14,
     /// A step failed; the same command goes on from there.
     StepFailed = 15,
-    /// Work is pending, where that was asked.
+    /// Work is pending, where that was asked, or the time for it was over.
     Pending = 20,
     /// Interrupted at a safe point.
     Interrupted = 130,
@@ -91,7 +91,7 @@ impl Failure {
     pub(super) fn resumed_by(self, command: &str) -> Self {
         let resumable = matches!(
             self.exit,
-            Exit::StepFailed | Exit::Busy | Exit::Unreachable | Exit::Interrupted
+            Exit::StepFailed | Exit::Busy | Exit::Unreachable | Exit::Interrupted | Exit::Pending
         );
         if resumable { self.hint(format!("go on with: {command}")) } else { self }
     }
@@ -115,7 +115,7 @@ impl Failure {
             }
             return self.exit;
         }
-        if self.exit == Exit::Interrupted {
+        if matches!(self.exit, Exit::Interrupted | Exit::Pending) {
             reporter.narrate(&self.message);
         } else {
             reporter.error(&self.message);
@@ -180,6 +180,7 @@ impl From<EngineError> for Failure {
         let message = error.to_string();
         match error {
             EngineError::Interrupted => Self::interrupted(),
+            EngineError::TimeUp => Self::new(Exit::Pending, message),
             EngineError::Drift { .. } => Self::new(Exit::Drift, message)
                 .hint("look at the schema; `zdmig plan` shows what is expected"),
             EngineError::TooEarly { migration, before, .. } => {

@@ -13,14 +13,18 @@ mod gate;
 mod generate;
 mod heartbeat;
 mod new;
+mod pause;
 mod phase;
 mod plan;
 mod project;
 mod purge;
 mod restore;
+mod resume;
 mod rollback;
 mod snapshot;
 mod status;
+mod steer;
+mod tune;
 mod usage;
 mod verify;
 mod wait;
@@ -102,6 +106,9 @@ enum Command {
     Snapshot(snapshot::Args),
     Expand(expand::Args),
     Backfill(backfill::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
+    Tune(tune::Args),
     Gate(gate::Args),
     #[command(subcommand)]
     Deploy(deploy::Command),
@@ -250,6 +257,9 @@ async fn dispatch(
         Command::Snapshot(args) => snapshot::run(&args, &mut context).await,
         Command::Expand(args) => expand::run(&args, &mut context).await,
         Command::Backfill(args) => backfill::run(&args, &mut context).await,
+        Command::Pause(args) => pause::run(&args, &mut context).await,
+        Command::Resume(args) => resume::run(&args, &mut context).await,
+        Command::Tune(args) => tune::run(&args, &mut context).await,
         Command::Gate(args) => gate::run(&args, &mut context).await,
         Command::Deploy(command) => deploy::run(&command, &mut context).await,
         Command::Usage(command) => usage::run(&command, &mut context).await,

@@ -67,6 +67,8 @@ impl Tally {
             | Event::ChunkDone { .. }
             | Event::Measured { .. }
             | Event::Turned { .. }
+            | Event::Eased { .. }
+            | Event::Noticed { .. }
             | Event::Repairing { .. } => {}
         }
         reporter.event(event);

@@ -1,10 +1,13 @@
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project::{self, state};
+use crate::backfill::Limits;
+use crate::config::Origin;
+use crate::dialect::FillState;
 use crate::journal::{EntryKind, Journal, Progress, Status};
 use crate::migration::{Checksum, MigrationId, SourceFile};
 use crate::plan::{Phase, Plan};
-use crate::report::{Format, Line, StatusReport, counted, render_status};
+use crate::report::{FillLine, Format, Line, StatusReport, render_status};
 
 /// Show where everything stands; with -v also where each setting comes from
 #[derive(Debug, clap::Args)]
@@ -27,7 +30,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     ids.extend(journal.plans().map(|plan| &plan.migration));
     ids.sort();
     ids.dedup();
-    let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal)).collect();
+    let fills = session.fills().await?;
+    let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &fills)).collect();
     let open = lines.iter().any(|line| line.state != "done");
     let report = StatusReport {
         zdmig_status: 1,
@@ -45,10 +49,11 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(if args.exit_code && open { Exit::Pending } else { Exit::Done })
 }
 
-fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal) -> Line {
+fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, fills: &[FillState]) -> Line {
     let (word, next) = state(id, journal);
     let plan = journal.plan(id);
-    let mut detail = plan.map(|plan| detail(plan, journal)).unwrap_or_default();
+    let fill = plan.and_then(|plan| fill(plan, journal, fills));
+    let mut detail = plan.map(|plan| detail(plan, journal, fill.as_ref())).unwrap_or_default();
     let file = files.iter().find(|file| file.id == *id);
     match (plan, file) {
         (Some(plan), Some(file)) if Checksum::of(&file.text) != plan.checksum => {
@@ -63,29 +68,56 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal) -> Line {
         state: word.to_owned(),
         detail,
         open_days: open.then(|| open_days(id, journal)).flatten(),
+        fill,
         next,
     }
 }
 
 /// How far a fill has come, or what failed.
-fn detail(plan: &Plan, journal: &Journal) -> String {
+fn detail(plan: &Plan, journal: &Journal, fill: Option<&FillLine>) -> String {
     for step in &plan.steps {
         if let Some(failure) = journal.failure(&step.id) {
             return format!("failed: {}", failure.lines().next().unwrap_or_default());
         }
     }
-    if journal.progress(&plan.migration) == Progress::In(Phase::Backfill)
-        || journal.progress(&plan.migration) == Progress::After(Phase::Expand)
-    {
-        for step in plan.phase(Phase::Backfill) {
-            if journal.status(&step.id) != Status::Done
-                && let Some(mark) = journal.watermark(&step.id)
-            {
-                return format!("{} filled", counted(mark.rows, "row"));
-            }
-        }
+    fill.map(FillLine::to_string).unwrap_or_default()
+}
+
+/// The fill that a migration is at.
+fn fill(plan: &Plan, journal: &Journal, fills: &[FillState]) -> Option<FillLine> {
+    let at = [Progress::In(Phase::Backfill), Progress::After(Phase::Expand)];
+    if !at.contains(&journal.progress(&plan.migration)) {
+        return None;
     }
-    String::new()
+    let mut steps = plan.phase(Phase::Backfill);
+    let step = steps.find(|step| journal.status(&step.id) != Status::Done)?;
+    let rows = journal.watermark(&step.id)?.rows;
+    let state = fills.iter().find(|one| one.step == step.id);
+    let total = step.estimate.as_ref().map(|estimate| estimate.rows);
+    let runners = state.map(|one| one.runners.clone()).unwrap_or_default();
+    let share = state.and_then(|one| one.share);
+    let rate: f64 = runners.iter().map(|(_, one)| one.rate).sum();
+    let paused_by = state.and_then(|one| one.steering.paused_by.clone());
+    let held_by = runners.iter().find_map(|(_, one)| one.held_by.clone());
+    Some(FillLine {
+        step: step.id.to_string(),
+        rows,
+        rows_in_all: total,
+        share,
+        rows_per_second: rate,
+        seconds_left: seconds_left(share, total, rate),
+        workers: runners.iter().map(|(_, one)| one.workers).sum(),
+        pace: runners.first().map(|(_, one)| one.pace.clone()),
+        runners: runners.into_iter().map(|(owner, _)| owner).collect(),
+        held_by: paused_by.map(|who| format!("paused by {who}")).or(held_by),
+    })
+}
+
+/// How long it takes at the rate of now, where both are known.
+fn seconds_left(share: Option<f64>, total: Option<u64>, rate: f64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let left = (1.0 - share?) * total? as f64;
+    (rate >= 1.0).then(|| (left / rate).ceil())
 }
 
 fn open_days(id: &MigrationId, journal: &Journal) -> Option<i64> {
@@ -117,6 +149,12 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("drain", &all.drain),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));
+    }
+    for (signal, limit) in &all.limits.of {
+        let place = Origin::File(all.config.value.display().to_string());
+        let default = Limits::default().of.get(signal) == Some(limit);
+        let origin = if default { Origin::Default } else { place };
+        rows.push((signal.name(), limit.said(*signal), origin.to_string()));
     }
     rows.push(("pace", all.pace.value.0.clone(), all.pace.origin.to_string()));
     if let Some(usage) = &all.usage {

@@ -6,6 +6,8 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::limits::{LimitEntry, is_known};
+
 /// `zdmig.toml`, as written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -47,6 +49,8 @@ pub struct Section {
     pub drain: Option<String>,
     /// A folder of usage manifests.
     pub usage: Option<PathBuf>,
+    /// What of the database holds a backfill back.
+    pub limits: BTreeMap<String, LimitEntry>,
 }
 
 /// `[[consumer]]`.
@@ -153,7 +157,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 9] = [
+const SECTION: [&str; 10] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -163,6 +167,7 @@ const SECTION: [&str; 9] = [
     "heartbeat_ttl",
     "drain",
     "usage",
+    "limits",
 ];
 
 /// Names that no setting has: most often a typo, which must not pass in silence.
@@ -185,12 +190,21 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
             unknown.extend(odd.map(|name| format!("{list}.{name}")));
         }
     }
+    let limits = |table: &toml::Table, place: &str| {
+        let names = table.get("limits").and_then(toml::Value::as_table).into_iter();
+        let names = names.flat_map(toml::Table::keys).filter(|name| !is_known(name));
+        names.map(|name| format!("{place}limits.{name}")).collect::<Vec<_>>()
+    };
+    unknown.extend(limits(table, ""));
     for (env, section) in table.get("env").and_then(toml::Value::as_table).into_iter().flatten() {
         for name in section.as_table().into_iter().flat_map(toml::Table::keys) {
             if !SECTION.contains(&name.as_str()) {
                 unknown.push(format!("env.{env}.{name}"));
             }
         }
+        unknown.extend(
+            section.as_table().into_iter().flat_map(|one| limits(one, &format!("env.{env}."))),
+        );
     }
     unknown
 }

@@ -2,8 +2,10 @@
 
 mod env;
 mod file;
+mod limits;
 mod settings;
 
 pub use env::{VARIABLES, Variable};
 pub use file::{ConfigError, ConfigFile};
+pub use limits::{LimitEntry, read_limits};
 pub use settings::{Flags, Origin, Setting, Settings};

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::{ConfigError, ConfigFile, Section};
-use crate::backfill::Pace;
+use super::limits::limits;
+use crate::backfill::{Limits, Pace};
 use crate::dialect::DatabaseUrl;
 use crate::gate::{Consumer, GatePolicy, Waiver};
 
@@ -86,6 +87,8 @@ pub struct Settings {
     pub drain: Setting<Duration>,
     /// A folder of usage manifests.
     pub usage: Option<Setting<PathBuf>>,
+    /// What of the database holds a backfill back.
+    pub limits: Limits,
     /// What the gate knows of the world.
     pub gate: GatePolicy,
     /// Hazards that are accepted in every migration, with the reason.
@@ -196,6 +199,7 @@ impl Sources<'_> {
                 ("soak", |section| section.soak.clone()),
                 "24h",
             )?,
+            limits: limits(self.file, self.env, self.path)?,
             usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
             config,
             env,

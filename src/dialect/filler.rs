@@ -49,7 +49,7 @@ pub enum Taken {
 }
 
 /// What a chunk did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkDone {
     /// Rows it changed.
     pub rows: u64,
@@ -60,4 +60,6 @@ pub struct ChunkDone {
     pub took: Duration,
     /// Whether it was the last one of its part.
     pub ended: bool,
+    /// Whether somebody wants the fill to pause.
+    pub paused: bool,
 }

@@ -2,7 +2,9 @@
 //! and what a session does is I/O.
 
 mod client;
+mod disk;
 mod filler;
+mod monitor;
 mod observer;
 mod postgres;
 mod session;
@@ -16,6 +18,9 @@ use thiserror::Error;
 
 pub use client::{Client, Value};
 pub use filler::{ChunkDone, FillOrder, Filler, Taken};
+pub use monitor::{
+    FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
+};
 pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
 pub use session::{Answer, Blocker, Measured, Options, Session, SessionError, Work};
 pub use url::{DatabaseUrl, UrlError};

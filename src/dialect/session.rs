@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::filler::{FillOrder, Filler};
+use super::monitor::{FillState, Monitor, MonitorOptions, Steer, Steering};
 use crate::catalog::Catalog;
 use crate::journal::{Entry, IllegalEntry, Journal, Watermark};
 use crate::plan::{Blocks, Check, Held, Lock};
@@ -46,6 +47,20 @@ pub trait Session: Send {
 
     /// Opens a connection of its own that works on a fill.
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError>;
+
+    /// A connection of its own that watches the database while a fill runs. It is made at its
+    /// first look.
+    fn monitor(&mut self, order: &FillOrder, options: &MonitorOptions) -> Box<dyn Monitor>;
+
+    /// Asks something of a migration's fills, those that run and those to come; `prefix` is how
+    /// its steps begin.
+    async fn steer(&mut self, prefix: &str, change: &Steer) -> Result<(), SessionError>;
+
+    /// What is asked of a migration's fills.
+    async fn steering(&mut self, prefix: &str) -> Result<Steering, SessionError>;
+
+    /// How far every fill is that is not done. Reads only.
+    async fn fills(&mut self) -> Result<Vec<FillState>, SessionError>;
 
     /// What the statements of the last call locked and did, where the session was opened to
     /// measure it and the product can tell.
@@ -212,6 +227,12 @@ impl SessionError {
     /// access rule violations, as servers with such codes give it.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Failed { code: Some(code), .. } if code == "42P01")
+    }
+
+    /// Whether a statement was ended from outside, to let somebody through: the standard's
+    /// code for it.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Failed { code: Some(code), .. } if code == "57014")
     }
 
     /// Whether rows are in the way: class 23 of the standard's codes.

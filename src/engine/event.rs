@@ -50,6 +50,22 @@ pub enum Event<'a> {
         /// Because of what.
         why: &'a str,
     },
+    /// Something holds a fill back, or does so no more.
+    Eased {
+        /// The step.
+        step: &'a Step,
+        /// The share of its pace that it may use; 0 holds it.
+        ease: f64,
+        /// By what; nothing any more where it is `None`.
+        by: Option<&'a str>,
+    },
+    /// Something is not as it should be, and does not stop a step.
+    Noticed {
+        /// The step.
+        step: &'a Step,
+        /// What.
+        what: &'a str,
+    },
     /// Rows were found that a fill missed, and it is run again.
     Repairing {
         /// The step.

@@ -5,13 +5,13 @@ mod recover;
 mod run;
 mod undo;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::backfill::{FillError, Pace};
+use crate::backfill::{FillError, LimitsSource, Pace};
 use crate::dialect::{Blocker, Session, SessionError, Work};
 use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
 use crate::migration::MigrationId;
@@ -42,6 +42,10 @@ pub struct EngineOptions {
     pub workers: usize,
     /// Whether a fill must let other writers in between two chunks.
     pub step_aside: bool,
+    /// What of the database holds a fill back.
+    pub limits: LimitsSource,
+    /// When to stop: no step and no chunk begins after that.
+    pub deadline: Option<Instant>,
 }
 
 /// Why an engine stopped.
@@ -50,6 +54,9 @@ pub enum EngineError {
     /// It was asked to, at a safe point.
     #[error("interrupted at a safe point")]
     Interrupted,
+    /// The time that it was given is over.
+    #[error("the time is up, and it stopped at a safe point")]
+    TimeUp,
     /// The schema is not what the plan expects.
     #[error("{message}")]
     Drift {
@@ -224,6 +231,7 @@ impl From<FillError> for EngineError {
     fn from(error: FillError) -> Self {
         match error {
             FillError::Interrupted => Self::Interrupted,
+            FillError::TimeUp => Self::TimeUp,
             FillError::Session(source) => Self::Session(source),
         }
     }

@@ -14,6 +14,9 @@ use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transact
 /// The class of errors that a value causes, in the standard's codes.
 const DATA_EXCEPTION: &str = "22";
 
+/// How long a paused backfill waits before it asks whether it may go on.
+const PAUSED: Duration = Duration::from_millis(300);
+
 /// A fill that was proved wrong is run again this many times.
 const REPAIRS_MAX: u32 = 3;
 
@@ -145,14 +148,12 @@ impl Engine<'_> {
         }
         self.no_drift(plan, phase).await?;
         for step in plan.phase(phase) {
-            if self.cancel.is_cancelled() {
-                return Err(EngineError::Interrupted);
-            }
             let status = self.journal.status(&step.id);
             if status == Status::Done {
                 (self.notice)(Event::StepSkipped { step });
                 continue;
             }
+            self.may_begin(step, phase).await?;
             (self.notice)(Event::StepStarted { step, resumed: status != Status::Pending });
             tracing::info!(step = %step.id, ?status, "begin");
             let begun = Instant::now();
@@ -169,6 +170,37 @@ impl Engine<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits with a step for as long as somebody wants the backfill to pause.
+    async fn may_begin(&mut self, step: &Step, phase: Phase) -> Result<(), EngineError> {
+        let mut told = false;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Interrupted);
+            }
+            if self.options.deadline.is_some_and(|at| Instant::now() >= at) {
+                return Err(EngineError::TimeUp);
+            }
+            if phase != Phase::Backfill {
+                return Ok(());
+            }
+            let steering = self.session.steering(step.id.migration_prefix()).await?;
+            let Some(who) = steering.paused_by else {
+                if told {
+                    (self.notice)(Event::Eased { step, ease: 1.0, by: None });
+                }
+                return Ok(());
+            };
+            if !std::mem::replace(&mut told, true) {
+                let by = format!("paused by {who}");
+                (self.notice)(Event::Eased { step, ease: 0.0, by: Some(&by) });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSED) => {}
+                () = self.cancel.cancelled() => {}
+            }
+        }
     }
 
     /// Runs one step to its end and writes it down.
@@ -296,6 +328,9 @@ impl Engine<'_> {
             workers: self.options.workers,
             step_aside: self.options.step_aside,
             lock_wait_max: self.options.lock_wait_max,
+            limits: &self.options.limits,
+            owner: &self.options.owner,
+            deadline: self.options.deadline,
             cancel: self.cancel,
         };
         let notice = &mut *self.notice;
@@ -305,6 +340,10 @@ impl Engine<'_> {
                 notice(Event::LockWaiting { step, waited, blockers: &blockers });
             }
             ChunkEvent::Turned { why } => notice(Event::Turned { step, why: &why }),
+            ChunkEvent::Eased { ease, by } => {
+                notice(Event::Eased { step, ease, by: by.as_deref() });
+            }
+            ChunkEvent::Noticed { what } => notice(Event::Noticed { step, what: &what }),
         };
         Ok(fill(self.session, &job, &mut hear).await?)
     }

@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use hazard::hazard_page;
 pub use plan::render_plan;
 pub use snippet::snippet;
-pub use status::{Line, StatusReport, render_status};
+pub use status::{FillLine, Line, StatusReport, render_status};
 pub use table::table;
 pub use verdict::{VerdictReport, render_verdict};
 pub use wording::{counted, duration, grouped};

@@ -50,6 +50,18 @@ impl Reporter {
             Event::Turned { step, why } => {
                 self.narrate(&format!("  ~ {}: {why}", step.id.slug()));
             }
+            Event::Eased { step, ease, by } => {
+                self.progress.says(by.unwrap_or_default());
+                let slug = step.id.slug();
+                self.narrate(&match by {
+                    Some(by) if *ease <= 0.0 => format!("  {} {slug} waits: {by}", pen.warn("~")),
+                    Some(by) => format!("  {} {slug} goes slower: {by}", pen.warn("~")),
+                    None => format!("  ~ {slug} goes on at its pace"),
+                });
+            }
+            Event::Noticed { step, what } => {
+                self.warn(&format!("{}: {what}", step.id.slug()));
+            }
             Event::Repairing { step, found } => {
                 self.narrate(&format!("  ~ {} found {found} and fills them", step.id.slug()));
             }

@@ -12,7 +12,7 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template(
-                "  {wide_bar:.cyan} {human_pos} of about {human_len} rows, {rate} rows/s, {eta} left",
+                "  {wide_bar:.cyan} {human_pos} of about {human_len} rows, {rate} rows/s, {eta} left{msg}",
             );
             let style = style.map(|style| {
                 style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -24,6 +24,13 @@ impl Progress {
         });
         bar.set_length(total.max(rows));
         bar.set_position(rows);
+    }
+
+    /// What holds the fill back, if anything.
+    pub(super) fn says(&self, by: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(if by.is_empty() { String::new() } else { format!("; {by}") });
+        }
     }
 
     /// Writes a line above the bar.

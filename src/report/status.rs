@@ -1,6 +1,9 @@
+use std::fmt;
+use std::time::Duration;
+
 use serde::Serialize;
 
-use super::{Pen, table};
+use super::{Pen, counted, duration, grouped, table};
 
 /// Where everything stands.
 #[derive(Debug, Serialize)]
@@ -30,8 +33,67 @@ pub struct Line {
     /// Days since it was taken up, while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_days: Option<i64>,
+    /// The fill that it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<FillLine>,
     /// The next command.
     pub next: String,
+}
+
+/// Where a fill stands.
+#[derive(Debug, Serialize)]
+pub struct FillLine {
+    /// Its step.
+    pub step: String,
+    /// Rows that it changed.
+    pub rows: u64,
+    /// About so many rows are to be walked over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_in_all: Option<u64>,
+    /// The share of the table that is walked over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Rows walked over in a second, by all workers.
+    pub rows_per_second: f64,
+    /// How long it takes at that rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+    /// Workers of all processes.
+    pub workers: u32,
+    /// Their pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace: Option<String>,
+    /// The processes that are at it.
+    pub runners: Vec<String>,
+    /// What holds it back right now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+}
+
+impl fmt::Display for FillLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} filled", counted(self.rows, "row"))?;
+        if let Some(share) = self.share {
+            write!(f, ", {:.0} %", share * 100.0)?;
+        }
+        if self.workers == 0 {
+            return match &self.held_by {
+                Some(by) => write!(f, "; {by}"),
+                None => f.write_str("; nobody is at it"),
+            };
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
+        let rate = self.rows_per_second.round() as u64;
+        let workers = counted(u64::from(self.workers), "worker");
+        write!(f, "; {workers}, {} rows/s", grouped(rate))?;
+        if let Some(left) = self.seconds_left {
+            write!(f, ", {} left", duration(Duration::from_secs_f64(left)))?;
+        }
+        match &self.held_by {
+            Some(by) => write!(f, "; held back: {by}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// For a person.

@@ -10,9 +10,12 @@ use chrono::Utc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use zdmig::backfill::Pace;
+use zdmig::backfill::{LimitsSource, Pace};
 use zdmig::catalog::Catalog;
-use zdmig::dialect::{Answer, ChunkDone, FillOrder, Filler, Session, SessionError, Taken, Work};
+use zdmig::dialect::{
+    Answer, ChunkDone, FillOrder, FillState, Filler, Monitor, MonitorOptions, Session,
+    SessionError, Steer, Steering, Taken, Work,
+};
 use zdmig::engine::{Engine, EngineError, EngineOptions, Event};
 use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
 use zdmig::journal::{EntryKind, Journal, Watermark};
@@ -123,6 +126,19 @@ impl Session for Cut {
         let inner = cut!(self, self.inner.filler(order))?;
         Ok(Box::new(CutFiller { inner, left: self.left.clone() }))
     }
+    fn monitor(&mut self, order: &FillOrder, options: &MonitorOptions) -> Box<dyn Monitor> {
+        // It only looks, and looks again.
+        self.inner.monitor(order, options)
+    }
+    async fn steer(&mut self, prefix: &str, change: &Steer) -> Result<(), SessionError> {
+        cut!(self, self.inner.steer(prefix, change))
+    }
+    async fn steering(&mut self, prefix: &str) -> Result<Steering, SessionError> {
+        cut!(self, self.inner.steering(prefix))
+    }
+    async fn fills(&mut self) -> Result<Vec<FillState>, SessionError> {
+        cut!(self, self.inner.fills())
+    }
 }
 
 #[async_trait]
@@ -151,9 +167,11 @@ fn options() -> EngineOptions {
     EngineOptions {
         owner: "the test".into(),
         lock_wait_max: Duration::from_secs(10),
-        pace: Pace { target: Duration::from_micros(1), duty: 1.0 },
+        pace: Pace { target: Duration::from_micros(1), ..Pace::DEFAULT },
         workers: 1,
         step_aside: false,
+        limits: LimitsSource::default(),
+        deadline: None,
     }
 }
 

@@ -176,9 +176,13 @@ pub const OPEN_GATE: &str = "soak = \"0s\"\n[[consumer]]\nname = \"nobody\"\nidl
 
 impl Project {
     pub fn new(database: &Database) -> Self {
+        Self::at(&database.url)
+    }
+
+    pub fn at(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("migrations")).expect("a folder");
-        Self { folder, url: database.url.clone() }
+        Self { folder, url: url.to_owned() }
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 2;
+pub(super) const FORMAT: i32 = 3;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -15,8 +15,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 2 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 2;
+INSERT INTO zdmig.format SELECT 3 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 3;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -61,6 +61,25 @@ CREATE TABLE IF NOT EXISTS zdmig.part (
     PRIMARY KEY (step, no)
 ) WITH (fillfactor = 50);
 CREATE SEQUENCE IF NOT EXISTS zdmig.token;
+-- What people ask of the fills whose steps begin with that.
+CREATE TABLE IF NOT EXISTS zdmig.steering (
+    prefix text PRIMARY KEY,
+    paused_by text,
+    pace text,
+    workers int,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- What those who are at a fill say of themselves.
+CREATE TABLE IF NOT EXISTS zdmig.runner (
+    step text NOT NULL REFERENCES zdmig.fill ON DELETE CASCADE,
+    owner text NOT NULL,
+    workers int NOT NULL,
+    pace text NOT NULL,
+    rate float8 NOT NULL,
+    held_by text,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (step, owner)
+) WITH (fillfactor = 50);
 CREATE TABLE IF NOT EXISTS zdmig.lease (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     token bigint NOT NULL,

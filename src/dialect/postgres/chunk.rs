@@ -13,6 +13,16 @@ use crate::dialect::{ChunkDone, SessionError};
 /// When locked rows are tried again that had to be left out, in seconds.
 const LATER: f64 = 1.0;
 
+/// What the server says while a chunk is written down.
+struct Noted {
+    /// The file of the relation.
+    node: Option<i64>,
+    /// This session's new versions, and those that stayed on their page.
+    counted: (i64, i64),
+    /// Whether somebody wants the fill to pause.
+    paused: bool,
+}
+
 impl PostgresFiller {
     /// A chunk of pages, in the transaction at hand.
     pub(super) async fn pages(
@@ -46,20 +56,20 @@ impl PostgresFiller {
         if ended && part.pass + 1 < part.passes {
             (part.pass, part.page, ended) = (part.pass + 1, part.lo, false);
         }
-        let (node, counted) = self.note(part, rows, ended).await?;
-        self.moved = node.is_some_and(|node| node != part.leaf.node);
-        self.stayed(part, counted, telling);
-        Ok(ChunkDone { rows, walked, took, ended: ended || self.moved })
+        let noted = self.note(part, rows, ended).await?;
+        self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
+        self.stayed(part, noted.counted, telling);
+        let ended = ended || self.moved;
+        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused })
     }
 
-    /// Writes down how far a part has come. The answer: the file of its relation, and the
-    /// server's counters of new versions and of those that stayed on their page.
+    /// Writes down how far a part has come.
     async fn note(
         &mut self,
         part: &mut Part,
         rows: u64,
         ended: bool,
-    ) -> Result<(Option<i64>, (i64, i64)), SessionError> {
+    ) -> Result<Noted, SessionError> {
         let (done, again) = (ended && !part.skipped, ended && part.skipped);
         if again {
             (part.passes, part.pass, part.page, part.skipped) = (1, 0, part.lo, false);
@@ -78,7 +88,9 @@ impl PostgresFiller {
         let sql = format!(
             "{change} RETURNING pg_relation_filenode($1::text::regclass)::bigint,
                     pg_stat_get_xact_tuples_updated($1::text::regclass),
-                    pg_stat_get_xact_tuples_hot_updated($1::text::regclass)"
+                    pg_stat_get_xact_tuples_hot_updated($1::text::regclass),
+                    (SELECT paused_by IS NOT NULL FROM zdmig.steering
+                      WHERE prefix = left($2, strpos($2, '/')))"
         );
         let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name);
@@ -91,7 +103,11 @@ impl PostgresFiller {
         }
         let row = query.fetch_optional(&mut self.conn).await.map_err(wrap)?;
         let row = row.ok_or(SessionError::Fenced)?;
-        Ok((get(&row, 0)?, (get(&row, 1)?, get(&row, 2)?)))
+        Ok(Noted {
+            node: get(&row, 0)?,
+            counted: (get(&row, 1)?, get(&row, 2)?),
+            paused: get::<Option<bool>>(&row, 3)?.unwrap_or_default(),
+        })
     }
 
     /// A chunk along the key, in the transaction at hand.
@@ -126,8 +142,8 @@ impl PostgresFiller {
         if !ended {
             part.upto = upto;
         }
-        self.note(part, rows, ended).await?;
-        Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended })
+        let paused = self.note(part, rows, ended).await?.paused;
+        Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended, paused })
     }
 }
 

@@ -388,7 +388,7 @@ impl Filler for PostgresFiller {
             // A partition may be dropped or renamed at any time; what is left is looked up again.
             Err(error) if error.is_missing() && !self.is_there(&part.leaf).await? => {
                 self.moved = true;
-                ChunkDone { rows: 0, walked: 0, took: Duration::ZERO, ended: true }
+                ChunkDone { ended: true, ..ChunkDone::default() }
             }
             done => done?,
         };

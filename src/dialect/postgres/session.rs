@@ -10,10 +10,12 @@ use super::bookkeeping::{CREATE, FILLS, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::connect::{connect, settle, wrap};
 use super::filler::{self, PostgresFiller};
-use super::{measure, said};
+use super::monitor::PostgresMonitor;
+use super::{measure, said, steering};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, Blocker, DatabaseUrl, FillOrder, Filler, Measured, Options, Session, SessionError, Work,
+    Answer, Blocker, DatabaseUrl, FillOrder, FillState, Filler, Measured, Monitor, MonitorOptions,
+    Options, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -41,7 +43,6 @@ pub(super) struct PostgresSession {
 impl PostgresSession {
     pub(super) async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, SessionError> {
         let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
-        // Until the run lock is ours nothing of ours writes; roles may have other defaults.
         // Until the run lock is ours nothing of ours writes.
         let pid = settle(&mut conn, "on").await?;
         Ok(Self {
@@ -167,11 +168,14 @@ impl PostgresSession {
         .await
         .map_err(wrap)?;
         if *kind == EntryKind::RolledBack {
-            sqlx::query("DELETE FROM zdmig.fill WHERE left(step, length($1)) = $1")
-                .bind(work.entry.step.migration_prefix())
-                .execute(&mut self.conn)
-                .await
-                .map_err(wrap)?;
+            sqlx::query(
+                "WITH s AS (DELETE FROM zdmig.steering WHERE prefix = $1)
+                 DELETE FROM zdmig.fill WHERE left(step, length($1)) = $1",
+            )
+            .bind(work.entry.step.migration_prefix())
+            .execute(&mut self.conn)
+            .await
+            .map_err(wrap)?;
         }
         if *kind == EntryKind::Undone {
             sqlx::query("DELETE FROM zdmig.fill WHERE step = $1")
@@ -306,6 +310,24 @@ impl Session for PostgresSession {
 
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
         Ok(Box::new(PostgresFiller::open(&self.url, &self.options, order).await?))
+    }
+
+    fn monitor(&mut self, order: &FillOrder, options: &MonitorOptions) -> Box<dyn Monitor> {
+        let limit = self.options.connect_timeout;
+        Box::new(PostgresMonitor::new(&self.url, limit, order, options))
+    }
+
+    async fn steer(&mut self, prefix: &str, change: &Steer) -> Result<(), SessionError> {
+        make_bookkeeping(&mut self.conn).await?;
+        steering::steer(&mut self.conn, prefix, change).await
+    }
+
+    async fn steering(&mut self, prefix: &str) -> Result<Steering, SessionError> {
+        steering::read(&mut self.conn, prefix).await
+    }
+
+    async fn fills(&mut self) -> Result<Vec<FillState>, SessionError> {
+        steering::fills(&mut self.conn).await
     }
 
     fn measured(&mut self) -> Option<Measured> {

@@ -1,12 +1,13 @@
 //! What zdmig keeps in a database file: tables that start with `zdmig_`.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
-INSERT INTO zdmig_format SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+INSERT INTO zdmig_format SELECT 2 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+UPDATE zdmig_format SET version = 2;
 CREATE TABLE IF NOT EXISTS zdmig_journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,
@@ -21,6 +22,22 @@ CREATE TABLE IF NOT EXISTS zdmig_watermark (
     upto TEXT NOT NULL,
     rows INTEGER NOT NULL,
     complete INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS zdmig_steering (
+    prefix TEXT PRIMARY KEY,
+    paused_by TEXT,
+    pace TEXT,
+    workers INTEGER
+);
+CREATE TABLE IF NOT EXISTS zdmig_runner (
+    step TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    workers INTEGER NOT NULL,
+    pace TEXT NOT NULL,
+    rate REAL NOT NULL,
+    held_by TEXT,
+    at TEXT NOT NULL DEFAULT (datetime('now')),
+    PRIMARY KEY (step, owner)
 );
 CREATE TABLE IF NOT EXISTS zdmig_lease (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1),

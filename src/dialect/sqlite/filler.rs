@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::catalog::get;
 use super::fill::{chunk_end, chunk_update};
+use super::monitor::steering;
 use super::session::{at_work, unreadable, wrap};
 use crate::dialect::{ChunkDone, FillOrder, Filler, SessionError, Taken};
 use crate::journal::Watermark;
@@ -99,7 +100,9 @@ impl SqliteFiller {
         if changed.rows_affected() != 1 {
             return Err(SessionError::Fenced);
         }
-        Ok((upto, ChunkDone { rows, walked: u64::from(rows_max), took, ended }))
+        let asked = steering(&mut self.conn, self.order.step.migration_prefix()).await?;
+        let (walked, paused) = (u64::from(rows_max), asked.paused_by.is_some());
+        Ok((upto, ChunkDone { rows, walked, took, ended, paused }))
     }
 }
 

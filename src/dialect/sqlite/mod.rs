@@ -7,6 +7,7 @@ mod fill;
 mod filler;
 mod interpret;
 mod lower;
+mod monitor;
 mod observer;
 mod quote;
 mod session;

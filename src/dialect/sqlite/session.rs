@@ -12,9 +12,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use super::bookkeeping::{CREATE, FORMAT};
 use super::catalog::{self, get};
 use super::filler::{self, SqliteFiller};
+use super::monitor::{self, SqliteMonitor};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, DatabaseUrl, FillOrder, Filler, Options, Scratch, Session, SessionError, Work,
+    Answer, DatabaseUrl, FillOrder, FillState, Filler, Monitor, MonitorOptions, Options, Scratch,
+    Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -95,6 +97,11 @@ impl SqliteSession {
         .await
         .map_err(wrap)?;
         if *kind == EntryKind::RolledBack {
+            sqlx::query("DELETE FROM zdmig_steering WHERE prefix = ?1")
+                .bind(work.entry.step.migration_prefix())
+                .execute(&mut self.conn)
+                .await
+                .map_err(wrap)?;
             sqlx::query("DELETE FROM zdmig_watermark WHERE substr(step, 1, length(?1)) = ?1")
                 .bind(work.entry.step.migration_prefix())
                 .execute(&mut self.conn)
@@ -212,6 +219,24 @@ impl Session for SqliteSession {
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
         let (conn, _) = connect(&self.url, self.lock_timeout).await?;
         Ok(Box::new(SqliteFiller::new(conn, self.token, order)))
+    }
+
+    fn monitor(&mut self, order: &FillOrder, options: &MonitorOptions) -> Box<dyn Monitor> {
+        let busy = self.lock_timeout;
+        Box::new(SqliteMonitor::new(&self.url, busy, &order.step, &options.owner))
+    }
+
+    async fn steer(&mut self, prefix: &str, change: &Steer) -> Result<(), SessionError> {
+        make_bookkeeping(&mut self.conn).await?;
+        monitor::steer(&mut self.conn, prefix, change).await
+    }
+
+    async fn steering(&mut self, prefix: &str) -> Result<Steering, SessionError> {
+        monitor::steering(&mut self.conn, prefix).await
+    }
+
+    async fn fills(&mut self) -> Result<Vec<FillState>, SessionError> {
+        monitor::fills(&mut self.conn).await
     }
 }
 

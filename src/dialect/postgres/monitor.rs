@@ -1,0 +1,339 @@
+//! Watches the server while a fill runs, and lets through who waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::postgres::PgConnection;
+
+use super::catalog::get;
+use super::connect::{connect, settle, wrap};
+use super::{quote, steering};
+use crate::dialect::{
+    DatabaseUrl, FillOrder, Look, Monitor, MonitorOptions, Reading, Report, SessionError, Signal,
+    disk,
+};
+
+/// A look takes no longer than that, or the connection is no good.
+const LOOK: Duration = Duration::from_secs(5);
+/// What costs the server more than an instant is read so often.
+const SELDOM: Duration = Duration::from_secs(5);
+/// How many places of the log are remembered: two minutes of looks.
+const PLACES: usize = 600;
+
+/// A connection that watches; it connects again when it is lost.
+pub(super) struct PostgresMonitor {
+    url: DatabaseUrl,
+    connect_timeout: Duration,
+    order: FillOrder,
+    options: MonitorOptions,
+    conn: Option<PgConnection>,
+    /// The table and its partitions.
+    relations: Vec<i64>,
+    /// Where the log ended at each look, and what part of it each replica has replayed.
+    places: VecDeque<(Instant, f64)>,
+    /// Replicas and slots that were at work once while we watched.
+    known: BTreeSet<String>,
+    /// Who waits for a chunk of ours, and since when.
+    waiting: BTreeMap<i32, Instant>,
+    seldom: Option<(Instant, Vec<Reading>)>,
+    /// Where the server's files are, if we may know it and see it.
+    data: Option<PathBuf>,
+    unseen: Vec<String>,
+}
+
+impl PostgresMonitor {
+    pub(super) fn new(
+        url: &DatabaseUrl,
+        connect_timeout: Duration,
+        order: &FillOrder,
+        options: &MonitorOptions,
+    ) -> Self {
+        Self {
+            url: url.clone(),
+            connect_timeout,
+            order: order.clone(),
+            options: options.clone(),
+            conn: None,
+            relations: Vec::new(),
+            places: VecDeque::new(),
+            known: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            seldom: None,
+            data: None,
+            unseen: Vec::new(),
+        }
+    }
+
+    async fn connected(&mut self) -> Result<PgConnection, SessionError> {
+        if let Some(conn) = self.conn.take() {
+            return Ok(conn);
+        }
+        let mut conn = connect(&self.url, "zdmig watch", self.connect_timeout).await?;
+        settle(&mut conn, "off").await?;
+        self.relations = relations(&mut conn, &quote::table(&self.order.fill.table)).await?;
+        let row = sqlx::query(
+            "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
+                    pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')",
+        )
+        .fetch_one(&mut conn)
+        .await
+        .map_err(wrap)?;
+        let (stats, settings): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
+        self.unseen.clear();
+        if !stats {
+            self.unseen.push(
+                "replica_lag, active_sessions and oldest_snapshot of other roles cannot be seen: \
+                 GRANT pg_monitor TO the role that zdmig connects as"
+                    .into(),
+            );
+        }
+        if settings && self.options.disk_size.is_none() {
+            let row = sqlx::query(
+                "SELECT current_setting('data_directory'), inet_server_addr() IS NULL
+                        OR inet_server_addr() = inet_client_addr()",
+            )
+            .fetch_one(&mut conn)
+            .await
+            .map_err(wrap)?;
+            // Only where the server is on this machine is the path one of ours.
+            let here: bool = get(&row, 1)?;
+            self.data = here.then(|| get::<String>(&row, 0).map(PathBuf::from)).transpose()?;
+        }
+        Ok(conn)
+    }
+
+    async fn read(&mut self, conn: &mut PgConnection) -> Result<Look, SessionError> {
+        let mut readings = self.sessions(conn).await?;
+        readings.extend(self.replicas(conn).await?);
+        readings.extend(self.seldom(conn).await?);
+        if self.options.disk_size.is_none() {
+            readings.extend(self.data.as_deref().and_then(disk::free));
+        }
+        Ok(Look {
+            readings,
+            unseen: self.unseen.clone(),
+            steering: steering::read(conn, self.order.step.migration_prefix()).await?,
+            let_through: self.let_through(conn).await?,
+        })
+    }
+
+    /// What other sessions do.
+    async fn sessions(&self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
+        let row = sqlx::query(
+            "WITH ours AS (SELECT pid FROM zdmig.part WHERE pid IS NOT NULL),
+                  waits AS (
+                  SELECT count(DISTINCT w.pid) AS n FROM pg_locks w JOIN pg_locks t USING (pid)
+                   WHERE NOT w.granted AND t.relation = ANY ($1::text::oid[])
+                     AND w.pid NOT IN (SELECT pid FROM ours)),
+                  oldest AS (
+                  SELECT format('pid %s', pid) AS whose,
+                         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age
+                    FROM pg_stat_activity
+                   WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+                     AND pid NOT IN (SELECT pid FROM ours) AND xact_start IS NOT NULL
+                     AND (datname = current_database() OR datid IS NULL)
+                   UNION ALL
+                  SELECT 'the prepared transaction ' || gid,
+                         extract(epoch FROM clock_timestamp() - prepared)::float8
+                    FROM pg_prepared_xacts WHERE database = current_database()
+                   ORDER BY age DESC LIMIT 1)
+             SELECT (SELECT n FROM waits)::float8,
+                    (SELECT count(*) FROM pg_stat_activity
+                      WHERE state = 'active' AND backend_type = 'client backend'
+                        AND pid <> pg_backend_pid() AND pid NOT IN (SELECT pid FROM ours))::float8,
+                    current_setting('max_connections')::float8,
+                    (SELECT whose FROM oldest), coalesce((SELECT age FROM oldest), 0)",
+        )
+        .bind(oids(&self.relations))
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(wrap)?;
+        let reading = |signal, value, of, whose| Reading { signal, value, of, whose };
+        Ok(vec![
+            reading(Signal::LockWaits, get(&row, 0)?, None, String::new()),
+            reading(Signal::ActiveSessions, get(&row, 1)?, Some(get(&row, 2)?), String::new()),
+            reading(
+                Signal::OldestSnapshot,
+                get(&row, 4)?,
+                None,
+                get::<Option<String>>(&row, 3)?.unwrap_or_default(),
+            ),
+        ])
+    }
+
+    /// How far replicas are behind, in time: a replica that stands still tells no lag of its own,
+    /// so we remember when the log ended where it is now.
+    async fn replicas(&mut self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
+        let now = Instant::now();
+        let rows = sqlx::query(
+            "WITH here AS (SELECT CASE WHEN pg_is_in_recovery() THEN NULL
+                                       ELSE pg_current_wal_lsn() END AS lsn)
+             SELECT NULL::text, (lsn - '0/0')::float8, NULL::float8, NULL::float8, true FROM here
+             UNION ALL
+             SELECT format('replica %s%s', application_name, ' at ' || host(client_addr)), NULL,
+                    (replay_lsn - '0/0')::float8, extract(epoch FROM replay_lag)::float8, true
+               FROM pg_stat_replication WHERE state <> 'backup' AND replay_lsn IS NOT NULL
+             UNION ALL
+             SELECT format('replication slot %s', slot_name), NULL,
+                    (coalesce(confirmed_flush_lsn, restart_lsn) - '0/0')::float8, NULL, active
+               FROM pg_replication_slots WHERE coalesce(confirmed_flush_lsn, restart_lsn) IS NOT NULL",
+        )
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(wrap)?;
+        let mut readings = Vec::new();
+        for row in &rows {
+            let Some(whose) = get::<Option<String>>(row, 0)? else {
+                if let Some(end) = get::<Option<f64>>(row, 1)? {
+                    self.places.push_back((now, end));
+                    if self.places.len() > PLACES {
+                        self.places.pop_front();
+                    }
+                }
+                continue;
+            };
+            // A slot that nobody uses is no replica that could catch up, unless one did so.
+            if get::<bool>(row, 4)? {
+                self.known.insert(whose.clone());
+            } else if !self.known.contains(&whose) {
+                continue;
+            }
+            let Some(replayed) = get::<Option<f64>>(row, 2)? else { continue };
+            let behind = self.places.iter().find(|(_, end)| *end > replayed);
+            let seen = behind.map_or(0.0, |(at, _)| now.duration_since(*at).as_secs_f64());
+            let told: Option<f64> = get(row, 3)?;
+            let value = if behind.is_some() { seen.max(told.unwrap_or_default()) } else { 0.0 };
+            readings.push(Reading { signal: Signal::ReplicaLag, value, of: None, whose });
+        }
+        Ok(readings)
+    }
+
+    /// What is not worth reading at every look.
+    async fn seldom(&mut self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
+        if let Some((at, readings)) = &self.seldom
+            && at.elapsed() < SELDOM
+        {
+            return Ok(readings.clone());
+        }
+        let row = sqlx::query(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN 0
+                         ELSE (pg_current_wal_lsn() - (SELECT redo_lsn FROM pg_control_checkpoint()))
+                    END::float8,
+                    (SELECT setting::float8 * 1048576 FROM pg_settings WHERE name = 'max_wal_size'),
+                    (SELECT sum(n_dead_tup)::float8 FROM pg_stat_all_tables
+                      WHERE relid = ANY ($1::text::oid[])),
+                    (SELECT sum(n_dead_tup + n_live_tup)::float8 FROM pg_stat_all_tables
+                      WHERE relid = ANY ($1::text::oid[]))",
+        )
+        .bind(oids(&self.relations))
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(wrap)?;
+        let reading = |signal, value, of| Reading { signal, value, of, whose: String::new() };
+        let dead: Option<f64> = get(&row, 2)?;
+        let mut readings = vec![
+            reading(Signal::Checkpoint, get(&row, 0)?, Some(get(&row, 1)?)),
+            reading(Signal::DeadRows, dead.unwrap_or_default(), get(&row, 3)?),
+        ];
+        if let Some(size) = self.options.disk_size {
+            let row = sqlx::query(
+                "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database
+                          WHERE has_database_privilege(oid, 'CONNECT')
+                             OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::bigint
+                      + CASE WHEN has_function_privilege('pg_ls_waldir()', 'EXECUTE')
+                             THEN (SELECT sum(size) FROM pg_ls_waldir()) ELSE 0 END::bigint",
+            )
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(wrap)?;
+            readings.push(disk::left(size, get::<i64>(&row, 0)?.unsigned_abs()));
+        }
+        self.seldom = Some((Instant::now(), readings.clone()));
+        Ok(readings)
+    }
+
+    /// Takes chunks back that somebody waits for longer than they should take.
+    async fn let_through(&mut self, conn: &mut PgConnection) -> Result<u32, SessionError> {
+        let rows = sqlx::query(
+            "SELECT w.pid, b.pid
+               FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) w
+               LEFT JOIN pg_stat_activity a ON a.pid = w.pid,
+                    unnest(pg_blocking_pids(w.pid)) AS b (pid)
+              WHERE b.pid IN (SELECT pid FROM zdmig.part WHERE step = $1)
+                AND coalesce(a.application_name, '') NOT LIKE 'zdmig%'",
+        )
+        .bind(self.order.step.as_str())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(wrap)?;
+        let now = Instant::now();
+        let mut waiting = BTreeMap::new();
+        let mut late = BTreeSet::new();
+        for row in &rows {
+            let (waiter, ours): (i32, i32) = (get(row, 0)?, get(row, 1)?);
+            let since = self.waiting.get(&waiter).copied().unwrap_or(now);
+            waiting.insert(waiter, since);
+            if now.duration_since(since) >= self.options.patience {
+                late.insert(ours);
+            }
+        }
+        self.waiting = waiting;
+        let mut let_through = 0;
+        for pid in late {
+            let row = sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).fetch_one(&mut *conn);
+            let_through += u32::from(get::<bool>(&row.await.map_err(wrap)?, 0)?);
+        }
+        Ok(let_through)
+    }
+}
+
+#[async_trait]
+impl Monitor for PostgresMonitor {
+    async fn look(&mut self) -> Result<Look, SessionError> {
+        let mut conn = self.connected().await?;
+        let look = tokio::time::timeout(LOOK, self.read(&mut conn)).await;
+        match look {
+            Ok(Ok(look)) => {
+                self.conn = Some(conn);
+                Ok(look)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let message = format!("no answer within {} s", LOOK.as_secs());
+                Err(SessionError::Lost { message })
+            }
+        }
+    }
+
+    async fn report(&mut self, report: &Report) -> Result<(), SessionError> {
+        let Some(conn) = &mut self.conn else { return Ok(()) };
+        steering::report(conn, &self.order.step, &self.options.owner, report).await
+    }
+
+    async fn leave(&mut self) -> Result<(), SessionError> {
+        let Some(conn) = &mut self.conn else { return Ok(()) };
+        steering::leave(conn, &self.order.step, &self.options.owner).await
+    }
+}
+
+/// The table and its partitions.
+async fn relations(conn: &mut PgConnection, table: &str) -> Result<Vec<i64>, SessionError> {
+    let rows = sqlx::query(
+        "WITH RECURSIVE tree (oid) AS (
+             SELECT to_regclass($1)::oid
+             UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)
+         SELECT oid::bigint FROM tree WHERE oid IS NOT NULL",
+    )
+    .bind(table)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
+
+fn oids(of: &[i64]) -> String {
+    let text: Vec<_> = of.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", text.join(","))
+}
