@@ -47,6 +47,7 @@ impl Bench {
             lock_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(10),
             measure: false,
+            pooled: false,
         };
         self.dialect.connect(&self.url, &options).await.unwrap()
     }

@@ -7,4 +7,4 @@ mod worker;
 
 pub use brake::{Brake, Limit, Limits};
 pub use pace::{Pace, Sizer};
-pub use runner::{ChunkEvent, FillError, FillJob, LimitsSource, fill};
+pub use runner::{ChunkEvent, FillError, FillJob, LimitsSource, fill, help};

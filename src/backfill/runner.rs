@@ -142,6 +142,27 @@ pub async fn fill(
     if start.complete {
         return Ok(start.rows);
     }
+    work(session, job, start.rows, notice).await
+}
+
+/// Works on a fill that another process has begun, until it is done; the rows that all changed.
+///
+/// # Errors
+/// As [`fill`].
+pub async fn help(
+    session: &mut dyn Session,
+    job: &FillJob<'_>,
+    notice: &mut (dyn FnMut(ChunkEvent) + Send),
+) -> Result<u64, FillError> {
+    work(session, job, 0, notice).await
+}
+
+async fn work(
+    session: &mut dyn Session,
+    job: &FillJob<'_>,
+    rows: u64,
+    notice: &mut (dyn FnMut(ChunkEvent) + Send),
+) -> Result<u64, FillError> {
     let (drive, _) = watch::channel(Drive { pace: job.pace, ease: 1.0, paused: false, looks: 0 });
     let (told, mut heard) = mpsc::channel(64);
     let limits = (job.limits.0)().unwrap_or_default();
@@ -166,7 +187,7 @@ pub async fn fill(
         outcome: None,
     };
     crew.staff(session, job.workers).await?;
-    let mut lead = Lead::new(start.rows, limits, reports);
+    let mut lead = Lead::new(rows, limits, reports);
     loop {
         tokio::select! {
             Some(said) = heard.recv() => {

@@ -6,10 +6,15 @@ use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs, past, time};
 use super::project;
+use crate::dialect::Session;
+use crate::engine::{EngineError, EngineOptions, Event, help};
 use crate::journal::Journal;
 use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan};
 use crate::report::Format;
+
+/// How long a helper waits before it asks again whether there is something to do.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Fill the rows that exist, prove it, then build indexes and constraints
 #[derive(Debug, clap::Args)]
@@ -29,6 +34,10 @@ pub(super) struct Args {
     /// Stop at a safe point after this long, as 90m; exits with 20 if something is left
     #[arg(long, value_name = "TIME")]
     max_duration: Option<String>,
+    /// Help a zdmig that is at work, from any machine, and take over when it is gone; ends when
+    /// all is backfilled. May go through a connection pooler
+    #[arg(long, conflicts_with = "wait")]
+    join: bool,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -63,7 +72,7 @@ fn until(text: &str, now: DateTime<Local>) -> Result<Duration, Failure> {
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let deadline = args.deadline()?;
     let files = project::files(context)?;
-    let mut session = context.connect().await?;
+    let mut session = context.connect_through(args.join).await?;
     let journal = session.journal().await?;
     project::fitting(&files, &journal)?;
     let wanted = match &args.id {
@@ -87,13 +96,36 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         }
         return Ok(Exit::Done);
     }
+    let options = options(args, deadline, context)?;
     for plan in &todo {
-        one(plan, &mut *session, args, deadline, context)
-            .await
-            .map_err(|failure| failure.resumed_by(&format!("zdmig backfill {}", plan.migration)))?;
-        session = context.connect().await?;
+        let done = if args.join {
+            join(plan, session, &options, context).await
+        } else {
+            one(plan, &mut *session, (&options, args.wait.time()?), context).await
+        };
+        let command = format!("zdmig backfill {}", plan.migration);
+        done.map_err(|failure| failure.resumed_by(&command))?;
+        session = context.connect_through(args.join).await?;
     }
     Ok(Exit::Done)
+}
+
+fn options(
+    args: &Args,
+    deadline: Option<Instant>,
+    context: &Context<'_>,
+) -> Result<EngineOptions, Failure> {
+    let dialect = context.dialect()?;
+    let single = dialect.capabilities(&dialect.empty().server).single_writer;
+    let refused = [("--workers", args.workers > 1), ("--join", args.join)];
+    if let Some((flag, _)) = refused.into_iter().find(|(_, given)| single && *given) {
+        let message = format!("`{flag}`: this database has one writer at a time");
+        return Err(Failure::usage(message).hint("leave it out".to_owned()));
+    }
+    let mut options = context.engine_options(single);
+    options.workers = usize::from(args.workers);
+    options.deadline = deadline;
+    Ok(options)
 }
 
 fn open(journal: &Journal, wanted: Option<&MigrationId>) -> Vec<Plan> {
@@ -110,30 +142,62 @@ fn open(journal: &Journal, wanted: Option<&MigrationId>) -> Vec<Plan> {
 
 async fn one(
     plan: &Plan,
-    session: &mut dyn crate::dialect::Session,
-    args: &Args,
-    deadline: Option<Instant>,
+    session: &mut dyn Session,
+    (options, wait): (&EngineOptions, Duration),
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let server = session.catalog().await?.server;
-    let single = context.dialect()?.capabilities(&server).single_writer;
-    if single && args.workers > 1 {
-        let message =
-            format!("`--workers {}`: this database has one writer at a time", args.workers);
-        return Err(Failure::usage(message).hint("leave it out".to_owned()));
-    }
-    let mut options = context.engine_options(single);
-    options.workers = usize::from(args.workers);
-    options.deadline = deadline;
     let mut tally = Tally::default();
     let reporter = &mut *context.reporter;
-    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
-    let mut engine = start(session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
+    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
+    let mut engine = start(session, options, context.cancel, wait, &mut hear).await?;
     let done = engine.backfill(plan).await;
     let journal = engine.journal().clone();
     done?;
     tally.report(plan, past(Phase::Backfill), &journal, context);
     Ok(())
+}
+
+/// Helps whoever is at a plan's fills, until its backfill is done, by others or by us.
+async fn join(
+    plan: &Plan,
+    mut session: Box<dyn Session>,
+    options: &EngineOptions,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let mut told = false;
+    loop {
+        match one(plan, &mut *session, (options, Duration::ZERO), context).await {
+            Err(failure) if failure.is_busy() => {}
+            other => return other,
+        }
+        let reporter = &mut *context.reporter;
+        let fills = session.fills().await?;
+        let begun = plan.steps.iter().find(|step| fills.iter().any(|one| one.step == step.id));
+        if let Some(step) = begun {
+            reporter.narrate(&format!("  … {} (with others)", step.id.slug()));
+            let mut hear = |event: Event<'_>| reporter.event(&event);
+            let helped = help(&mut *session, step, options, context.cancel, &mut hear).await;
+            let rows = helped?;
+            hear(Event::StepFinished { step, rows, took: Duration::ZERO });
+        } else if !std::mem::replace(&mut told, true) {
+            reporter.narrate("another zdmig is at work, and has nothing to share yet");
+        }
+        let journal = session.journal().await?;
+        if journal.phase_done(plan, Phase::Backfill) {
+            Tally::default().report(plan, past(Phase::Backfill), &journal, context);
+            return Ok(());
+        }
+        if journal.plan(&plan.migration).is_none() {
+            return Err(Failure::usage(format!("`{}` was rolled back meanwhile", plan.migration)));
+        }
+        if options.deadline.is_some_and(|at| Instant::now() >= at) {
+            return Err(EngineError::TimeUp.into());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = context.cancel.cancelled() => return Err(EngineError::Interrupted.into()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,10 +37,16 @@ impl Context<'_> {
 
     /// Opens the database.
     pub(super) async fn connect(&self) -> Result<Box<dyn Session>, Failure> {
+        self.connect_through(false).await
+    }
+
+    /// Opens the database, through a pooler if that will do.
+    pub(super) async fn connect_through(&self, pooled: bool) -> Result<Box<dyn Session>, Failure> {
         let options = Options {
             lock_timeout: self.settings.lock_timeout.value,
             connect_timeout: CONNECT_LIMIT,
             measure: false,
+            pooled,
         };
         Ok(self.dialect()?.connect(&self.url()?, &options).await?)
     }

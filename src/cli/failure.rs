@@ -57,6 +57,8 @@ pub(super) struct Failure {
     exit: Exit,
     message: String,
     hints: Vec<String>,
+    /// Whether the run lock was not to be had.
+    busy: bool,
 }
 
 #[derive(Serialize)]
@@ -69,7 +71,7 @@ struct Answer<'a> {
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new() }
+        Self { exit, message: message.into(), hints: Vec::new(), busy: false }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -80,10 +82,20 @@ impl Failure {
         Self::new(Exit::Interrupted, "interrupted; the same command goes on from here")
     }
 
+    fn without_run_lock(mut self) -> Self {
+        self.busy = true;
+        self
+    }
+
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Whether another zdmig is at work, or could be as far as one can see through a pooler.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Names the command that goes on, where the failure can be gone on from.
@@ -157,10 +169,13 @@ impl From<SessionError> for Failure {
         match error {
             SessionError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
                 .hint("check --database-url, that the server runs, and the password"),
+            SessionError::Pooled { .. } => Self::new(Exit::Unreachable, message).hint(
+                "give the server's own address; only `zdmig backfill --join` may go through a pooler",
+            ).without_run_lock(),
             SessionError::Lost { .. } => Self::new(Exit::Unreachable, message)
                 .hint("nothing is lost; run the same command again"),
             SessionError::Busy { .. } => {
-                Self::new(Exit::Busy, message).hint("wait for it with `--wait 60s`")
+                Self::new(Exit::Busy, message).hint("wait for it with `--wait 60s`").without_run_lock()
             }
             SessionError::Fenced => Self::new(Exit::Busy, message)
                 .hint("see `zdmig status`, then run the same command again"),

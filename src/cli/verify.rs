@@ -50,6 +50,7 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
         lock_timeout: context.settings.lock_timeout.value,
         connect_timeout: super::context::CONNECT_LIMIT,
         measure: true,
+        pooled: false,
     };
     let dialect = dialect::for_url(&url)?;
     let mut session = dialect.connect(&url, &options).await?;

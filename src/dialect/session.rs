@@ -109,6 +109,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Whether to measure what statements lock and do; on a scratch database only.
     pub measure: bool,
+    /// Whether a pooler before the server will do: enough to read, and to fill.
+    pub pooled: bool,
 }
 
 /// Statements and the entry that says they were run.
@@ -171,6 +173,14 @@ pub enum SessionError {
         url: String,
         /// What the system or the server said.
         message: String,
+    },
+    /// Before the server is a pooler, whose sessions are not ours alone.
+    #[error(
+        "{url} is a connection pooler: a lock or a setting of a session would be somebody else's"
+    )]
+    Pooled {
+        /// The address without its password.
+        url: String,
     },
     /// The connection was lost.
     #[error("the connection to the database was lost: {message}")]

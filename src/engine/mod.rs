@@ -19,6 +19,7 @@ use crate::plan::{Phase, Plan, StepId};
 use crate::sql::{ColumnRef, Sql, TableName};
 
 pub use event::Event;
+pub use run::help;
 
 /// Runs plans against one database, as the only zdmig there.
 pub struct Engine<'a> {

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::{Engine, EngineError, Event};
-use crate::backfill::{ChunkEvent, FillJob, fill};
-use crate::dialect::{FillOrder, SessionError};
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, EngineError, EngineOptions, Event};
+use crate::backfill::{self, ChunkEvent, FillError, FillJob, fill};
+use crate::dialect::{FillOrder, Session, SessionError};
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
 use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transaction, Verify};
@@ -321,30 +323,9 @@ impl Engine<'_> {
         rows: &FillRows,
         resume: bool,
     ) -> Result<u64, EngineError> {
-        let job = FillJob {
-            order: FillOrder { step: id.clone(), fill: rows.clone() },
-            anew: !resume,
-            pace: self.options.pace,
-            workers: self.options.workers,
-            step_aside: self.options.step_aside,
-            lock_wait_max: self.options.lock_wait_max,
-            limits: &self.options.limits,
-            owner: &self.options.owner,
-            deadline: self.options.deadline,
-            cancel: self.cancel,
-        };
-        let notice = &mut *self.notice;
-        let mut hear = |event: ChunkEvent| match event {
-            ChunkEvent::Done { rows, walked } => notice(Event::ChunkDone { step, rows, walked }),
-            ChunkEvent::Waiting { blockers, waited } => {
-                notice(Event::LockWaiting { step, waited, blockers: &blockers });
-            }
-            ChunkEvent::Turned { why } => notice(Event::Turned { step, why: &why }),
-            ChunkEvent::Eased { ease, by } => {
-                notice(Event::Eased { step, ease, by: by.as_deref() });
-            }
-            ChunkEvent::Noticed { what } => notice(Event::Noticed { step, what: &what }),
-        };
+        let order = FillOrder { step: id.clone(), fill: rows.clone() };
+        let job = job(order, !resume, self.options, self.cancel);
+        let mut hear = telling(step, &mut *self.notice);
         Ok(fill(self.session, &job, &mut hear).await?)
     }
 
@@ -395,5 +376,67 @@ impl Engine<'_> {
             let _ = self.commit(plan, &step.id, &[], EntryKind::Failed { message }).await;
         }
         named
+    }
+}
+
+/// Works on a fill that another engine has begun, with workers of our own and without the run
+/// lock, until it is done. Nothing of the schema is changed.
+///
+/// # Errors
+/// When it is interrupted, its time is up, or the database fails.
+pub async fn help(
+    session: &mut dyn Session,
+    step: &Step,
+    options: &EngineOptions,
+    cancel: &CancellationToken,
+    notice: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<u64, EngineError> {
+    let rows = match &step.action {
+        Action::Backfill(rows) => rows,
+        Action::Verify(Verify { repair: Some(rows), .. }) => rows,
+        _ => return Ok(0),
+    };
+    let order = FillOrder { step: step.id.clone(), fill: rows.clone() };
+    let job = job(order, false, options, cancel);
+    match backfill::help(session, &job, &mut telling(step, notice)).await {
+        // It was taken back, or begun again.
+        Err(FillError::Session(SessionError::Fenced)) => Ok(0),
+        other => Ok(other?),
+    }
+}
+
+fn job<'a>(
+    order: FillOrder,
+    anew: bool,
+    options: &'a EngineOptions,
+    cancel: &'a CancellationToken,
+) -> FillJob<'a> {
+    FillJob {
+        order,
+        anew,
+        pace: options.pace,
+        workers: options.workers,
+        step_aside: options.step_aside,
+        lock_wait_max: options.lock_wait_max,
+        limits: &options.limits,
+        owner: &options.owner,
+        deadline: options.deadline,
+        cancel,
+    }
+}
+
+/// Tells what happens during a fill as what happens during its step.
+fn telling<'a>(
+    step: &'a Step,
+    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
+) -> impl FnMut(ChunkEvent) + Send + use<'a> {
+    move |event| match event {
+        ChunkEvent::Done { rows, walked } => notice(Event::ChunkDone { step, rows, walked }),
+        ChunkEvent::Waiting { blockers, waited } => {
+            notice(Event::LockWaiting { step, waited, blockers: &blockers });
+        }
+        ChunkEvent::Turned { why } => notice(Event::Turned { step, why: &why }),
+        ChunkEvent::Eased { ease, by } => notice(Event::Eased { step, ease, by: by.as_deref() }),
+        ChunkEvent::Noticed { what } => notice(Event::Noticed { step, what: &what }),
     }
 }

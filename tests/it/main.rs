@@ -13,6 +13,7 @@ mod crash;
 mod derive;
 mod elsewhere;
 mod hazards;
+mod join;
 mod kept;
 mod kill;
 mod locks;

@@ -99,6 +99,7 @@ impl Database {
             lock_timeout: std::time::Duration::from_millis(500),
             connect_timeout: std::time::Duration::from_secs(10),
             measure,
+            pooled: false,
         };
         self.dialect().connect(&self.database_url(), &options).await.expect("a session")
     }

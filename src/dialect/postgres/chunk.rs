@@ -35,7 +35,8 @@ impl PostgresFiller {
         let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
         let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
         let sql = pages_update(&self.order.fill, &part.leaf.name, part.passes, locked);
-        let mut query = sqlx::query(AssertSqlSafe(sql))
+        let mut query = self
+            .query(AssertSqlSafe(sql))
             .bind(format!("({},0)", part.page))
             .bind(format!("({upto},0)"));
         if part.passes > 1 {
@@ -93,7 +94,7 @@ impl PostgresFiller {
                       WHERE prefix = left($2, strpos($2, '/')))"
         );
         let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(&part.leaf.name);
+        let query = self.query(AssertSqlSafe(sql)).bind(&part.leaf.name);
         let query = query.bind(self.order.step.as_str()).bind(part.no).bind(part.token);
         let mut query = query.bind(i64::try_from(rows).unwrap_or(i64::MAX));
         if !done {
@@ -118,7 +119,7 @@ impl PostgresFiller {
     ) -> Result<ChunkDone, SessionError> {
         let fill = &self.order.fill;
         let first = part.upto.is_empty();
-        let mut query = sqlx::query(AssertSqlSafe(chunk_end(fill, first)));
+        let mut query = self.query(AssertSqlSafe(chunk_end(fill, first)));
         for value in &part.upto {
             query = query.bind(value.clone());
         }
@@ -132,7 +133,7 @@ impl PostgresFiller {
             upto.extend(end.as_ref().map(|row| get::<String>(row, at)).transpose()?);
         }
         let ended = end.is_none();
-        let mut query = sqlx::query(AssertSqlSafe(chunk_update(fill, first, ended)));
+        let mut query = self.query(AssertSqlSafe(chunk_update(fill, first, ended)));
         for value in part.upto.iter().chain(&upto) {
             query = query.bind(value.clone());
         }

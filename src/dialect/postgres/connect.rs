@@ -1,29 +1,79 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Row, SqlSafeStr};
 
 use super::catalog::get;
 use crate::dialect::{DatabaseUrl, SessionError};
 
-/// Connects, and turns every way in which that can fail into words without secrets.
+/// A connection, and whether it may be another server process at each transaction.
+pub(super) struct Door {
+    pub(super) conn: PgConnection,
+    pub(super) pooled: bool,
+}
+
+/// A parameter that means nothing to the server, and that only a server passes on: poolers refuse
+/// or drop what they do not know, and a session of theirs is not ours alone.
+const MARK: &str = "zdmig.direct";
+
+/// Connects to the server itself, and turns every way in which that can fail into words without
+/// secrets.
 pub(super) async fn connect(
     url: &DatabaseUrl,
     name: &str,
     limit: Duration,
 ) -> Result<PgConnection, SessionError> {
+    let door = connect_through(url, name, limit).await?;
+    if door.pooled {
+        return Err(SessionError::Pooled { url: url.to_string() });
+    }
+    Ok(door.conn)
+}
+
+/// Connects to the server, or to a pooler before it.
+pub(super) async fn connect_through(
+    url: &DatabaseUrl,
+    name: &str,
+    limit: Duration,
+) -> Result<Door, SessionError> {
     let unreachable = |message: String| SessionError::Unreachable { url: url.to_string(), message };
-    let options = PgConnectOptions::from_str(url.with_secrets())
+    let plain = PgConnectOptions::from_str(url.with_secrets())
         .map_err(|_| unreachable("the address cannot be read as a PostgreSQL URL".into()))?
         .application_name(name)
         .disable_statement_logging();
-    match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
-        Ok(Ok(conn)) => Ok(conn),
+    let marked = plain.clone().options([(MARK, "on")]);
+    let both = async {
+        match PgConnection::connect_with(&marked).await {
+            Ok(mut conn) => {
+                let sql =
+                    format!("SELECT current_setting('{MARK}', true) IS NOT DISTINCT FROM 'on'");
+                let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut conn).await?;
+                Ok(Door { conn, pooled: !row.try_get::<bool, _>(0)? })
+            }
+            // How poolers put it: a protocol violation, over a parameter at the start.
+            Err(sqlx::Error::Database(error)) if error.message().contains("startup parameter") => {
+                Ok(Door { conn: PgConnection::connect_with(&plain).await?, pooled: true })
+            }
+            Err(error) => Err(error),
+        }
+    };
+    match tokio::time::timeout(limit, both).await {
+        Ok(Ok(door)) => Ok(door),
         Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
         Err(_) => Err(unreachable(format!("no answer within {} s", limit.as_secs()))),
     }
+}
+
+/// A statement of ours.
+pub(super) type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
+
+/// A statement for a connection that may be pooled: a prepared one would be known to one server
+/// process and not to the next.
+pub(super) fn unprepared<'q>(sql: impl SqlSafeStr) -> PgQuery<'q> {
+    sqlx::query(sql).persistent(false)
 }
 
 /// Makes a session independent of what its role has set; the number of its process.

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use super::bookkeeping::FILLS;
 use super::catalog::get;
-use super::connect::{connect, settle, wrap};
+use super::connect::{Door, PgQuery, connect_through, settle, unprepared, wrap};
 use super::fill::Locked;
 use super::quote;
 use super::session::{exists, unreadable};
@@ -23,6 +23,8 @@ pub(super) const LEASE: f64 = 30.0;
 /// What makes a part this session's: `token, pid, born`.
 const MINE: &str = "nextval('zdmig.token'), pg_backend_pid(), \
      (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+/// The same where a session is not tied to a process: then its lease alone says that it is there.
+const MINE_POOLED: &str = "nextval('zdmig.token'), 0, NULL";
 /// A part, in the order of [`leased`].
 const COLUMNS: &str = "no, token, leaf, lo, hi, passes, pass, page, upto, skipped";
 /// Pages of a window: few enough to stay in the server's memory from one pass to the next, and
@@ -70,6 +72,8 @@ pub(super) struct Part {
 /// One worker of a fill.
 pub(super) struct PostgresFiller {
     pub(super) conn: PgConnection,
+    /// Whether each transaction may be in another server process.
+    pooled: bool,
     pub(super) order: FillOrder,
     pub(super) row_waits: Duration,
     pub(super) part: Option<Part>,
@@ -124,7 +128,7 @@ async fn leaves(conn: &mut PgConnection, order: &FillOrder) -> Result<Vec<Leaf>,
     if order.fill.walk == Walk::Key {
         return Ok(vec![Leaf { name: table, node: 0, pages: 0, density: DENSITY }]);
     }
-    let rows = sqlx::query(
+    let rows = unprepared(
         "WITH RECURSIVE tree (oid) AS (
              SELECT $1::text::regclass::oid
              UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)
@@ -163,10 +167,14 @@ impl PostgresFiller {
         options: &Options,
         order: &FillOrder,
     ) -> Result<Self, SessionError> {
-        let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
-        settle(&mut conn, "off").await?;
+        let Door { mut conn, pooled } =
+            connect_through(url, "zdmig", options.connect_timeout).await?;
+        if !pooled {
+            settle(&mut conn, "off").await?;
+        }
         Ok(Self {
             conn,
+            pooled,
             order: order.clone(),
             row_waits: ROW_WAITS.min(options.lock_timeout),
             part: None,
@@ -178,12 +186,23 @@ impl PostgresFiller {
         })
     }
 
+    fn mine(&self) -> &'static str {
+        if self.pooled { MINE_POOLED } else { MINE }
+    }
+
     /// Opens a transaction in which triggers know the fill.
     async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
         // Triggers of the user's can tell a fill from a write by it, and ours know their own.
         let name = self.order.fill.does_for.as_deref().unwrap_or("fill");
+        // Of a session that others use nothing may be set for longer than a transaction.
+        let settled = if self.pooled {
+            "; SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL row_security \
+             = off"
+        } else {
+            ""
+        };
         let sql = format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
+            "BEGIN{settled}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
              '10s'; SET LOCAL zdmig.backfill = {}",
             lock_timeout.as_millis(),
             quote::literal(name)
@@ -192,16 +211,21 @@ impl PostgresFiller {
         Ok(())
     }
 
+    /// A statement for this connection, in a transaction.
+    pub(super) fn query<'q>(&self, sql: impl SqlSafeStr) -> PgQuery<'q> {
+        sqlx::query(sql).persistent(!self.pooled)
+    }
+
     /// Commits what was done, or takes it back.
     async fn ended<T>(&mut self, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
         match outcome {
             Ok(done) => {
-                sqlx::query("COMMIT").execute(&mut self.conn).await.map_err(wrap)?;
+                sqlx::raw_sql("COMMIT").execute(&mut self.conn).await.map_err(wrap)?;
                 Ok(done)
             }
             Err(error) => {
                 // A connection that cannot roll back is lost, and the next call says so.
-                let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
+                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.conn).await;
                 Err(error)
             }
         }
@@ -209,7 +233,7 @@ impl PostgresFiller {
 
     /// The fill's own row, which whoever leases a part holds meanwhile.
     async fn fill(&mut self) -> Result<PgRow, SessionError> {
-        let row = sqlx::query(
+        let row = self.query(
             "SELECT leaves::text, leaf, page, parts, complete, rows FROM zdmig.fill WHERE step = $1
                 FOR UPDATE",
         )
@@ -227,30 +251,31 @@ impl PostgresFiller {
             self.again().await?;
             fill = self.fill().await?;
         }
-        let step = self.order.step.as_str();
+        let (step, mine) = (self.order.step.as_str(), self.mine());
         if get(&fill, 4)? {
             return Ok(Taken::Complete { rows: get::<i64>(&fill, 5)?.unsigned_abs() });
         }
         let leaves: Vec<Leaf> =
             serde_json::from_str(&get::<String>(&fill, 0)?).map_err(unreadable)?;
         // One whose worker is gone, or that had to be left for a while.
-        let left = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE zdmig.part SET (token, pid, born) = ({MINE}),
+        let left = self
+            .query(AssertSqlSafe(format!(
+                "UPDATE zdmig.part SET (token, pid, born) = ({mine}),
                     lease_until = clock_timestamp() + make_interval(secs => $2)
               WHERE step = $1 AND no = (
                     SELECT no FROM zdmig.part p
                      WHERE step = $1 AND (lease_until < clock_timestamp()
-                        OR pid IS NOT NULL AND NOT EXISTS (
+                        OR pid <> 0 AND NOT EXISTS (
                            SELECT FROM pg_stat_activity a WHERE a.pid = p.pid
                               AND (a.backend_start = p.born OR a.backend_start IS NULL)))
                      ORDER BY no LIMIT 1)
              RETURNING {COLUMNS}"
-        )))
-        .bind(step)
-        .bind(LEASE)
-        .fetch_optional(&mut self.conn)
-        .await
-        .map_err(wrap)?;
+            )))
+            .bind(step)
+            .bind(LEASE)
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?;
         let leaf = |at: i32| leaves.get(usize::try_from(at).unwrap_or(usize::MAX));
         if let Some(row) = left {
             let of = leaf(get(&row, 2)?).ok_or_else(|| SessionError::Bookkeeping {
@@ -277,11 +302,12 @@ impl PostgresFiller {
         let window = (leaf.pages / CHUNKS).clamp(WINDOW / CHUNKS, WINDOW);
         let hi = leaf.pages.min(page + window);
         let (passes, why) = self.passes().await?;
-        let row = sqlx::query(AssertSqlSafe(format!(
+        let mine = self.mine();
+        let row = self.query(AssertSqlSafe(format!(
             "WITH f AS (UPDATE zdmig.fill SET parts = parts + 1, leaf = $3, page = $4,
                                at = clock_timestamp() WHERE step = $1)
              INSERT INTO zdmig.part (step, no, leaf, lo, hi, passes, page, token, pid, born, lease_until)
-             SELECT $1, $2, $5, $6, $7, $8, $6, {MINE},
+             SELECT $1, $2, $5, $6, $7, $8, $6, {mine},
                     clock_timestamp() + make_interval(secs => $9)
              RETURNING {COLUMNS}"
         )))
@@ -303,7 +329,8 @@ impl PostgresFiller {
 
     /// Nothing is left to begin with: the end, or what others are at.
     async fn last(&mut self, rows: i64) -> Result<Taken, SessionError> {
-        let row = sqlx::query("SELECT count(*), count(pid) FROM zdmig.part WHERE step = $1")
+        let row = self
+            .query("SELECT count(*), count(pid) FROM zdmig.part WHERE step = $1")
             .bind(self.order.step.as_str())
             .fetch_one(&mut self.conn)
             .await
@@ -312,13 +339,11 @@ impl PostgresFiller {
         if left > 0 {
             return Ok(Taken::Wait { locked: leased == 0 });
         }
-        sqlx::query(
-            "UPDATE zdmig.fill SET complete = true, at = clock_timestamp() WHERE step = $1",
-        )
-        .bind(self.order.step.as_str())
-        .execute(&mut self.conn)
-        .await
-        .map_err(wrap)?;
+        self.query("UPDATE zdmig.fill SET complete = true, at = clock_timestamp() WHERE step = $1")
+            .bind(self.order.step.as_str())
+            .execute(&mut self.conn)
+            .await
+            .map_err(wrap)?;
         Ok(Taken::Complete { rows: rows.unsigned_abs() })
     }
 
@@ -326,7 +351,7 @@ impl PostgresFiller {
     async fn again(&mut self) -> Result<(), SessionError> {
         let leaves = serde_json::to_string(&leaves(&mut self.conn, &self.order).await?)
             .map_err(unreadable)?;
-        sqlx::query(
+        self.query(
             "WITH gone AS (DELETE FROM zdmig.part WHERE step = $1 RETURNING rows)
              UPDATE zdmig.fill SET leaves = $2::text::jsonb, leaf = 0, page = 0,
                     rows = rows + (SELECT coalesce(sum(gone.rows), 0) FROM gone)
@@ -398,7 +423,7 @@ impl Filler for PostgresFiller {
 
     async fn leave(&mut self) -> Result<(), SessionError> {
         let Some(part) = self.part.take() else { return Ok(()) };
-        sqlx::query(
+        self.query(
             "UPDATE zdmig.part SET pid = NULL, lease_until = clock_timestamp()
               WHERE step = $1 AND no = $2 AND token = $3",
         )

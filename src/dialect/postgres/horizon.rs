@@ -27,7 +27,8 @@ impl PostgresFiller {
             self.plain -= 1;
             return Ok((1, self.why.take()));
         }
-        let row = sqlx::query("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        let row = self
+            .query("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
             .fetch_one(&mut self.conn)
             .await
             .map_err(wrap)?;
@@ -48,7 +49,7 @@ impl PostgresFiller {
 
     /// Who keeps alive what was replaced so many transactions ago, as far as we may see it.
     async fn keeper(&mut self, transactions: i64) -> Result<Option<String>, SessionError> {
-        let row = sqlx::query(
+        let row = self.query(
             "SELECT what FROM (
                  SELECT format('pid %s (%s as %s)', pid, coalesce(nullif(application_name, ''), 'unnamed'),
                                usename) AS what, age(backend_xmin) AS age

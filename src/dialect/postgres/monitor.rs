@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
-use super::connect::{connect, settle, wrap};
+use super::connect::{Door, connect_through, settle, unprepared, wrap};
 use super::{quote, steering};
 use crate::dialect::{
     DatabaseUrl, FillOrder, Look, Monitor, MonitorOptions, Reading, Report, SessionError, Signal,
@@ -70,10 +70,15 @@ impl PostgresMonitor {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
-        let mut conn = connect(&self.url, "zdmig watch", self.connect_timeout).await?;
-        settle(&mut conn, "off").await?;
+        let Door { mut conn, pooled } =
+            connect_through(&self.url, "zdmig watch", self.connect_timeout).await?;
+        if !pooled {
+            settle(&mut conn, "off").await?;
+        }
+        // One transaction is in one server process, also behind a pooler.
+        execute(&mut conn, "BEGIN").await?;
         self.relations = relations(&mut conn, &quote::table(&self.order.fill.table)).await?;
-        let row = sqlx::query(
+        let row = unprepared(
             "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
                     pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')",
         )
@@ -90,7 +95,7 @@ impl PostgresMonitor {
             );
         }
         if settings && self.options.disk_size.is_none() {
-            let row = sqlx::query(
+            let row = unprepared(
                 "SELECT current_setting('data_directory'), inet_server_addr() IS NULL
                         OR inet_server_addr() = inet_client_addr()",
             )
@@ -101,10 +106,18 @@ impl PostgresMonitor {
             let here: bool = get(&row, 1)?;
             self.data = here.then(|| get::<String>(&row, 0).map(PathBuf::from)).transpose()?;
         }
+        execute(&mut conn, "COMMIT").await?;
         Ok(conn)
     }
 
     async fn read(&mut self, conn: &mut PgConnection) -> Result<Look, SessionError> {
+        execute(conn, "BEGIN").await?;
+        let look = self.read_all(conn).await?;
+        execute(conn, "COMMIT").await?;
+        Ok(look)
+    }
+
+    async fn read_all(&mut self, conn: &mut PgConnection) -> Result<Look, SessionError> {
         let mut readings = self.sessions(conn).await?;
         readings.extend(self.replicas(conn).await?);
         readings.extend(self.seldom(conn).await?);
@@ -121,7 +134,7 @@ impl PostgresMonitor {
 
     /// What other sessions do.
     async fn sessions(&self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
-        let row = sqlx::query(
+        let row = unprepared(
             "WITH ours AS (SELECT pid FROM zdmig.part WHERE pid IS NOT NULL),
                   waits AS (
                   SELECT count(DISTINCT w.pid) AS n FROM pg_locks w JOIN pg_locks t USING (pid)
@@ -167,7 +180,7 @@ impl PostgresMonitor {
     /// so we remember when the log ended where it is now.
     async fn replicas(&mut self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
         let now = Instant::now();
-        let rows = sqlx::query(
+        let rows = unprepared(
             "WITH here AS (SELECT CASE WHEN pg_is_in_recovery() THEN NULL
                                        ELSE pg_current_wal_lsn() END AS lsn)
              SELECT NULL::text, (lsn - '0/0')::float8, NULL::float8, NULL::float8, true FROM here
@@ -217,7 +230,7 @@ impl PostgresMonitor {
         {
             return Ok(readings.clone());
         }
-        let row = sqlx::query(
+        let row = unprepared(
             "SELECT CASE WHEN pg_is_in_recovery() THEN 0
                          ELSE (pg_current_wal_lsn() - (SELECT redo_lsn FROM pg_control_checkpoint()))
                     END::float8,
@@ -238,7 +251,7 @@ impl PostgresMonitor {
             reading(Signal::DeadRows, dead.unwrap_or_default(), get(&row, 3)?),
         ];
         if let Some(size) = self.options.disk_size {
-            let row = sqlx::query(
+            let row = unprepared(
                 "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database
                           WHERE has_database_privilege(oid, 'CONNECT')
                              OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::bigint
@@ -256,7 +269,7 @@ impl PostgresMonitor {
 
     /// Takes chunks back that somebody waits for longer than they should take.
     async fn let_through(&mut self, conn: &mut PgConnection) -> Result<u32, SessionError> {
-        let rows = sqlx::query(
+        let rows = unprepared(
             "SELECT w.pid, b.pid
                FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) w
                LEFT JOIN pg_stat_activity a ON a.pid = w.pid,
@@ -282,7 +295,7 @@ impl PostgresMonitor {
         self.waiting = waiting;
         let mut let_through = 0;
         for pid in late {
-            let row = sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).fetch_one(&mut *conn);
+            let row = unprepared("SELECT pg_cancel_backend($1)").bind(pid).fetch_one(&mut *conn);
             let_through += u32::from(get::<bool>(&row.await.map_err(wrap)?, 0)?);
         }
         Ok(let_through)
@@ -309,18 +322,29 @@ impl Monitor for PostgresMonitor {
 
     async fn report(&mut self, report: &Report) -> Result<(), SessionError> {
         let Some(conn) = &mut self.conn else { return Ok(()) };
-        steering::report(conn, &self.order.step, &self.options.owner, report).await
+        execute(conn, "BEGIN READ WRITE").await?;
+        let said = steering::report(conn, &self.order.step, &self.options.owner, report).await;
+        execute(conn, if said.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        said
     }
 
     async fn leave(&mut self) -> Result<(), SessionError> {
         let Some(conn) = &mut self.conn else { return Ok(()) };
-        steering::leave(conn, &self.order.step, &self.options.owner).await
+        execute(conn, "BEGIN READ WRITE").await?;
+        let left = steering::leave(conn, &self.order.step, &self.options.owner).await;
+        execute(conn, if left.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        left
     }
+}
+
+async fn execute(conn: &mut PgConnection, sql: &'static str) -> Result<(), SessionError> {
+    sqlx::raw_sql(sql).execute(conn).await.map_err(wrap)?;
+    Ok(())
 }
 
 /// The table and its partitions.
 async fn relations(conn: &mut PgConnection, table: &str) -> Result<Vec<i64>, SessionError> {
-    let rows = sqlx::query(
+    let rows = unprepared(
         "WITH RECURSIVE tree (oid) AS (
              SELECT to_regclass($1)::oid
              UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row, TypeInfo, ValueRef};
 
 use super::catalog::get;
-use super::connect::{connect, wrap};
+use super::connect::{connect_through, wrap};
 use super::quote;
 use super::session::{exists, make_bookkeeping};
 use crate::dialect::{
@@ -24,7 +24,7 @@ pub(super) struct PostgresObserver {
 
 impl PostgresObserver {
     pub(super) async fn open(url: &DatabaseUrl, name: &str) -> Result<Self, SessionError> {
-        Ok(Self { conn: connect(url, name, CONNECT_LIMIT).await? })
+        Ok(Self { conn: connect_through(url, name, CONNECT_LIMIT).await?.conn })
     }
 
     async fn facts(&mut self, env: &str, witness: &mut Witness) -> Result<(), SessionError> {
@@ -253,7 +253,7 @@ pub(super) struct PostgresClient {
 
 impl PostgresClient {
     pub(super) async fn open(url: &DatabaseUrl, name: &str) -> Result<Self, SessionError> {
-        Ok(Self { conn: connect(url, name, CONNECT_LIMIT).await? })
+        Ok(Self { conn: connect_through(url, name, CONNECT_LIMIT).await?.conn })
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::bookkeeping::{CREATE, FILLS, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
-use super::connect::{connect, settle, wrap};
+use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
 use super::{measure, said, steering};
@@ -32,6 +32,8 @@ pub(super) struct PostgresSession {
     url: DatabaseUrl,
     options: Options,
     conn: PgConnection,
+    /// Behind a pooler it may be another process at each transaction.
+    pooled: bool,
     pid: i32,
     watcher: Option<PgConnection>,
     run_lock: Option<PgConnection>,
@@ -42,13 +44,19 @@ pub(super) struct PostgresSession {
 
 impl PostgresSession {
     pub(super) async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self, SessionError> {
-        let mut conn = connect(url, "zdmig", options.connect_timeout).await?;
-        // Until the run lock is ours nothing of ours writes.
-        let pid = settle(&mut conn, "on").await?;
+        let Door { mut conn, pooled } =
+            connect_through(url, "zdmig", options.connect_timeout).await?;
+        let pid = match (pooled, options.pooled) {
+            (true, false) => return Err(SessionError::Pooled { url: url.to_string() }),
+            (true, true) => 0,
+            // Until the run lock is ours nothing of ours writes.
+            (false, _) => settle(&mut conn, "on").await?,
+        };
         Ok(Self {
             url: url.clone(),
             options: options.clone(),
             conn,
+            pooled,
             pid,
             watcher: None,
             run_lock: None,
@@ -123,7 +131,7 @@ impl PostgresSession {
 
     async fn rollback(&mut self) {
         // A connection that cannot roll back is lost, and the next call says so.
-        let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.conn).await;
     }
 
     async fn commit_all(&mut self) -> Result<(), SessionError> {
@@ -195,7 +203,12 @@ impl Session for PostgresSession {
     }
 
     async fn journal(&mut self) -> Result<Journal, SessionError> {
-        read_journal(&mut self.conn).await
+        // In one transaction, and so of one instant, and of one server process behind a pooler.
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        sqlx::raw_sql(begin).execute(&mut self.conn).await.map_err(wrap)?;
+        let journal = read_journal(&mut self.conn).await;
+        self.rollback().await;
+        journal
     }
 
     async fn check(&mut self, check: &Check) -> Result<Answer, SessionError> {
@@ -228,6 +241,9 @@ impl Session for PostgresSession {
     }
 
     async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError> {
+        if self.pooled {
+            return Err(SessionError::Pooled { url: self.url.to_string() });
+        }
         make_bookkeeping(&mut self.conn).await?;
         let mut lock = connect(&self.url, "zdmig lock", self.options.connect_timeout).await?;
         let row = sqlx::query("SELECT pg_try_advisory_lock($1)")
@@ -327,7 +343,10 @@ impl Session for PostgresSession {
     }
 
     async fn fills(&mut self) -> Result<Vec<FillState>, SessionError> {
-        steering::fills(&mut self.conn).await
+        sqlx::raw_sql("BEGIN READ ONLY").execute(&mut self.conn).await.map_err(wrap)?;
+        let fills = steering::fills(&mut self.conn).await;
+        self.rollback().await;
+        fills
     }
 
     fn measured(&mut self) -> Option<Measured> {
@@ -337,7 +356,7 @@ impl Session for PostgresSession {
 
 /// Whether a table is there.
 pub(super) async fn exists(conn: &mut PgConnection, table: &str) -> Result<bool, SessionError> {
-    let row = sqlx::query("SELECT to_regclass($1) IS NOT NULL")
+    let row = unprepared("SELECT to_regclass($1) IS NOT NULL")
         .bind(table)
         .fetch_one(conn)
         .await
@@ -376,10 +395,8 @@ async fn check_format(conn: &mut PgConnection) -> Result<bool, SessionError> {
     if !exists(conn, "zdmig.format").await? {
         return Ok(false);
     }
-    let row = sqlx::query("SELECT version FROM zdmig.format")
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(wrap)?;
+    let row =
+        unprepared("SELECT version FROM zdmig.format").fetch_one(&mut *conn).await.map_err(wrap)?;
     let found: i32 = get(&row, 0)?;
     if found > FORMAT {
         return Err(SessionError::Bookkeeping {
@@ -394,7 +411,7 @@ async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> 
         return Ok(Journal::default());
     }
     check_format(conn).await?;
-    let rows = sqlx::query(
+    let rows = unprepared(
         "SELECT step, plan, detail::text, written_by, at FROM zdmig.journal ORDER BY seq",
     )
     .fetch_all(&mut *conn)
@@ -413,7 +430,7 @@ async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> 
     if !exists(conn, "zdmig.fill").await? {
         return Ok(Journal::replay(entries, BTreeMap::new())?);
     }
-    let rows = sqlx::query(FILLS).fetch_all(&mut *conn).await.map_err(wrap)?;
+    let rows = unprepared(FILLS).fetch_all(&mut *conn).await.map_err(wrap)?;
     let mut watermarks = BTreeMap::new();
     for row in &rows {
         watermarks.insert(StepId::stored(get::<String>(row, 0)?), filler::watermark(row)?);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::catalog::get;
-use super::connect::wrap;
+use super::connect::{unprepared, wrap};
 use super::filler::Leaf;
 use super::session::{exists, unreadable};
 use crate::dialect::{FillState, Report, SessionError, Steer, Steering};
@@ -16,7 +16,7 @@ const SILENT: f64 = 15.0;
 
 /// What people ask of a migration's fills.
 pub(super) async fn read(conn: &mut PgConnection, prefix: &str) -> Result<Steering, SessionError> {
-    let row = sqlx::query("SELECT paused_by, pace, workers FROM zdmig.steering WHERE prefix = $1")
+    let row = unprepared("SELECT paused_by, pace, workers FROM zdmig.steering WHERE prefix = $1")
         .bind(prefix)
         .fetch_optional(conn)
         .await
@@ -39,7 +39,7 @@ pub(super) async fn steer(
     prefix: &str,
     change: &Steer,
 ) -> Result<(), SessionError> {
-    sqlx::query(
+    unprepared(
         "INSERT INTO zdmig.steering AS s (prefix, paused_by, pace, workers) VALUES ($1, $3, $4, $5)
          ON CONFLICT (prefix) DO UPDATE SET at = clock_timestamp(),
             paused_by = CASE WHEN $2 THEN excluded.paused_by ELSE s.paused_by END,
@@ -64,7 +64,7 @@ pub(super) async fn report(
     owner: &str,
     report: &Report,
 ) -> Result<(), SessionError> {
-    sqlx::query(
+    unprepared(
         "INSERT INTO zdmig.runner (step, owner, workers, pace, rate, held_by)
          SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT FROM zdmig.fill WHERE step = $1)
          ON CONFLICT (step, owner) DO UPDATE SET workers = excluded.workers, pace = excluded.pace,
@@ -88,7 +88,7 @@ pub(super) async fn leave(
     step: &StepId,
     owner: &str,
 ) -> Result<(), SessionError> {
-    sqlx::query("DELETE FROM zdmig.runner WHERE step = $1 AND owner = $2")
+    unprepared("DELETE FROM zdmig.runner WHERE step = $1 AND owner = $2")
         .bind(step.as_str())
         .bind(owner)
         .execute(conn)
@@ -103,7 +103,7 @@ pub(super) async fn fills(conn: &mut PgConnection) -> Result<Vec<FillState>, Ses
         return Ok(Vec::new());
     }
     let mut runners = runners(conn).await?;
-    let rows = sqlx::query(
+    let rows = unprepared(
         "SELECT f.step, f.leaves::text, f.leaf, f.page,
                 (SELECT coalesce(sum((p.hi - p.lo) *
                             (1 - (p.pass + (p.page - p.lo) / greatest(p.hi - p.lo, 1)::float8)
@@ -138,7 +138,7 @@ pub(super) async fn fills(conn: &mut PgConnection) -> Result<Vec<FillState>, Ses
 async fn runners(
     conn: &mut PgConnection,
 ) -> Result<BTreeMap<String, Vec<(String, Report)>>, SessionError> {
-    let rows = sqlx::query(
+    let rows = unprepared(
         "SELECT step, owner, workers, pace, rate, held_by FROM zdmig.runner
           WHERE at > clock_timestamp() - make_interval(secs => $1) ORDER BY step, owner",
     )
