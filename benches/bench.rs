@@ -92,6 +92,8 @@ impl Bench {
             workers: 1,
             step_aside: false,
             limits: LimitsSource::default(),
+            failed_max: 0,
+            retry_failed: false,
             deadline: None,
         };
         let cancel = CancellationToken::new();

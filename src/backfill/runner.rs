@@ -14,7 +14,8 @@ use super::brake::{Brake, Limits};
 use super::pace::Pace;
 use super::worker::{Drive, Ended, Said, Until, Worker};
 use crate::dialect::{
-    Blocker, FillOrder, Look, Monitor, MonitorOptions, Report, Session, SessionError, Steering,
+    Blocker, FillOrder, Filled, Look, Monitor, MonitorOptions, Report, Session, SessionError,
+    Steering,
 };
 
 /// The first look comes that soon: a fill that is shorter needs none.
@@ -73,6 +74,10 @@ pub struct FillJob<'a> {
     pub limits: &'a LimitsSource,
     /// Who we are.
     pub owner: &'a str,
+    /// So many rows may fail and be left out; one more stops it.
+    pub failed_max: u64,
+    /// Whether rows that failed before are tried again.
+    pub retry_failed: bool,
     /// When to stop, done or not.
     pub deadline: Option<Instant>,
     /// Asked between chunks.
@@ -129,7 +134,8 @@ pub enum FillError {
     Session(#[from] SessionError),
 }
 
-/// Runs a fill to its end; the rows it changed, those of the runs before included.
+/// Runs a fill to its end; what it did, the runs before included. Where more rows failed than may,
+/// it stopped before its end.
 ///
 /// # Errors
 /// When it is interrupted, its time is up, or the database fails: what is done is kept.
@@ -137,15 +143,20 @@ pub async fn fill(
     session: &mut dyn Session,
     job: &FillJob<'_>,
     notice: &mut (dyn FnMut(ChunkEvent) + Send),
-) -> Result<u64, FillError> {
+) -> Result<Filled, FillError> {
     let start = session.begin_fill(&job.order, job.anew).await?;
-    if start.complete {
-        return Ok(start.rows);
+    let again = job.retry_failed && start.failed > 0;
+    if again {
+        session.retry_failed(&job.order.step).await?;
     }
-    work(session, job, start.rows, notice).await
+    if start.complete && !again {
+        return Ok(Filled { rows: start.rows, failed: start.failed });
+    }
+    let so_far = Filled { rows: start.rows, failed: if again { 0 } else { start.failed } };
+    work(session, job, so_far, notice).await
 }
 
-/// Works on a fill that another process has begun, until it is done; the rows that all changed.
+/// Works on a fill that another process has begun, until it is done; what all did.
 ///
 /// # Errors
 /// As [`fill`].
@@ -153,16 +164,16 @@ pub async fn help(
     session: &mut dyn Session,
     job: &FillJob<'_>,
     notice: &mut (dyn FnMut(ChunkEvent) + Send),
-) -> Result<u64, FillError> {
-    work(session, job, 0, notice).await
+) -> Result<Filled, FillError> {
+    work(session, job, Filled::default(), notice).await
 }
 
 async fn work(
     session: &mut dyn Session,
     job: &FillJob<'_>,
-    rows: u64,
+    so_far: Filled,
     notice: &mut (dyn FnMut(ChunkEvent) + Send),
-) -> Result<u64, FillError> {
+) -> Result<Filled, FillError> {
     let (drive, _) = watch::channel(Drive { pace: job.pace, ease: 1.0, paused: false, looks: 0 });
     let (told, mut heard) = mpsc::channel(64);
     let limits = (job.limits.0)().unwrap_or_default();
@@ -187,7 +198,7 @@ async fn work(
         outcome: None,
     };
     crew.staff(session, job.workers).await?;
-    let mut lead = Lead::new(rows, limits, reports);
+    let mut lead = Lead::new(so_far, limits, reports);
     loop {
         tokio::select! {
             Some(said) = heard.recv() => {
@@ -211,7 +222,13 @@ async fn work(
             lead.hear(said, &crew, notice);
         }
     }
-    crew.outcome.unwrap_or(Err(FillError::Interrupted))
+    match crew.outcome {
+        // It was stopped by us, and not by anybody else.
+        Some(Err(FillError::Interrupted)) if lead.failed > job.failed_max => {
+            Ok(Filled { rows: lead.rows, failed: lead.failed })
+        }
+        outcome => outcome.unwrap_or(Err(FillError::Interrupted)),
+    }
 }
 
 async fn joined(task: JoinHandle<()>) {
@@ -271,7 +288,7 @@ struct Crew<'a> {
     tasks: JoinSet<(u64, Result<Ended, FillError>)>,
     next: u64,
     /// What the fill has come to so far.
-    outcome: Option<Result<u64, FillError>>,
+    outcome: Option<Result<Filled, FillError>>,
 }
 
 impl Crew<'_> {
@@ -282,7 +299,7 @@ impl Crew<'_> {
                 one.cancel();
             }
         }
-        let over = |outcome: &Option<Result<u64, FillError>>| {
+        let over = |outcome: &Option<Result<Filled, FillError>>| {
             matches!(outcome, Some(Ok(_))) || self.stop.is_cancelled()
         };
         if over(&self.outcome) {
@@ -318,7 +335,7 @@ impl Crew<'_> {
         };
         // What one worker could not do another may have done, and what stopped one is said rather
         // than that the others were told to.
-        let weight = |one: &Result<u64, FillError>| match one {
+        let weight = |one: &Result<Filled, FillError>| match one {
             Ok(_) => 3,
             Err(FillError::Session(SessionError::Lost { .. })) => 0,
             Err(FillError::Session(_)) => 2,
@@ -337,6 +354,7 @@ struct Lead {
     steering: Steering,
     rows: u64,
     walked: u64,
+    failed: u64,
     /// Why it walks in another way, as it was told last.
     turned: Option<String>,
     /// What held it back when that was told last.
@@ -347,13 +365,14 @@ struct Lead {
 }
 
 impl Lead {
-    fn new(rows: u64, limits: Limits, reports: watch::Sender<Report>) -> Self {
+    fn new(so_far: Filled, limits: Limits, reports: watch::Sender<Report>) -> Self {
         Self {
             brake: Brake::default(),
             limits,
             steering: Steering::default(),
-            rows,
-            walked: rows,
+            rows: so_far.rows,
+            walked: so_far.rows,
+            failed: so_far.failed,
             turned: None,
             eased: None,
             noticed: Vec::new(),
@@ -367,6 +386,10 @@ impl Lead {
             Said::Done(done) => {
                 self.rows += done.rows;
                 self.walked += done.walked;
+                self.failed += done.failed;
+                if self.failed > crew.job.failed_max {
+                    crew.stop.cancel();
+                }
                 notice(ChunkEvent::Done { rows: self.rows, walked: self.walked });
             }
             // Every worker may find it out, at every window.

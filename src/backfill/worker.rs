@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pace::{Pace, Sizer};
 use super::runner::{ChunkEvent, FillError};
-use crate::dialect::{Blocker, ChunkDone, Filler, Look, SessionError, Taken};
+use crate::dialect::{Blocker, ChunkDone, Filled, Filler, Look, SessionError, Taken};
 
 /// How long a worker waits for another one's part before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -46,7 +46,7 @@ impl Drive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// The table is done; the rows that all workers changed.
-    Complete(u64),
+    Complete(Filled),
     /// It was told to go.
     Dismissed,
 }
@@ -145,7 +145,8 @@ impl Worker {
                 continue;
             }
             match self.filler.take().await {
-                Ok(Taken::Complete { rows }) => return Ok(Ended::Complete(rows)),
+                Ok(Taken::Complete(filled)) => return Ok(Ended::Complete(filled)),
+                Ok(Taken::Again) => {}
                 Ok(Taken::Part(why)) => {
                     if let Some(why) = why {
                         self.tell(Said::Event(ChunkEvent::Turned { why })).await;

@@ -27,6 +27,12 @@ pub(super) struct Args {
     /// How many workers fill at the same time, each on a connection of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     workers: u8,
+    /// Go on past so many rows that fail, and leave them out; one more stops it
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    failed_max: u64,
+    /// Try the rows again that failed and were left out
+    #[arg(long)]
+    retry_failed: bool,
     /// Stop at a safe point at this time of the day, as 06:00, or at an instant, as
     /// 2027-01-31T06:00:00Z; exits with 20 if something is left
     #[arg(long, value_name = "TIME")]
@@ -125,6 +131,8 @@ fn options(
     let mut options = context.engine_options(single);
     options.workers = usize::from(args.workers);
     options.deadline = deadline;
+    options.failed_max = args.failed_max;
+    options.retry_failed = args.retry_failed;
     Ok(options)
 }
 

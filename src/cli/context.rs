@@ -60,6 +60,8 @@ impl Context<'_> {
             workers: 1,
             step_aside,
             limits: self.limits(),
+            failed_max: 100,
+            retry_failed: false,
             deadline: None,
         }
     }

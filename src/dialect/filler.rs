@@ -41,11 +41,30 @@ pub enum Taken {
         /// Whether locked rows are all that is left.
         locked: bool,
     },
+    /// Rows that failed were tried again; there may be more.
+    Again,
     /// The table is done.
-    Complete {
-        /// Rows changed by all workers and all runs.
-        rows: u64,
-    },
+    Complete(Filled),
+}
+
+/// What a fill did, by all workers and all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// Rows that it changed.
+    pub rows: u64,
+    /// Rows that fail, and were left out.
+    pub failed: u64,
+}
+
+/// A row that a fill left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRow {
+    /// The table or partition.
+    pub relation: String,
+    /// The values of its key; without a key, its place.
+    pub key: Vec<String>,
+    /// What the database said.
+    pub reason: String,
 }
 
 /// What a chunk did.
@@ -62,4 +81,6 @@ pub struct ChunkDone {
     pub ended: bool,
     /// Whether somebody wants the fill to pause.
     pub paused: bool,
+    /// Rows that failed, and were written down and left out.
+    pub failed: u64,
 }

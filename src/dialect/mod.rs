@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 pub use client::{Client, Value};
-pub use filler::{ChunkDone, FillOrder, Filler, Taken};
+pub use filler::{ChunkDone, FailedRow, FillOrder, Filled, Filler, Taken};
 pub use monitor::{
     FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
 };

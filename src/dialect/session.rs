@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::filler::{FillOrder, Filler};
+use super::filler::{FailedRow, FillOrder, Filler};
 use super::monitor::{FillState, Monitor, MonitorOptions, Steer, Steering};
 use crate::catalog::Catalog;
 use crate::journal::{Entry, IllegalEntry, Journal, Watermark};
-use crate::plan::{Blocks, Check, Held, Lock};
+use crate::plan::{Blocks, Check, Held, Lock, StepId};
 use crate::sql::Sql;
 
 /// The only door to a live database's schema.
@@ -44,6 +44,16 @@ pub trait Session: Send {
         order: &FillOrder,
         anew: bool,
     ) -> Result<Watermark, SessionError>;
+
+    /// Has the rows tried again that failed in a fill.
+    async fn retry_failed(&mut self, step: &StepId) -> Result<(), SessionError>;
+
+    /// Some of the rows that failed in a fill.
+    async fn failed_rows(
+        &mut self,
+        step: &StepId,
+        most: u32,
+    ) -> Result<Vec<FailedRow>, SessionError>;
 
     /// Opens a connection of its own that works on a fill.
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError>;
@@ -243,6 +253,13 @@ impl SessionError {
     /// code for it.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Failed { code: Some(code), .. } if code == "57014")
+    }
+
+    /// Whether a row is to blame: its data, a rule that it breaks, a trigger that refuses it. By the
+    /// classes of the standard's codes, and by what triggers raise.
+    pub fn is_of_a_row(&self) -> bool {
+        let of_rows = |code: &str| ["22", "23", "44", "P0"].iter().any(|one| code.starts_with(one));
+        matches!(self, Self::Failed { code: Some(code), .. } if code.len() == 5 && of_rows(code))
     }
 
     /// Whether rows are in the way: class 23 of the standard's codes.

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::backfill::{FillError, LimitsSource, Pace};
-use crate::dialect::{Blocker, Session, SessionError, Work};
+use crate::dialect::{Blocker, FailedRow, Session, SessionError, Work};
 use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
 use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
@@ -45,6 +45,10 @@ pub struct EngineOptions {
     pub step_aside: bool,
     /// What of the database holds a fill back.
     pub limits: LimitsSource,
+    /// So many rows of a fill may fail before it stops.
+    pub failed_max: u64,
+    /// Whether rows that failed before are tried again.
+    pub retry_failed: bool,
     /// When to stop: no step and no chunk begins after that.
     pub deadline: Option<Instant>,
 }
@@ -121,6 +125,18 @@ pub enum EngineError {
         /// What was found.
         found: String,
     },
+    /// A fill left rows out that fail.
+    #[error("`{step}` left {} out that fail{}{}", rows_said(*failed), if *failed > *most { ", and stopped" } else { "" }, rows_listed(rows))]
+    FailedRows {
+        /// The step.
+        step: StepId,
+        /// How many.
+        failed: u64,
+        /// How many may be.
+        most: u64,
+        /// Some of them.
+        rows: Vec<FailedRow>,
+    },
     /// A proof failed.
     #[error("`{step}` found {found} that break the rule")]
     Unproved {
@@ -151,6 +167,18 @@ pub enum EngineError {
     /// The journal makes no sense.
     #[error(transparent)]
     Journal(#[from] IllegalEntry),
+}
+
+fn rows_said(count: u64) -> String {
+    if count == 1 { "1 row".into() } else { format!("{count} rows") }
+}
+
+fn rows_listed(rows: &[FailedRow]) -> String {
+    let line = |row: &FailedRow| {
+        let relation = if row.relation.is_empty() { "" } else { " of " };
+        format!("\n  ({}){relation}{}: {}", row.key.join(", "), row.relation, row.reason)
+    };
+    rows.iter().map(line).collect()
 }
 
 fn listed(blockers: &[Blocker]) -> String {

@@ -16,6 +16,9 @@ use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transact
 /// The class of errors that a value causes, in the standard's codes.
 const DATA_EXCEPTION: &str = "22";
 
+/// So many of the rows that fail are named.
+const FAILED_SHOWN: u32 = 3;
+
 /// How long a paused backfill waits before it asks whether it may go on.
 const PAUSED: Duration = Duration::from_millis(300);
 
@@ -326,7 +329,17 @@ impl Engine<'_> {
         let order = FillOrder { step: id.clone(), fill: rows.clone() };
         let job = job(order, !resume, self.options, self.cancel);
         let mut hear = telling(step, &mut *self.notice);
-        Ok(fill(self.session, &job, &mut hear).await?)
+        let filled = fill(self.session, &job, &mut hear).await?;
+        drop(hear);
+        if filled.failed > 0 {
+            return Err(EngineError::FailedRows {
+                step: id.clone(),
+                failed: filled.failed,
+                most: self.options.failed_max,
+                rows: self.session.failed_rows(id, FAILED_SHOWN).await?,
+            });
+        }
+        Ok(filled.rows)
     }
 
     /// Proves a rule; where a fill can mend what breaks it, it is run again first.
@@ -371,7 +384,10 @@ impl Engine<'_> {
             }
             other => other,
         };
-        if let EngineError::Step { .. } | EngineError::Unproved { .. } = &named {
+        if let EngineError::Step { .. }
+        | EngineError::Unproved { .. }
+        | EngineError::FailedRows { .. } = &named
+        {
             let message = named.to_string();
             let _ = self.commit(plan, &step.id, &[], EntryKind::Failed { message }).await;
         }
@@ -401,7 +417,7 @@ pub async fn help(
     match backfill::help(session, &job, &mut telling(step, notice)).await {
         // It was taken back, or begun again.
         Err(FillError::Session(SessionError::Fenced)) => Ok(0),
-        other => Ok(other?),
+        other => Ok(other?.rows),
     }
 }
 
@@ -420,6 +436,8 @@ fn job<'a>(
         lock_wait_max: options.lock_wait_max,
         limits: &options.limits,
         owner: &options.owner,
+        failed_max: options.failed_max,
+        retry_failed: options.retry_failed,
         deadline: options.deadline,
         cancel,
     }

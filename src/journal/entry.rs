@@ -76,4 +76,6 @@ pub struct Watermark {
     pub rows: u64,
     /// Whether the end of the table was reached.
     pub complete: bool,
+    /// Rows that failed and were left out.
+    pub failed: u64,
 }

@@ -1,6 +1,6 @@
 //! A fill walks along the key in the key's own order, whatever its type.
 
-use zdmig::dialect::{FillOrder, Taken};
+use zdmig::dialect::{FillOrder, Filled, Taken};
 use zdmig::plan::{Assignment, Expr, FillRows, Pending, StepId, Walk};
 use zdmig::sql::{Ident, TableName};
 
@@ -47,7 +47,7 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
         assert_ne!(Some(&upto), ends.last(), "it does not get on");
         ends.push(upto);
     }
-    assert_eq!(filler.take().await.expect("the end"), Taken::Complete { rows });
+    assert_eq!(filler.take().await.expect("the end"), Taken::Complete(Filled { rows, failed: 0 }));
     assert_eq!(rows, 30);
     let left = "SELECT count(*) FROM t WHERE b IS NULL OR b <> a";
     let left = database.client().await.rows(left, &[]).await.expect("a count");

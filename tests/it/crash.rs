@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use zdmig::backfill::{LimitsSource, Pace};
 use zdmig::catalog::Catalog;
 use zdmig::dialect::{
-    Answer, ChunkDone, FillOrder, FillState, Filler, Monitor, MonitorOptions, Session,
+    Answer, ChunkDone, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions, Session,
     SessionError, Steer, Steering, Taken, Work,
 };
 use zdmig::engine::{Engine, EngineError, EngineOptions, Event};
 use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
 use zdmig::journal::{EntryKind, Journal, Watermark};
 use zdmig::migration::{Migration, MigrationId, SourceFile};
-use zdmig::plan::{Check, Plan};
+use zdmig::plan::{Check, Plan, StepId};
 use zdmig::planner::{self, PlanError};
 use zdmig::sql::Sql;
 
@@ -122,6 +122,16 @@ impl Session for Cut {
     ) -> Result<Watermark, SessionError> {
         cut!(self, self.inner.begin_fill(order, anew))
     }
+    async fn retry_failed(&mut self, step: &StepId) -> Result<(), SessionError> {
+        cut!(self, self.inner.retry_failed(step))
+    }
+    async fn failed_rows(
+        &mut self,
+        step: &StepId,
+        most: u32,
+    ) -> Result<Vec<FailedRow>, SessionError> {
+        cut!(self, self.inner.failed_rows(step, most))
+    }
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
         let inner = cut!(self, self.inner.filler(order))?;
         Ok(Box::new(CutFiller { inner, left: self.left.clone() }))
@@ -171,6 +181,8 @@ fn options() -> EngineOptions {
         workers: 1,
         step_aside: false,
         limits: LimitsSource::default(),
+        failed_max: 0,
+        retry_failed: false,
         deadline: None,
     }
 }

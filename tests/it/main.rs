@@ -12,6 +12,7 @@ mod corpus;
 mod crash;
 mod derive;
 mod elsewhere;
+mod failing;
 mod hazards;
 mod join;
 mod kept;

@@ -8,7 +8,8 @@ pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
 
 /// How far each fill has come: its step, the rows of all its parts, and whether it is done.
 pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows), 0)
-     FROM zdmig.part p WHERE p.step = f.step))::bigint, complete FROM zdmig.fill f";
+     FROM zdmig.part p WHERE p.step = f.step))::bigint, complete,
+     (SELECT count(*) FROM zdmig.failed x WHERE x.step = f.step) FROM zdmig.fill f";
 
 /// Makes the schema and what is in it. Idempotent; run under [`RUN_LOCK`] in its
 /// transaction form, so that two first runs do not meet.
@@ -61,6 +62,18 @@ CREATE TABLE IF NOT EXISTS zdmig.part (
     PRIMARY KEY (step, no)
 ) WITH (fillfactor = 50);
 CREATE SEQUENCE IF NOT EXISTS zdmig.token;
+-- Rows that a fill left out because they fail, by their key or, without one, their place.
+CREATE TABLE IF NOT EXISTS zdmig.failed (
+    step text NOT NULL REFERENCES zdmig.fill ON DELETE CASCADE,
+    relation text NOT NULL,
+    key text[] NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    -- Whether it is to be tried again.
+    again boolean NOT NULL DEFAULT false,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (step, relation, key)
+);
 -- What people ask of the fills whose steps begin with that.
 CREATE TABLE IF NOT EXISTS zdmig.steering (
     prefix text PRIMARY KEY,

@@ -8,6 +8,7 @@ use super::catalog::get;
 use super::connect::wrap;
 use super::fill::{Locked, chunk_end, chunk_update, pages_update};
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
+use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
 
 /// When locked rows are tried again that had to be left out, in seconds.
@@ -34,16 +35,12 @@ impl PostgresFiller {
         let passes = f64::from(part.passes);
         let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
         let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
-        let sql = pages_update(&self.order.fill, &part.leaf.name, part.passes, locked);
-        let mut query = self
-            .query(AssertSqlSafe(sql))
-            .bind(format!("({},0)", part.page))
-            .bind(format!("({upto},0)"));
-        if part.passes > 1 {
-            query = query.bind(i32::try_from(part.pass).unwrap_or_default());
-        }
         let begun = Instant::now();
-        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        let counted = if locked == Locked::Singly {
+            self.pages_singly(part, upto).await?
+        } else {
+            self.pages_at_once(part, upto, locked).await?
+        };
         let took = begun.elapsed();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let walked = (upto - part.page) as f64 * part.leaf.density / passes;
@@ -57,11 +54,30 @@ impl PostgresFiller {
         if ended && part.pass + 1 < part.passes {
             (part.pass, part.page, ended) = (part.pass + 1, part.lo, false);
         }
-        let noted = self.note(part, rows, ended).await?;
+        let noted = self.note(part, counted.filled, ended).await?;
         self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
         self.stayed(part, noted.counted, telling);
         let ended = ended || self.moved;
-        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused })
+        let (rows, failed) = (counted.filled, counted.failed);
+        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused, failed })
+    }
+
+    async fn pages_at_once(
+        &mut self,
+        part: &Part,
+        upto: i64,
+        locked: Locked,
+    ) -> Result<Counted, SessionError> {
+        let sql = pages_update(&self.order.fill, &part.leaf.name, part.passes, locked);
+        let mut query = self
+            .query(AssertSqlSafe(sql))
+            .bind(format!("({},0)", part.page))
+            .bind(format!("({upto},0)"));
+        if part.passes > 1 {
+            query = query.bind(i32::try_from(part.pass).unwrap_or_default());
+        }
+        let filled = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        Ok(Counted { filled, failed: 0 })
     }
 
     /// Writes down how far a part has come.
@@ -116,6 +132,7 @@ impl PostgresFiller {
         &mut self,
         part: &mut Part,
         rows_max: u32,
+        locked: Locked,
     ) -> Result<ChunkDone, SessionError> {
         let fill = &self.order.fill;
         let first = part.upto.is_empty();
@@ -133,18 +150,24 @@ impl PostgresFiller {
             upto.extend(end.as_ref().map(|row| get::<String>(row, at)).transpose()?);
         }
         let ended = end.is_none();
-        let mut query = self.query(AssertSqlSafe(chunk_update(fill, first, ended)));
-        for value in part.upto.iter().chain(&upto) {
-            query = query.bind(value.clone());
-        }
         let begun = Instant::now();
-        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        let counted = if locked == Locked::Singly {
+            self.along_singly(&part.upto, &upto).await?
+        } else {
+            let mut query = self.query(AssertSqlSafe(chunk_update(fill, first, ended)));
+            for value in part.upto.iter().chain(&upto) {
+                query = query.bind(value.clone());
+            }
+            let filled = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+            Counted { filled, failed: 0 }
+        };
         let took = begun.elapsed();
         if !ended {
             part.upto = upto;
         }
+        let (rows, failed) = (counted.filled, counted.failed);
         let paused = self.note(part, rows, ended).await?.paused;
-        Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended, paused })
+        Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended, paused, failed })
     }
 }
 

@@ -57,7 +57,7 @@ fn differs(one: &Assignment) -> String {
     format!("{a} IS DISTINCT FROM {b}")
 }
 
-fn pending(fill: &FillRows) -> Option<String> {
+pub(super) fn pending(fill: &FillRows) -> Option<String> {
     let one = |one: &Assignment| match &fill.pending {
         Pending::Differs => Some(differs(one)),
         Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
@@ -117,7 +117,7 @@ pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
     )
 }
 
-fn set(fill: &FillRows) -> String {
+pub(super) fn set(fill: &FillRows) -> String {
     let set: Vec<_> = fill
         .set
         .iter()
@@ -153,7 +153,7 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
 
 /// The share of a row among `passes`. Rows of a page have consecutive numbers as a rule, so a
 /// number spreads them evenly; anything else is hashed, and rows without a key go by their place.
-fn share(fill: &FillRows, passes: u32) -> String {
+pub(super) fn share(fill: &FillRows, passes: u32) -> String {
     let number = |kind: &str| matches!(kind, "smallint" | "integer" | "bigint");
     match fill.key.as_slice() {
         [] => format!("abs(hashtid(ctid) % {passes})"),
@@ -175,6 +175,8 @@ pub(super) enum Locked {
     Awaited,
     /// It leaves them out.
     Skipped,
+    /// It waits for them, and does each row by itself: one of them fails.
+    Singly,
 }
 
 /// The statement that fills a range of pages of one relation. Parameters: the first place of

@@ -13,7 +13,10 @@ use super::connect::{Door, PgQuery, connect_through, settle, unprepared, wrap};
 use super::fill::Locked;
 use super::quote;
 use super::session::{exists, unreadable};
-use crate::dialect::{ChunkDone, DatabaseUrl, FillOrder, Filler, Options, SessionError, Taken};
+use super::singly::AT_ONCE;
+use crate::dialect::{
+    ChunkDone, DatabaseUrl, FillOrder, Filled, Filler, Options, SessionError, Taken,
+};
 use crate::journal::Watermark;
 use crate::plan::Walk;
 
@@ -119,7 +122,11 @@ pub(super) async fn begin(
 
 /// What a row of [`FILLS`] says.
 pub(super) fn watermark(row: &PgRow) -> Result<Watermark, SessionError> {
-    Ok(Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? })
+    Ok(Watermark {
+        rows: get::<i64>(row, 1)?.unsigned_abs(),
+        complete: get(row, 2)?,
+        failed: get::<i64>(row, 3)?.unsigned_abs(),
+    })
 }
 
 /// The table, or each of its partitions that holds rows itself.
@@ -253,7 +260,7 @@ impl PostgresFiller {
         }
         let (step, mine) = (self.order.step.as_str(), self.mine());
         if get(&fill, 4)? {
-            return Ok(Taken::Complete { rows: get::<i64>(&fill, 5)?.unsigned_abs() });
+            return self.complete(get::<i64>(&fill, 5)?).await;
         }
         let leaves: Vec<Leaf> =
             serde_json::from_str(&get::<String>(&fill, 0)?).map_err(unreadable)?;
@@ -344,7 +351,22 @@ impl PostgresFiller {
             .execute(&mut self.conn)
             .await
             .map_err(wrap)?;
-        Ok(Taken::Complete { rows: rows.unsigned_abs() })
+        self.complete(rows).await
+    }
+
+    /// Every row was met. Those that failed are tried again if somebody asked for it.
+    async fn complete(&mut self, rows: i64) -> Result<Taken, SessionError> {
+        if self.try_again().await? > 0 {
+            return Ok(Taken::Again);
+        }
+        let row = self
+            .query("SELECT count(*) FROM zdmig.failed WHERE step = $1")
+            .bind(self.order.step.as_str())
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        let failed = get::<i64>(&row, 0)?.unsigned_abs();
+        Ok(Taken::Complete(Filled { rows: rows.unsigned_abs(), failed }))
     }
 
     /// A relation was written anew, so rows that were left are anywhere: all of it once more.
@@ -377,7 +399,7 @@ impl PostgresFiller {
     ) -> Result<ChunkDone, SessionError> {
         self.begin(self.row_waits).await?;
         let done = match self.order.fill.walk {
-            Walk::Key => self.along(part, rows_max).await,
+            Walk::Key => self.along(part, rows_max, locked).await,
             Walk::Pages { .. } => self.pages(part, rows_max, locked).await,
         };
         self.ended(done).await
@@ -405,11 +427,18 @@ impl Filler for PostgresFiller {
         let part = self.part.clone().ok_or(SessionError::Fenced)?;
         // What failed was taken back, and so is what is remembered of it.
         let mut next = part.clone();
-        let done = match self.one(&mut next, rows_max, Locked::Awaited).await {
-            Err(SessionError::LockTimeout { .. }) if self.order.fill.walk != Walk::Key => {
-                next = part.clone();
-                self.one(&mut next, rows_max, Locked::Skipped).await?
-            }
+        let mut done = self.one(&mut next, rows_max, Locked::Awaited).await;
+        if let Err(SessionError::LockTimeout { .. }) = &done
+            && self.order.fill.walk != Walk::Key
+        {
+            next = part.clone();
+            done = self.one(&mut next, rows_max, Locked::Skipped).await;
+        }
+        if done.as_ref().is_err_and(SessionError::is_of_a_row) {
+            next = part.clone();
+            done = self.one(&mut next, rows_max.min(AT_ONCE), Locked::Singly).await;
+        }
+        let done = match done {
             // A partition may be dropped or renamed at any time; what is left is looked up again.
             Err(error) if error.is_missing() && !self.is_there(&part.leaf).await? => {
                 self.moved = true;

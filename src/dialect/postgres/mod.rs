@@ -23,6 +23,7 @@ mod rewrite;
 mod said;
 mod scratch;
 mod session;
+mod singly;
 mod split;
 mod steering;
 mod sync;

@@ -11,11 +11,11 @@ use super::catalog::{self, get};
 use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
-use super::{measure, said, steering};
+use super::{measure, said, singly, steering};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, Blocker, DatabaseUrl, FillOrder, FillState, Filler, Measured, Monitor, MonitorOptions,
-    Options, Session, SessionError, Steer, Steering, Work,
+    Answer, Blocker, DatabaseUrl, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
+    MonitorOptions, Options, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -322,6 +322,18 @@ impl Session for PostgresSession {
                 Err(error)
             }
         }
+    }
+
+    async fn retry_failed(&mut self, step: &StepId) -> Result<(), SessionError> {
+        singly::mark(&mut self.conn, step).await
+    }
+
+    async fn failed_rows(
+        &mut self,
+        step: &StepId,
+        most: u32,
+    ) -> Result<Vec<FailedRow>, SessionError> {
+        singly::failed(&mut self.conn, step, most).await
     }
 
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {

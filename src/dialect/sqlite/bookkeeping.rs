@@ -3,6 +3,10 @@
 /// The version of the bookkeeping; a newer one is refused by an older program.
 pub(super) const FORMAT: i64 = 2;
 
+/// How far each fill has come: its step, its rows, whether it is done, and how many failed.
+pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
+     (SELECT count(*) FROM zdmig_failed f WHERE f.step = w.step) FROM zdmig_watermark w";
+
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
@@ -22,6 +26,14 @@ CREATE TABLE IF NOT EXISTS zdmig_watermark (
     upto TEXT NOT NULL,
     rows INTEGER NOT NULL,
     complete INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS zdmig_failed (
+    step TEXT NOT NULL,
+    key TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    again INTEGER NOT NULL DEFAULT 0,
+    at TEXT NOT NULL DEFAULT (datetime('now')),
+    PRIMARY KEY (step, key)
 );
 CREATE TABLE IF NOT EXISTS zdmig_steering (
     prefix TEXT PRIMARY KEY,

@@ -12,7 +12,7 @@ fn differs(one: &Assignment) -> String {
     format!("{} IS NOT {value} COLLATE BINARY", quote::ident(&one.column))
 }
 
-fn pending(fill: &FillRows) -> Option<String> {
+pub(super) fn pending(fill: &FillRows) -> Option<String> {
     let one = |one: &Assignment| match &fill.pending {
         Pending::Differs => Some(differs(one)),
         Pending::Null(_) => Some(format!("{} IS NULL", quote::ident(&one.column))),
@@ -57,11 +57,6 @@ pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
 /// The statement that fills a chunk. Parameters as on every dialect: the last key of the
 /// chunk before, where there is one, then the last of this one, where it is not the last.
 pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
-    let set: Vec<_> = fill
-        .set
-        .iter()
-        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
-        .collect();
     let mut conditions = Vec::new();
     if !first_chunk {
         let (names, values) = key(fill, 1);
@@ -78,7 +73,41 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
         format!(" WHERE {}", conditions.join(" AND "))
     };
     let table = quote::ident(&fill.table.name);
-    format!("UPDATE {table} SET {}{condition}", set.join(", "))
+    format!("UPDATE {table} SET {}{condition}", set(fill))
+}
+
+fn set(fill: &FillRows) -> String {
+    let set: Vec<_> = fill
+        .set
+        .iter()
+        .map(|one| format!("{} = {}", quote::ident(&one.column), expression(&one.value)))
+        .collect();
+    set.join(", ")
+}
+
+/// The keys of a chunk. Parameters as of [`chunk_update`].
+pub(super) fn chunk_keys(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let mut conditions = vec!["true".to_owned()];
+    if !first_chunk {
+        let (names, values) = key(fill, 1);
+        conditions.push(format!("{names} > {values}"));
+    }
+    if !last_chunk {
+        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
+        conditions.push(format!("{names} <= {values}"));
+    }
+    let shown: Vec<_> =
+        fill.key.iter().map(|(name, _)| format!("CAST({} AS TEXT)", key_name(name))).collect();
+    let table = quote::ident(&fill.table.name);
+    format!("SELECT {} FROM {table} WHERE {}", shown.join(", "), conditions.join(" AND "))
+}
+
+/// The statement that fills one row. Parameters: its key.
+pub(super) fn row_update(fill: &FillRows) -> String {
+    let (names, values) = key(fill, 1);
+    let still = pending(fill).map(|one| format!(" AND {one}")).unwrap_or_default();
+    let table = quote::ident(&fill.table.name);
+    format!("UPDATE {table} SET {} WHERE {names} = {values}{still}", set(fill))
 }
 
 pub(super) fn backfill(fill: &FillRows) -> Lowered {

@@ -3,13 +3,16 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::bookkeeping::FILLS;
 use super::catalog::get;
 use super::fill::{chunk_end, chunk_update};
 use super::monitor::steering;
 use super::session::{at_work, unreadable, wrap};
-use crate::dialect::{ChunkDone, FillOrder, Filler, SessionError, Taken};
+use super::singly::{AT_ONCE, is_of_a_row, keys, row_by_row, try_again};
+use crate::dialect::{ChunkDone, FillOrder, Filled, Filler, SessionError, Taken};
 use crate::journal::Watermark;
 
 /// The worker of a fill, on a connection of its own.
@@ -39,12 +42,21 @@ pub(super) async fn begin(
     .execute(&mut *conn)
     .await
     .map_err(wrap)?;
-    let row = sqlx::query("SELECT rows, complete FROM zdmig_watermark WHERE step = ?1")
+    let row = sqlx::query(AssertSqlSafe(format!("{FILLS} WHERE w.step = ?1")))
         .bind(order.step.as_str())
         .fetch_one(&mut *conn)
         .await
         .map_err(wrap)?;
-    Ok(Watermark { rows: get::<i64>(&row, 0)?.unsigned_abs(), complete: get(&row, 1)? })
+    watermark(&row)
+}
+
+/// What a row of [`FILLS`] says.
+pub(super) fn watermark(row: &SqliteRow) -> Result<Watermark, SessionError> {
+    Ok(Watermark {
+        rows: get::<i64>(row, 1)?.unsigned_abs(),
+        complete: get(row, 2)?,
+        failed: get::<i64>(row, 3)?.unsigned_abs(),
+    })
 }
 
 impl SqliteFiller {
@@ -57,7 +69,11 @@ impl SqliteFiller {
         Ok(())
     }
 
-    async fn fill(&mut self, rows_max: u32) -> Result<(Vec<String>, ChunkDone), SessionError> {
+    async fn fill(
+        &mut self,
+        rows_max: u32,
+        singly: bool,
+    ) -> Result<(Vec<String>, ChunkDone), SessionError> {
         at_work(&mut self.conn, self.token).await?;
         let fill = &self.order.fill;
         let first = self.upto.is_empty();
@@ -77,12 +93,17 @@ impl SqliteFiller {
             }
         }
         let ended = end.is_none();
-        let mut query = sqlx::query(AssertSqlSafe(chunk_update(fill, first, ended)));
-        for value in self.upto.iter().chain(&upto) {
-            query = query.bind(value);
-        }
         let begun = Instant::now();
-        let rows = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+        let (rows, failed) = if singly {
+            let keys = keys(&mut self.conn, &self.order, &self.upto, &upto).await?;
+            row_by_row(&mut self.conn, &self.order, &keys).await?
+        } else {
+            let mut query = sqlx::query(AssertSqlSafe(chunk_update(fill, first, ended)));
+            for value in self.upto.iter().chain(&upto) {
+                query = query.bind(value);
+            }
+            (query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected(), 0)
+        };
         let took = begun.elapsed();
         if ended {
             upto.clone_from(&self.upto);
@@ -102,28 +123,14 @@ impl SqliteFiller {
         }
         let asked = steering(&mut self.conn, self.order.step.migration_prefix()).await?;
         let (walked, paused) = (u64::from(rows_max), asked.paused_by.is_some());
-        Ok((upto, ChunkDone { rows, walked, took, ended, paused }))
+        Ok((upto, ChunkDone { rows, walked, took, ended, paused, failed }))
     }
 }
 
-#[async_trait]
-impl Filler for SqliteFiller {
-    async fn take(&mut self) -> Result<Taken, SessionError> {
-        let row = sqlx::query("SELECT upto, rows, complete FROM zdmig_watermark WHERE step = ?1")
-            .bind(self.order.step.as_str())
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        // It was taken back.
-        let row = row.ok_or(SessionError::Fenced)?;
-        self.upto = serde_json::from_str(&get::<String>(&row, 0)?).map_err(unreadable)?;
-        let rows = get::<i64>(&row, 1)?.unsigned_abs();
-        Ok(if get(&row, 2)? { Taken::Complete { rows } } else { Taken::Part(None) })
-    }
-
-    async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {
+impl SqliteFiller {
+    async fn one(&mut self, rows_max: u32, singly: bool) -> Result<ChunkDone, SessionError> {
         self.run("BEGIN IMMEDIATE").await?;
-        match self.fill(rows_max).await {
+        match self.fill(rows_max, singly).await {
             Ok((upto, done)) => {
                 self.run("COMMIT").await?;
                 self.upto = upto;
@@ -134,6 +141,39 @@ impl Filler for SqliteFiller {
                 let _ = self.run("ROLLBACK").await;
                 Err(error)
             }
+        }
+    }
+}
+
+#[async_trait]
+impl Filler for SqliteFiller {
+    async fn take(&mut self) -> Result<Taken, SessionError> {
+        let row = sqlx::query(
+            "SELECT upto, rows, complete, (SELECT count(*) FROM zdmig_failed WHERE step = ?1)
+               FROM zdmig_watermark WHERE step = ?1",
+        )
+        .bind(self.order.step.as_str())
+        .fetch_optional(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        // It was taken back.
+        let row = row.ok_or(SessionError::Fenced)?;
+        self.upto = serde_json::from_str(&get::<String>(&row, 0)?).map_err(unreadable)?;
+        let (rows, failed) =
+            (get::<i64>(&row, 1)?.unsigned_abs(), get::<i64>(&row, 3)?.unsigned_abs());
+        if !get::<bool>(&row, 2)? {
+            return Ok(Taken::Part(None));
+        }
+        self.run("BEGIN IMMEDIATE").await?;
+        let tried = try_again(&mut self.conn, &self.order).await;
+        self.run(if tried.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        Ok(if tried? > 0 { Taken::Again } else { Taken::Complete(Filled { rows, failed }) })
+    }
+
+    async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {
+        match self.one(rows_max, false).await {
+            Err(error) if is_of_a_row(&error) => self.one(rows_max.min(AT_ONCE), true).await,
+            done => done,
         }
     }
 

@@ -11,6 +11,7 @@ mod monitor;
 mod observer;
 mod quote;
 mod session;
+mod singly;
 mod split;
 mod sync;
 

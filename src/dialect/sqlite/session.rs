@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
-use super::bookkeeping::{CREATE, FORMAT};
+use super::bookkeeping::{CREATE, FILLS, FORMAT};
 use super::catalog::{self, get};
 use super::filler::{self, SqliteFiller};
 use super::monitor::{self, SqliteMonitor};
+use super::singly;
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, DatabaseUrl, FillOrder, FillState, Filler, Monitor, MonitorOptions, Options, Scratch,
-    Session, SessionError, Steer, Steering, Work,
+    Answer, DatabaseUrl, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions, Options,
+    Scratch, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -102,18 +103,24 @@ impl SqliteSession {
                 .execute(&mut self.conn)
                 .await
                 .map_err(wrap)?;
-            sqlx::query("DELETE FROM zdmig_watermark WHERE substr(step, 1, length(?1)) = ?1")
-                .bind(work.entry.step.migration_prefix())
-                .execute(&mut self.conn)
-                .await
-                .map_err(wrap)?;
+            for table in ["zdmig_watermark", "zdmig_failed"] {
+                let sql = format!("DELETE FROM {table} WHERE substr(step, 1, length(?1)) = ?1");
+                sqlx::query(AssertSqlSafe(sql))
+                    .bind(work.entry.step.migration_prefix())
+                    .execute(&mut self.conn)
+                    .await
+                    .map_err(wrap)?;
+            }
         }
         if *kind == EntryKind::Undone {
-            sqlx::query("DELETE FROM zdmig_watermark WHERE step = ?1")
-                .bind(work.entry.step.as_str())
-                .execute(&mut self.conn)
-                .await
-                .map_err(wrap)?;
+            for table in ["zdmig_watermark", "zdmig_failed"] {
+                let sql = format!("DELETE FROM {table} WHERE step = ?1");
+                sqlx::query(AssertSqlSafe(sql))
+                    .bind(work.entry.step.as_str())
+                    .execute(&mut self.conn)
+                    .await
+                    .map_err(wrap)?;
+            }
         }
         Ok(())
     }
@@ -214,6 +221,18 @@ impl Session for SqliteSession {
                 Err(error)
             }
         }
+    }
+
+    async fn retry_failed(&mut self, step: &StepId) -> Result<(), SessionError> {
+        singly::mark(&mut self.conn, step).await
+    }
+
+    async fn failed_rows(
+        &mut self,
+        step: &StepId,
+        most: u32,
+    ) -> Result<Vec<FailedRow>, SessionError> {
+        singly::failed(&mut self.conn, step, most).await
     }
 
     async fn filler(&mut self, order: &FillOrder) -> Result<Box<dyn Filler>, SessionError> {
@@ -350,15 +369,13 @@ async fn read_journal(conn: &mut SqliteConnection) -> Result<Journal, SessionErr
             at: time(&get::<String>(row, 4)?)?,
         });
     }
-    let rows = sqlx::query("SELECT step, rows, complete FROM zdmig_watermark")
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(wrap)?;
+    if !exists(conn, "zdmig_failed").await? {
+        return Ok(Journal::replay(entries, BTreeMap::new())?);
+    }
+    let rows = sqlx::query(FILLS).fetch_all(&mut *conn).await.map_err(wrap)?;
     let mut watermarks = BTreeMap::new();
     for row in &rows {
-        let watermark =
-            Watermark { rows: get::<i64>(row, 1)?.unsigned_abs(), complete: get(row, 2)? };
-        watermarks.insert(StepId::stored(get::<String>(row, 0)?), watermark);
+        watermarks.insert(StepId::stored(get::<String>(row, 0)?), filler::watermark(row)?);
     }
     Ok(Journal::replay(entries, watermarks)?)
 }

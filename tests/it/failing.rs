@@ -1,0 +1,123 @@
+//! Rows on which a fill fails: they are left out, and tried again.
+
+use zdmig::dialect::Client;
+
+use crate::support::{Database, OPEN_GATE, Project};
+
+async fn ask(client: &mut dyn Client, query: &str) -> String {
+    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
+}
+
+struct Case {
+    product: &'static str,
+    name: &'static str,
+    id: &'static str,
+    migration: &'static str,
+    /// Rows that are not as they should be at the end.
+    wrong: &'static str,
+    /// How the failing row with the number 7 is named.
+    row: &'static str,
+}
+
+const RENAME: &str = "ALTER TABLE users RENAME COLUMN username TO email;";
+const RENAMED: &str = "SELECT count(*) FROM users WHERE email IS NULL OR email <> username";
+
+const CASES: &[Case] = &[
+    Case {
+        product: "postgres",
+        name: "failing_pages",
+        id: "id bigint PRIMARY KEY",
+        migration: RENAME,
+        wrong: RENAMED,
+        row: "(7) of public.users: not this one (P0001)",
+    },
+    Case {
+        product: "postgres",
+        name: "failing_nokey",
+        id: "id bigint",
+        migration: RENAME,
+        wrong: RENAMED,
+        row: "((0,7)) of public.users: not this one (P0001)",
+    },
+    Case {
+        product: "postgres",
+        name: "failing_keys",
+        id: "id bigint, \"b \"\"c\" text DEFAULT 'it''s', PRIMARY KEY (id, \"b \"\"c\")",
+        migration: "ALTER TABLE users ADD COLUMN email text;
+                    UPDATE users SET email = lower(username) WHERE email IS NULL;",
+        wrong: "SELECT count(*) FROM users WHERE email IS DISTINCT FROM lower(username)",
+        row: "(7, it's) of public.users: not this one (P0001)",
+    },
+    Case {
+        product: "postgres",
+        name: "failing_update",
+        id: "id bigint PRIMARY KEY",
+        migration: "UPDATE users SET username = upper(username) WHERE username <> upper(username);",
+        wrong: "SELECT count(*) FROM users WHERE username <> upper(username)",
+        row: "(7) of public.users: not this one (P0001)",
+    },
+    Case {
+        product: "sqlite",
+        name: "failing",
+        id: "id bigint PRIMARY KEY",
+        migration: RENAME,
+        wrong: RENAMED,
+        row: "(7): not this one",
+    },
+];
+
+/// Two rows of a thousand fail: every other one is filled, those two are named and kept, and
+/// tried again when somebody has mended what makes them fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_fail_are_left_out_and_tried_again() {
+    for case in CASES {
+        let database = Database::of(case.product, case.name).await;
+        database
+            .script(&format!(
+                "CREATE TABLE users ({}, username text);
+                 INSERT INTO users (id, username) WITH RECURSIVE s (g) AS
+                     (SELECT 1 UNION ALL SELECT g + 1 FROM s WHERE g < 10000)
+                 SELECT g, 'user ' || g FROM s; ANALYZE;",
+                case.id
+            ))
+            .await;
+        let project =
+            Project::new(&database).migration("1_change", case.migration).config(OPEN_GATE);
+        project.run("expand").done();
+        let (trigger, gone) = match case.product {
+            "sqlite" => (
+                "CREATE TRIGGER refuse BEFORE UPDATE ON users WHEN NEW.id IN (7, 9007) BEGIN
+                     SELECT RAISE(ABORT, 'not this one'); END",
+                "DROP TRIGGER refuse",
+            ),
+            _ => (
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                     $$BEGIN RAISE EXCEPTION 'not this one'; END$$;
+                 CREATE TRIGGER refuse BEFORE UPDATE ON users FOR EACH ROW
+                     WHEN (NEW.id IN (7, 9007)) EXECUTE FUNCTION refuse()",
+                "DROP TRIGGER refuse ON users",
+            ),
+        };
+        database.script(trigger).await;
+        let mut client = database.client().await;
+        let all = 10_000;
+        let left = |text: String| text.parse::<u32>().expect("a number");
+
+        let stopped = project.run("backfill --failed-max 0").exits(15);
+        stopped.says(&["left 1 row out that fail, and stopped", case.row, "--failed-max"]);
+        assert!((2..=all).contains(&left(ask(&mut *client, case.wrong).await)), "{}", case.name);
+        let ran = project.run("backfill --pace fast").exits(15);
+        ran.says(&["left 2 rows out that fail\n", case.row, "--retry-failed"]);
+        assert_eq!(ask(&mut *client, case.wrong).await, "2", "{}", case.name);
+        project.run("status").done().says(&["failed:", "left 2 rows out"]);
+        project.run("backfill").exits(15).says(&["left 2 rows out that fail"]);
+        project.run("backfill --retry-failed").exits(15).says(&["left 2 rows out that fail"]);
+        database.script(gone).await;
+        project.run("backfill --retry-failed").done();
+        assert_eq!(ask(&mut *client, case.wrong).await, "0", "{}", case.name);
+        let filled = "SELECT max(detail) FROM zdmig_journal WHERE kind = 'finished' AND step LIKE '%/fill-%'";
+        if case.product == "sqlite" {
+            assert!(ask(&mut *client, filled).await.contains("10000"));
+        }
+    }
+}
