@@ -150,9 +150,10 @@ pub async fn fill(
         session.retry_failed(&job.order.step).await?;
     }
     if start.complete && !again {
-        return Ok(Filled { rows: start.rows, failed: start.failed });
+        return Ok(Filled { rows: start.rows, failed: start.failed, seen: start.seen });
     }
-    let so_far = Filled { rows: start.rows, failed: if again { 0 } else { start.failed } };
+    let failed = if again { 0 } else { start.failed };
+    let so_far = Filled { rows: start.rows, failed, seen: start.seen };
     work(session, job, so_far, notice).await
 }
 
@@ -225,7 +226,7 @@ async fn work(
     match crew.outcome {
         // It was stopped by us, and not by anybody else.
         Some(Err(FillError::Interrupted)) if lead.failed > job.failed_max => {
-            Ok(Filled { rows: lead.rows, failed: lead.failed })
+            Ok(Filled { rows: lead.rows, failed: lead.failed, seen: 0 })
         }
         outcome => outcome.unwrap_or(Err(FillError::Interrupted)),
     }
@@ -371,7 +372,7 @@ impl Lead {
             limits,
             steering: Steering::default(),
             rows: so_far.rows,
-            walked: so_far.rows,
+            walked: so_far.rows.max(so_far.seen),
             failed: so_far.failed,
             turned: None,
             eased: None,

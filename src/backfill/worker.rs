@@ -201,7 +201,8 @@ impl Worker {
             }
             ended = 0;
             self.tell(Said::Done(done)).await;
-            self.sizer.took(done.rows, done.took, &drive.pace);
+            // A row that is proved is a row that is done.
+            self.sizer.took(done.rows.max(done.seen), done.took, &drive.pace);
             if done.ended {
                 return Ok(());
             }

@@ -22,7 +22,8 @@ pub(super) struct WaitArgs {
 
 impl WaitArgs {
     pub(super) fn time(&self) -> Result<Duration, Failure> {
-        time("--wait", &self.wait)
+        // A zdmig that has just ended may still hold the lock, until the server has seen it.
+        Ok(time("--wait", &self.wait)?.max(Duration::from_secs(1)))
     }
 }
 
@@ -69,6 +70,7 @@ impl Tally {
             | Event::Turned { .. }
             | Event::Eased { .. }
             | Event::Noticed { .. }
+            | Event::Proved { .. }
             | Event::Repairing { .. } => {}
         }
         reporter.event(event);

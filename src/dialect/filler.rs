@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::SessionError;
-use crate::plan::{FillRows, StepId};
+use crate::plan::{FillRows, StepId, VerifyRule};
 
 /// A connection that fills rows: one worker of a fill, beside as many others as there are. The
 /// database says which part of the table is whose.
@@ -29,6 +29,8 @@ pub struct FillOrder {
     pub step: StepId,
     /// What is filled.
     pub fill: FillRows,
+    /// What every row is proved to obey; rows that do not are filled, and no others.
+    pub prove: Option<VerifyRule>,
 }
 
 /// The answer to a worker that asks for more.
@@ -54,6 +56,8 @@ pub struct Filled {
     pub rows: u64,
     /// Rows that fail, and were left out.
     pub failed: u64,
+    /// Rows that were looked at, where it proves something.
+    pub seen: u64,
 }
 
 /// A row that a fill left out.
@@ -83,4 +87,6 @@ pub struct ChunkDone {
     pub paused: bool,
     /// Rows that failed, and were written down and left out.
     pub failed: u64,
+    /// Rows that it looked at, where it proves something.
+    pub seen: u64,
 }

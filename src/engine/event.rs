@@ -66,12 +66,19 @@ pub enum Event<'a> {
         /// What.
         what: &'a str,
     },
-    /// Rows were found that a fill missed, and it is run again.
+    /// Every row was looked at, and none breaks the rule.
+    Proved {
+        /// The step.
+        step: &'a Step,
+        /// How many rows there were.
+        seen: u64,
+    },
+    /// Rows were found that a fill missed, and were mended; the table is looked at again.
     Repairing {
         /// The step.
         step: &'a Step,
         /// How many.
-        found: &'a str,
+        mended: u64,
     },
     /// A step is done.
     StepFinished {

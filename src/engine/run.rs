@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, EngineError, EngineOptions, Event};
 use crate::backfill::{self, ChunkEvent, FillError, FillJob, fill};
-use crate::dialect::{FillOrder, Session, SessionError};
+use crate::dialect::{FillOrder, Filled, Session, SessionError};
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
-use crate::plan::{Action, FillRows, Phase, Plan, Premise, Step, StepId, Transaction, Verify};
+use crate::plan::{Action, Phase, Plan, Premise, Step, StepId, Transaction, Verify, Walk};
 
 /// The class of errors that a value causes, in the standard's codes.
 const DATA_EXCEPTION: &str = "22";
@@ -22,7 +22,7 @@ const FAILED_SHOWN: u32 = 3;
 /// How long a paused backfill waits before it asks whether it may go on.
 const PAUSED: Duration = Duration::from_millis(300);
 
-/// A fill that was proved wrong is run again this many times.
+/// A proof that found something to mend is begun again so many times.
 const REPAIRS_MAX: u32 = 3;
 
 impl Engine<'_> {
@@ -212,7 +212,8 @@ impl Engine<'_> {
     async fn step(&mut self, plan: &Plan, step: &Step, status: Status) -> Result<u64, EngineError> {
         match (&step.action, step.lowered.transaction) {
             (Action::Backfill(rows), _) => {
-                let changed = self.fill_rows(step, &step.id, rows, true).await?;
+                let order = FillOrder { step: step.id.clone(), fill: rows.clone(), prove: None };
+                let changed = self.fill_rows(step, order, true).await?.rows;
                 let done = EntryKind::Finished { rows: changed };
                 self.commit(plan, &step.id, &[], done).await?;
                 Ok(changed)
@@ -322,54 +323,55 @@ impl Engine<'_> {
     async fn fill_rows(
         &mut self,
         step: &Step,
-        id: &StepId,
-        rows: &FillRows,
+        order: FillOrder,
         resume: bool,
-    ) -> Result<u64, EngineError> {
-        let order = FillOrder { step: id.clone(), fill: rows.clone() };
+    ) -> Result<Filled, EngineError> {
         let job = job(order, !resume, self.options, self.cancel);
         let mut hear = telling(step, &mut *self.notice);
         let filled = fill(self.session, &job, &mut hear).await?;
         drop(hear);
         if filled.failed > 0 {
             return Err(EngineError::FailedRows {
-                step: id.clone(),
+                step: step.id.clone(),
                 failed: filled.failed,
                 most: self.options.failed_max,
-                rows: self.session.failed_rows(id, FAILED_SHOWN).await?,
+                rows: self.session.failed_rows(&step.id, FAILED_SHOWN).await?,
             });
         }
-        Ok(filled.rows)
+        Ok(filled)
     }
 
-    /// Proves a rule; where a fill can mend what breaks it, it is run again first.
+    /// Proves a rule. Where a fill can mend what breaks it, the table is walked in chunks as the
+    /// fill walks it: what is found is mended at once, and then the table is walked again, until
+    /// there is nothing to find.
     async fn verify(
         &mut self,
         plan: &Plan,
         step: &Step,
         verify: &Verify,
     ) -> Result<u64, EngineError> {
-        let mut repaired = 0;
-        for _ in 0..REPAIRS_MAX {
+        let Some(order) = proof(step) else {
             let answer = self.session.check(&step.lowered.landed).await?;
             if answer.yes {
-                let done = EntryKind::Finished { rows: repaired };
-                self.retried(plan, step, &[], done).await?;
-                return Ok(repaired);
+                self.retried(plan, step, &[], EntryKind::Finished { rows: 0 }).await?;
+                return Ok(0);
             }
             let found = answer.detail.unwrap_or_default();
-            let Some(repair) = &verify.repair else {
-                return Err(EngineError::Unproved { step: step.id.clone(), found });
-            };
-            (self.notice)(Event::Repairing { step, found: &found });
-            repaired += self.fill_rows(step, &step.id, repair, false).await?;
+            return Err(EngineError::Unproved { step: step.id.clone(), found });
+        };
+        let (mut mended, mut last) = (0, 0);
+        for round in 0..=REPAIRS_MAX {
+            let proved = self.fill_rows(step, order.clone(), round == 0).await?;
+            (mended, last) = (mended + proved.rows, proved.rows);
+            if proved.rows == 0 {
+                (self.notice)(Event::Proved { step, seen: proved.seen });
+                let done = EntryKind::Finished { rows: mended };
+                self.retried(plan, step, &[], done).await?;
+                return Ok(mended);
+            }
+            (self.notice)(Event::Repairing { step, mended: proved.rows });
         }
-        let answer = self.session.check(&step.lowered.landed).await?;
-        if answer.yes {
-            self.retried(plan, step, &[], EntryKind::Finished { rows: repaired }).await?;
-            return Ok(repaired);
-        }
-        let found = answer.detail.unwrap_or_default();
+        let found = format!("{last} rows of {} again and again", verify.table);
         Err(EngineError::Unproved { step: step.id.clone(), found })
     }
 
@@ -407,18 +409,31 @@ pub async fn help(
     cancel: &CancellationToken,
     notice: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<u64, EngineError> {
-    let rows = match &step.action {
-        Action::Backfill(rows) => rows,
-        Action::Verify(Verify { repair: Some(rows), .. }) => rows,
-        _ => return Ok(0),
+    let order = match &step.action {
+        Action::Backfill(rows) => {
+            FillOrder { step: step.id.clone(), fill: rows.clone(), prove: None }
+        }
+        _ => match proof(step) {
+            Some(order) => order,
+            None => return Ok(0),
+        },
     };
-    let order = FillOrder { step: step.id.clone(), fill: rows.clone() };
     let job = job(order, false, options, cancel);
     match backfill::help(session, &job, &mut telling(step, notice)).await {
         // It was taken back, or begun again.
         Err(FillError::Session(SessionError::Fenced)) => Ok(0),
         other => Ok(other?.rows),
     }
+}
+
+/// What a proof walks over, where a fill can mend what it finds.
+fn proof(step: &Step) -> Option<FillOrder> {
+    let Action::Verify(Verify { rule, repair: Some(fill), .. }) = &step.action else { return None };
+    let mut fill = fill.clone();
+    if let Walk::Pages { passes } = &mut fill.walk {
+        *passes = 1;
+    }
+    Some(FillOrder { step: step.id.clone(), fill, prove: Some(rule.clone()) })
 }
 
 fn job<'a>(

@@ -78,4 +78,6 @@ pub struct Watermark {
     pub complete: bool,
     /// Rows that failed and were left out.
     pub failed: u64,
+    /// Rows that were looked at, where it is a proof.
+    pub seen: u64,
 }

@@ -62,8 +62,19 @@ impl Reporter {
             Event::Noticed { step, what } => {
                 self.warn(&format!("{}: {what}", step.id.slug()));
             }
-            Event::Repairing { step, found } => {
-                self.narrate(&format!("  ~ {} found {found} and fills them", step.id.slug()));
+            Event::Proved { step, seen } => {
+                self.progress.clear();
+                if self.verbose {
+                    let rows = counted(*seen, "row");
+                    self.narrate(&format!(
+                        "  … {}: {rows} looked at, none breaks it",
+                        step.id.slug()
+                    ));
+                }
+            }
+            Event::Repairing { step, mended } => {
+                let (slug, rows) = (step.id.slug(), counted(*mended, "row"));
+                self.narrate(&format!("  ~ {slug} found {rows} and filled them; it looks again"));
             }
             Event::StepFinished { step, rows, took } => {
                 self.progress.clear();

@@ -25,7 +25,7 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
     };
     let mut session = database.session().await;
     session.exclusive("the test").await.expect("alone");
-    let order = FillOrder { step: StepId::stored("1_test/backfill/fill"), fill };
+    let order = FillOrder { step: StepId::stored("1_test/backfill/fill"), fill, prove: None };
     session.begin_fill(&order, false).await.expect("a beginning");
     let mut filler = session.filler(&order).await.expect("a worker");
     assert_eq!(filler.take().await.expect("a part"), Taken::Part(None));
@@ -47,7 +47,10 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
         assert_ne!(Some(&upto), ends.last(), "it does not get on");
         ends.push(upto);
     }
-    assert_eq!(filler.take().await.expect("the end"), Taken::Complete(Filled { rows, failed: 0 }));
+    assert_eq!(
+        filler.take().await.expect("the end"),
+        Taken::Complete(Filled { rows, failed: 0, seen: 0 })
+    );
     assert_eq!(rows, 30);
     let left = "SELECT count(*) FROM t WHERE b IS NULL OR b <> a";
     let left = database.client().await.rows(left, &[]).await.expect("a count");

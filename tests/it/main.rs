@@ -19,6 +19,7 @@ mod kept;
 mod kill;
 mod locks;
 mod names;
+mod prove;
 mod random;
 mod regressions;
 mod replica;

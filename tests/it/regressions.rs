@@ -207,7 +207,7 @@ async fn an_older_bookkeeping_is_brought_up_to_date() {
     let (database, project) =
         stage("postgres", USERS, "ALTER TABLE users RENAME COLUMN username TO email;").await;
     project.run("expand").done();
-    let older = "DROP TABLE zdmig.part, zdmig.runner, zdmig.fill, zdmig.steering; DROP SEQUENCE zdmig.token;
+    let older = "DROP TABLE zdmig.part, zdmig.runner, zdmig.failed, zdmig.fill, zdmig.steering; DROP SEQUENCE zdmig.token;
                  CREATE TABLE zdmig.watermark (step text PRIMARY KEY);
                  UPDATE zdmig.format SET version = 1";
     database.script(older).await;

@@ -9,7 +9,8 @@ pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
 /// How far each fill has come: its step, the rows of all its parts, and whether it is done.
 pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows), 0)
      FROM zdmig.part p WHERE p.step = f.step))::bigint, complete,
-     (SELECT count(*) FROM zdmig.failed x WHERE x.step = f.step) FROM zdmig.fill f";
+     (SELECT count(*) FROM zdmig.failed x WHERE x.step = f.step), (seen + (SELECT
+     coalesce(sum(p.seen), 0) FROM zdmig.part p WHERE p.step = f.step))::bigint FROM zdmig.fill f";
 
 /// Makes the schema and what is in it. Idempotent; run under [`RUN_LOCK`] in its
 /// transaction form, so that two first runs do not meet.
@@ -38,6 +39,8 @@ CREATE TABLE IF NOT EXISTS zdmig.fill (
     parts int NOT NULL DEFAULT 0,
     -- Those of parts that are done; a part counts its own.
     rows bigint NOT NULL DEFAULT 0,
+    -- Rows that a proof looked at, in the same way.
+    seen bigint NOT NULL DEFAULT 0,
     complete boolean NOT NULL DEFAULT false,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
@@ -55,12 +58,16 @@ CREATE TABLE IF NOT EXISTS zdmig.part (
     upto text[] NOT NULL DEFAULT '{}',
     skipped boolean NOT NULL DEFAULT false,
     rows bigint NOT NULL DEFAULT 0,
+    seen bigint NOT NULL DEFAULT 0,
     token bigint NOT NULL,
     pid int,
     born timestamptz,
     lease_until timestamptz NOT NULL,
     PRIMARY KEY (step, no)
 ) WITH (fillfactor = 50);
+-- Of format 2.
+ALTER TABLE zdmig.fill ADD COLUMN IF NOT EXISTS seen bigint NOT NULL DEFAULT 0;
+ALTER TABLE zdmig.part ADD COLUMN IF NOT EXISTS seen bigint NOT NULL DEFAULT 0;
 CREATE SEQUENCE IF NOT EXISTS zdmig.token;
 -- Rows that a fill left out because they fail, by their key or, without one, their place.
 CREATE TABLE IF NOT EXISTS zdmig.failed (

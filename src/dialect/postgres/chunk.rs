@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
 
 use super::catalog::get;
 use super::connect::wrap;
-use super::fill::{Locked, chunk_end, chunk_update, pages_update};
+use super::fill::{Locked, chunk_end, chunk_proved, chunk_update, pages_proved, pages_update};
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
 use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
@@ -36,10 +37,11 @@ impl PostgresFiller {
         let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
         let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
         let begun = Instant::now();
-        let counted = if locked == Locked::Singly {
-            self.pages_singly(part, upto).await?
-        } else {
-            self.pages_at_once(part, upto, locked).await?
+        let (seen, clean) = self.pages_proved(part, upto).await?;
+        let counted = match locked {
+            _ if clean => Counted::default(),
+            Locked::Singly => self.pages_singly(part, upto).await?,
+            _ => self.pages_at_once(part, upto, locked).await?,
         };
         let took = begun.elapsed();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -49,17 +51,27 @@ impl PostgresFiller {
         // The first pass finds no room, and one alone has nothing to lose.
         let telling = part.pass > 0 && part.passes > 1;
         part.page = upto;
-        part.skipped |= locked == Locked::Skipped;
+        part.skipped |= locked == Locked::Skipped && !clean;
         let mut ended = upto >= part.hi;
         if ended && part.pass + 1 < part.passes {
             (part.pass, part.page, ended) = (part.pass + 1, part.lo, false);
         }
-        let noted = self.note(part, counted.filled, ended).await?;
+        let noted = self.note(part, (counted.filled, seen), ended).await?;
         self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
         self.stayed(part, noted.counted, telling);
         let ended = ended || self.moved;
         let (rows, failed) = (counted.filled, counted.failed);
-        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused, failed })
+        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused, failed, seen })
+    }
+
+    /// Where something is proved: the rows of a range of pages, and whether all obey.
+    async fn pages_proved(&mut self, part: &Part, upto: i64) -> Result<(u64, bool), SessionError> {
+        let Some(rule) = &self.order.prove else { return Ok((0, false)) };
+        let query = self
+            .query(AssertSqlSafe(pages_proved(rule, &part.leaf.name)))
+            .bind(format!("({},0)", part.page))
+            .bind(format!("({upto},0)"));
+        proved(&query.fetch_one(&mut self.conn).await.map_err(wrap)?)
     }
 
     async fn pages_at_once(
@@ -84,7 +96,7 @@ impl PostgresFiller {
     async fn note(
         &mut self,
         part: &mut Part,
-        rows: u64,
+        (rows, seen): (u64, u64),
         ended: bool,
     ) -> Result<Noted, SessionError> {
         let (done, again) = (ended && !part.skipped, ended && part.skipped);
@@ -93,13 +105,13 @@ impl PostgresFiller {
         }
         let change = if done {
             "WITH done AS (DELETE FROM zdmig.part WHERE step = $2 AND no = $3 AND token = $4
-                           RETURNING rows)
-             UPDATE zdmig.fill f SET rows = f.rows + done.rows + $5, at = clock_timestamp()
+                           RETURNING rows, seen)
+             UPDATE zdmig.fill f SET rows = f.rows + done.rows + $5, seen = f.seen + done.seen + $6, at = clock_timestamp()
                FROM done WHERE f.step = $2"
         } else {
-            "UPDATE zdmig.part SET rows = rows + $5, pass = $6, passes = $7, page = $8, upto = $9,
-                    skipped = $10, pid = CASE WHEN $11 THEN NULL ELSE pid END,
-                    lease_until = clock_timestamp() + make_interval(secs => $12)
+            "UPDATE zdmig.part SET rows = rows + $5, seen = seen + $6, pass = $7, passes = $8,
+                    page = $9, upto = $10, skipped = $11, pid = CASE WHEN $12 THEN NULL ELSE pid END,
+                    lease_until = clock_timestamp() + make_interval(secs => $13)
               WHERE step = $2 AND no = $3 AND token = $4"
         };
         let sql = format!(
@@ -112,7 +124,8 @@ impl PostgresFiller {
         let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         let query = self.query(AssertSqlSafe(sql)).bind(&part.leaf.name);
         let query = query.bind(self.order.step.as_str()).bind(part.no).bind(part.token);
-        let mut query = query.bind(i64::try_from(rows).unwrap_or(i64::MAX));
+        let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let mut query = query.bind(count(rows)).bind(count(seen));
         if !done {
             query = query.bind(number(part.pass)).bind(number(part.passes)).bind(part.page);
             query = query.bind(&part.upto).bind(part.skipped).bind(again);
@@ -151,7 +164,17 @@ impl PostgresFiller {
         }
         let ended = end.is_none();
         let begun = Instant::now();
-        let counted = if locked == Locked::Singly {
+        let (mut seen, mut clean) = (0, false);
+        if let Some(rule) = &self.order.prove {
+            let mut query = self.query(AssertSqlSafe(chunk_proved(fill, rule, first, ended)));
+            for value in part.upto.iter().chain(&upto) {
+                query = query.bind(value.clone());
+            }
+            (seen, clean) = proved(&query.fetch_one(&mut self.conn).await.map_err(wrap)?)?;
+        }
+        let counted = if clean {
+            Counted::default()
+        } else if locked == Locked::Singly {
             self.along_singly(&part.upto, &upto).await?
         } else {
             let mut query = self.query(AssertSqlSafe(chunk_update(fill, first, ended)));
@@ -166,9 +189,15 @@ impl PostgresFiller {
             part.upto = upto;
         }
         let (rows, failed) = (counted.filled, counted.failed);
-        let paused = self.note(part, rows, ended).await?.paused;
-        Ok(ChunkDone { rows, walked: u64::from(rows_max), took, ended, paused, failed })
+        let paused = self.note(part, (rows, seen), ended).await?.paused;
+        let walked = u64::from(rows_max);
+        Ok(ChunkDone { rows, walked, took, ended, paused, failed, seen })
     }
+}
+
+/// How many rows were seen, and whether none breaks the rule.
+fn proved(row: &PgRow) -> Result<(u64, bool), SessionError> {
+    Ok((get::<i64>(row, 0)?.unsigned_abs(), get::<i64>(row, 1)? == 0))
 }
 
 /// So many whole pages, at least one.

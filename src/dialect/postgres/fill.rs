@@ -126,9 +126,8 @@ pub(super) fn set(fill: &FillRows) -> String {
     set.join(", ")
 }
 
-/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
-/// there is one, then the last key of this one, where it is not the last chunk.
-pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+/// The bounds of a chunk.
+fn bounds(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> Vec<String> {
     let mut conditions = Vec::new();
     if !first_chunk {
         let (names, values) = key(fill, 1);
@@ -138,6 +137,13 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
         let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
         conditions.push(format!("{names} <= {values}"));
     }
+    conditions
+}
+
+/// The statement that fills a chunk. Parameters: the last key of the chunk before, where
+/// there is one, then the last key of this one, where it is not the last chunk.
+pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let mut conditions = bounds(fill, first_chunk, last_chunk);
     conditions.extend(pending(fill));
     let condition = if conditions.is_empty() {
         String::new()
@@ -243,8 +249,27 @@ fn by_pages(fill: &FillRows, passes: u32, catalog: &Catalog) -> String {
     format!("in chunks of pages{each}{}. {resumes}", why.unwrap_or_default())
 }
 
-pub(super) fn verify(one: &Verify, catalog: &Catalog) -> Lowered {
-    let wrong = match &one.rule {
+/// The query that looks at a range of pages of one relation: how many rows there are, and how many
+/// break the rule. Parameters: the first place of the range and the first one behind it.
+pub(super) fn pages_proved(rule: &VerifyRule, leaf: &str) -> String {
+    let wrong = breaks(rule);
+    format!(
+        "SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM ONLY {leaf}
+          WHERE ctid >= $1::text::tid AND ctid < $2::text::tid"
+    )
+}
+
+/// The same for a range of the key. Parameters as of [`chunk_update`].
+pub(super) fn chunk_proved(fill: &FillRows, rule: &VerifyRule, first: bool, last: bool) -> String {
+    let (wrong, table) = (breaks(rule), quote::table(&fill.table));
+    let bounds = bounds(fill, first, last);
+    let range = if bounds.is_empty() { "true".into() } else { bounds.join(" AND ") };
+    format!("SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM {table} WHERE {range}")
+}
+
+/// Whether a row breaks a rule that is about rows, each by itself.
+fn breaks(rule: &VerifyRule) -> String {
+    match rule {
         VerifyRule::Equal(one) => differs(one),
         VerifyRule::Filled(one, condition) => {
             let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
@@ -262,8 +287,17 @@ pub(super) fn verify(one: &Verify, catalog: &Catalog) -> Lowered {
                 None => value,
             }
         }
+        // These are asked of the whole table.
+        VerifyRule::Refers { .. } | VerifyRule::Distinct(_) | VerifyRule::Computes { .. } => {
+            "false".to_owned()
+        }
+    }
+}
+
+pub(super) fn verify(one: &Verify, catalog: &Catalog) -> Lowered {
+    let wrong = match &one.rule {
         VerifyRule::Refers { columns, table, keys } => refers_to_nothing(one, columns, table, keys),
-        VerifyRule::Distinct(_) | VerifyRule::Computes { .. } => String::new(),
+        rule => breaks(rule),
     };
     let table = quote::table(&one.table);
     let sql = match &one.rule {

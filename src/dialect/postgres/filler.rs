@@ -126,6 +126,7 @@ pub(super) fn watermark(row: &PgRow) -> Result<Watermark, SessionError> {
         rows: get::<i64>(row, 1)?.unsigned_abs(),
         complete: get(row, 2)?,
         failed: get::<i64>(row, 3)?.unsigned_abs(),
+        seen: get::<i64>(row, 4)?.unsigned_abs(),
     })
 }
 
@@ -241,7 +242,7 @@ impl PostgresFiller {
     /// The fill's own row, which whoever leases a part holds meanwhile.
     async fn fill(&mut self) -> Result<PgRow, SessionError> {
         let row = self.query(
-            "SELECT leaves::text, leaf, page, parts, complete, rows FROM zdmig.fill WHERE step = $1
+            "SELECT leaves::text, leaf, page, parts, complete, rows, seen FROM zdmig.fill WHERE step = $1
                 FOR UPDATE",
         )
         .bind(self.order.step.as_str())
@@ -260,7 +261,7 @@ impl PostgresFiller {
         }
         let (step, mine) = (self.order.step.as_str(), self.mine());
         if get(&fill, 4)? {
-            return self.complete(get::<i64>(&fill, 5)?).await;
+            return self.complete(get(&fill, 5)?, get(&fill, 6)?).await;
         }
         let leaves: Vec<Leaf> =
             serde_json::from_str(&get::<String>(&fill, 0)?).map_err(unreadable)?;
@@ -294,7 +295,7 @@ impl PostgresFiller {
         let (at, page): (i32, i64) = (get(&fill, 1)?, get(&fill, 2)?);
         match leaf(at) {
             Some(leaf) => self.next(leaf, at, page, get(&fill, 3)?).await,
-            None => self.last(get::<i64>(&fill, 5)?).await,
+            None => self.last(get(&fill, 5)?, get(&fill, 6)?).await,
         }
     }
 
@@ -335,7 +336,7 @@ impl PostgresFiller {
     }
 
     /// Nothing is left to begin with: the end, or what others are at.
-    async fn last(&mut self, rows: i64) -> Result<Taken, SessionError> {
+    async fn last(&mut self, rows: i64, seen: i64) -> Result<Taken, SessionError> {
         let row = self
             .query("SELECT count(*), count(pid) FROM zdmig.part WHERE step = $1")
             .bind(self.order.step.as_str())
@@ -351,11 +352,11 @@ impl PostgresFiller {
             .execute(&mut self.conn)
             .await
             .map_err(wrap)?;
-        self.complete(rows).await
+        self.complete(rows, seen).await
     }
 
     /// Every row was met. Those that failed are tried again if somebody asked for it.
-    async fn complete(&mut self, rows: i64) -> Result<Taken, SessionError> {
+    async fn complete(&mut self, rows: i64, seen: i64) -> Result<Taken, SessionError> {
         if self.try_again().await? > 0 {
             return Ok(Taken::Again);
         }
@@ -366,7 +367,8 @@ impl PostgresFiller {
             .await
             .map_err(wrap)?;
         let failed = get::<i64>(&row, 0)?.unsigned_abs();
-        Ok(Taken::Complete(Filled { rows: rows.unsigned_abs(), failed }))
+        let (rows, seen) = (rows.unsigned_abs(), seen.unsigned_abs());
+        Ok(Taken::Complete(Filled { rows, failed, seen }))
     }
 
     /// A relation was written anew, so rows that were left are anywhere: all of it once more.
@@ -375,7 +377,7 @@ impl PostgresFiller {
             .map_err(unreadable)?;
         self.query(
             "WITH gone AS (DELETE FROM zdmig.part WHERE step = $1 RETURNING rows)
-             UPDATE zdmig.fill SET leaves = $2::text::jsonb, leaf = 0, page = 0,
+             UPDATE zdmig.fill SET leaves = $2::text::jsonb, leaf = 0, page = 0, seen = 0,
                     rows = rows + (SELECT coalesce(sum(gone.rows), 0) FROM gone)
               WHERE step = $1",
         )

@@ -17,7 +17,7 @@ use crate::plan::{FillRows, StepId};
 pub(super) const AT_ONCE: u32 = 50;
 
 /// Rows that were filled, and rows that failed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
     pub(super) filled: u64,
     pub(super) failed: u64,

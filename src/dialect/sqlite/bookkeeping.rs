@@ -5,7 +5,8 @@ pub(super) const FORMAT: i64 = 2;
 
 /// How far each fill has come: its step, its rows, whether it is done, and how many failed.
 pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
-     (SELECT count(*) FROM zdmig_failed f WHERE f.step = w.step) FROM zdmig_watermark w";
+     (SELECT count(*) FROM zdmig_failed f WHERE f.step = w.step),
+     coalesce((SELECT s.rows FROM zdmig_seen s WHERE s.step = w.step), 0) FROM zdmig_watermark w";
 
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS zdmig_watermark (
     rows INTEGER NOT NULL,
     complete INTEGER NOT NULL
 );
+-- Rows that a proof looked at.
+CREATE TABLE IF NOT EXISTS zdmig_seen (step TEXT PRIMARY KEY, rows INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS zdmig_failed (
     step TEXT NOT NULL,
     key TEXT NOT NULL,

@@ -6,6 +6,7 @@ use super::sync::{expression, key_name};
 use crate::plan::{
     Assignment, Expect, FillRows, Held, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
 };
+use crate::sql::TableName;
 
 fn differs(one: &Assignment) -> String {
     let value = expression(&one.value);
@@ -57,15 +58,7 @@ pub(super) fn chunk_end(fill: &FillRows, first_chunk: bool) -> String {
 /// The statement that fills a chunk. Parameters as on every dialect: the last key of the
 /// chunk before, where there is one, then the last of this one, where it is not the last.
 pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
-    let mut conditions = Vec::new();
-    if !first_chunk {
-        let (names, values) = key(fill, 1);
-        conditions.push(format!("{names} > {values}"));
-    }
-    if !last_chunk {
-        let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
-        conditions.push(format!("{names} <= {values}"));
-    }
+    let mut conditions = bounds(fill, first_chunk, last_chunk);
     conditions.extend(pending(fill));
     let condition = if conditions.is_empty() {
         String::new()
@@ -85,9 +78,9 @@ fn set(fill: &FillRows) -> String {
     set.join(", ")
 }
 
-/// The keys of a chunk. Parameters as of [`chunk_update`].
-pub(super) fn chunk_keys(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
-    let mut conditions = vec!["true".to_owned()];
+/// The bounds of a chunk.
+fn bounds(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> Vec<String> {
+    let mut conditions = Vec::new();
     if !first_chunk {
         let (names, values) = key(fill, 1);
         conditions.push(format!("{names} > {values}"));
@@ -96,10 +89,21 @@ pub(super) fn chunk_keys(fill: &FillRows, first_chunk: bool, last_chunk: bool) -
         let (names, values) = key(fill, if first_chunk { 1 } else { fill.key.len() + 1 });
         conditions.push(format!("{names} <= {values}"));
     }
+    conditions
+}
+
+fn range(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let bounds = bounds(fill, first_chunk, last_chunk);
+    if bounds.is_empty() { "true".into() } else { bounds.join(" AND ") }
+}
+
+/// The keys of a chunk. Parameters as of [`chunk_update`].
+pub(super) fn chunk_keys(fill: &FillRows, first_chunk: bool, last_chunk: bool) -> String {
+    let range = range(fill, first_chunk, last_chunk);
     let shown: Vec<_> =
         fill.key.iter().map(|(name, _)| format!("CAST({} AS TEXT)", key_name(name))).collect();
     let table = quote::ident(&fill.table.name);
-    format!("SELECT {} FROM {table} WHERE {}", shown.join(", "), conditions.join(" AND "))
+    format!("SELECT {} FROM {table} WHERE {range}", shown.join(", "))
 }
 
 /// The statement that fills one row. Parameters: its key.
@@ -126,9 +130,18 @@ pub(super) fn backfill(fill: &FillRows) -> Lowered {
     lowered
 }
 
-pub(super) fn verify(one: &Verify) -> Lowered {
-    let table = quote::ident(&one.table.name);
-    let wrong = match &one.rule {
+/// The query that looks at a chunk: how many rows there are, and how many break the rule. Parameters
+/// as of [`chunk_update`].
+pub(super) fn chunk_proved(fill: &FillRows, rule: &VerifyRule, first: bool, last: bool) -> String {
+    let (range, table) = (range(fill, first, last), quote::ident(&fill.table.name));
+    let wrong = breaks(rule, &fill.table);
+    format!("SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM {table} WHERE {range}")
+}
+
+/// Whether a row breaks a rule.
+fn breaks(rule: &VerifyRule, table: &TableName) -> String {
+    let table = quote::ident(&table.name);
+    match rule {
         VerifyRule::Equal(one) => differs(one),
         VerifyRule::Filled(one, condition) => {
             let also = condition.as_ref().map(|sql| format!(" AND ({sql})")).unwrap_or_default();
@@ -159,18 +172,24 @@ pub(super) fn verify(one: &Verify) -> Lowered {
                 same.join(" AND ")
             )
         }
-        VerifyRule::Distinct(columns) => {
-            let names: Vec<_> = columns.iter().map(quote::ident).collect();
-            let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
-            let sql = format!(
-                "SELECT count(*) || ' values occur more than once' FROM (SELECT 1 FROM {table} \
-                 WHERE {} GROUP BY {} HAVING count(*) > 1) HAVING count(*) > 0",
-                given.join(" AND "),
-                names.join(", ")
-            );
-            return verified(sql);
-        }
-    };
+        // That is asked of the whole table.
+        VerifyRule::Distinct(_) => "false".to_owned(),
+    }
+}
+
+pub(super) fn verify(one: &Verify) -> Lowered {
+    let table = quote::ident(&one.table.name);
+    if let VerifyRule::Distinct(columns) = &one.rule {
+        let names: Vec<_> = columns.iter().map(quote::ident).collect();
+        let given: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        return verified(format!(
+            "SELECT count(*) || ' values occur more than once' FROM (SELECT 1 FROM {table} \
+             WHERE {} GROUP BY {} HAVING count(*) > 1) HAVING count(*) > 0",
+            given.join(" AND "),
+            names.join(", ")
+        ));
+    }
+    let wrong = breaks(&one.rule, &one.table);
     verified(format!(
         "SELECT count(*) || CASE count(*) WHEN 1 THEN ' row' ELSE ' rows' END FROM {table} \
          WHERE {wrong} HAVING count(*) > 0"

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::bookkeeping::FILLS;
 use super::catalog::get;
-use super::fill::{chunk_end, chunk_update};
+use super::fill::{chunk_end, chunk_proved, chunk_update};
 use super::monitor::steering;
 use super::session::{at_work, unreadable, wrap};
 use super::singly::{AT_ONCE, is_of_a_row, keys, row_by_row, try_again};
@@ -32,8 +32,10 @@ pub(super) async fn begin(
     anew: bool,
 ) -> Result<Watermark, SessionError> {
     if anew {
-        let delete = sqlx::query("DELETE FROM zdmig_watermark WHERE step = ?1");
-        delete.bind(order.step.as_str()).execute(&mut *conn).await.map_err(wrap)?;
+        for table in ["zdmig_watermark", "zdmig_seen"] {
+            let delete = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE step = ?1")));
+            delete.bind(order.step.as_str()).execute(&mut *conn).await.map_err(wrap)?;
+        }
     }
     sqlx::query(
         "INSERT OR IGNORE INTO zdmig_watermark (step, upto, rows, complete) VALUES (?1, '[]', 0, 0)",
@@ -56,6 +58,7 @@ pub(super) fn watermark(row: &SqliteRow) -> Result<Watermark, SessionError> {
         rows: get::<i64>(row, 1)?.unsigned_abs(),
         complete: get(row, 2)?,
         failed: get::<i64>(row, 3)?.unsigned_abs(),
+        seen: get::<i64>(row, 4)?.unsigned_abs(),
     })
 }
 
@@ -94,7 +97,18 @@ impl SqliteFiller {
         }
         let ended = end.is_none();
         let begun = Instant::now();
-        let (rows, failed) = if singly {
+        let (mut seen, mut clean) = (0, false);
+        if let Some(rule) = &self.order.prove {
+            let mut query = sqlx::query(AssertSqlSafe(chunk_proved(fill, rule, first, ended)));
+            for value in self.upto.iter().chain(&upto) {
+                query = query.bind(value);
+            }
+            let row = query.fetch_one(&mut self.conn).await.map_err(wrap)?;
+            (seen, clean) = (get::<i64>(&row, 0)?.unsigned_abs(), get::<i64>(&row, 1)? == 0);
+        }
+        let (rows, failed) = if clean {
+            (0, 0)
+        } else if singly {
             let keys = keys(&mut self.conn, &self.order, &self.upto, &upto).await?;
             row_by_row(&mut self.conn, &self.order, &keys).await?
         } else {
@@ -121,9 +135,20 @@ impl SqliteFiller {
         if changed.rows_affected() != 1 {
             return Err(SessionError::Fenced);
         }
+        if self.order.prove.is_some() {
+            sqlx::query(
+                "INSERT INTO zdmig_seen (step, rows) VALUES (?1, ?2)
+                 ON CONFLICT (step) DO UPDATE SET rows = rows + excluded.rows",
+            )
+            .bind(self.order.step.as_str())
+            .bind(i64::try_from(seen).unwrap_or(i64::MAX))
+            .execute(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        }
         let asked = steering(&mut self.conn, self.order.step.migration_prefix()).await?;
         let (walked, paused) = (u64::from(rows_max), asked.paused_by.is_some());
-        Ok((upto, ChunkDone { rows, walked, took, ended, paused, failed }))
+        Ok((upto, ChunkDone { rows, walked, took, ended, paused, failed, seen }))
     }
 }
 
@@ -149,7 +174,8 @@ impl SqliteFiller {
 impl Filler for SqliteFiller {
     async fn take(&mut self) -> Result<Taken, SessionError> {
         let row = sqlx::query(
-            "SELECT upto, rows, complete, (SELECT count(*) FROM zdmig_failed WHERE step = ?1)
+            "SELECT upto, rows, complete, (SELECT count(*) FROM zdmig_failed WHERE step = ?1),
+                    coalesce((SELECT rows FROM zdmig_seen WHERE step = ?1), 0)
                FROM zdmig_watermark WHERE step = ?1",
         )
         .bind(self.order.step.as_str())
@@ -159,15 +185,15 @@ impl Filler for SqliteFiller {
         // It was taken back.
         let row = row.ok_or(SessionError::Fenced)?;
         self.upto = serde_json::from_str(&get::<String>(&row, 0)?).map_err(unreadable)?;
-        let (rows, failed) =
-            (get::<i64>(&row, 1)?.unsigned_abs(), get::<i64>(&row, 3)?.unsigned_abs());
+        let count = |at| Ok::<_, SessionError>(get::<i64>(&row, at)?.unsigned_abs());
+        let filled = Filled { rows: count(1)?, failed: count(3)?, seen: count(4)? };
         if !get::<bool>(&row, 2)? {
             return Ok(Taken::Part(None));
         }
         self.run("BEGIN IMMEDIATE").await?;
         let tried = try_again(&mut self.conn, &self.order).await;
         self.run(if tried.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-        Ok(if tried? > 0 { Taken::Again } else { Taken::Complete(Filled { rows, failed }) })
+        Ok(if tried? > 0 { Taken::Again } else { Taken::Complete(filled) })
     }
 
     async fn chunk(&mut self, rows_max: u32) -> Result<ChunkDone, SessionError> {

@@ -103,7 +103,7 @@ impl SqliteSession {
                 .execute(&mut self.conn)
                 .await
                 .map_err(wrap)?;
-            for table in ["zdmig_watermark", "zdmig_failed"] {
+            for table in ["zdmig_watermark", "zdmig_failed", "zdmig_seen"] {
                 let sql = format!("DELETE FROM {table} WHERE substr(step, 1, length(?1)) = ?1");
                 sqlx::query(AssertSqlSafe(sql))
                     .bind(work.entry.step.migration_prefix())
@@ -113,7 +113,7 @@ impl SqliteSession {
             }
         }
         if *kind == EntryKind::Undone {
-            for table in ["zdmig_watermark", "zdmig_failed"] {
+            for table in ["zdmig_watermark", "zdmig_failed", "zdmig_seen"] {
                 let sql = format!("DELETE FROM {table} WHERE step = ?1");
                 sqlx::query(AssertSqlSafe(sql))
                     .bind(work.entry.step.as_str())
@@ -369,7 +369,7 @@ async fn read_journal(conn: &mut SqliteConnection) -> Result<Journal, SessionErr
             at: time(&get::<String>(row, 4)?)?,
         });
     }
-    if !exists(conn, "zdmig_failed").await? {
+    if !exists(conn, "zdmig_seen").await? {
         return Ok(Journal::replay(entries, BTreeMap::new())?);
     }
     let rows = sqlx::query(FILLS).fetch_all(&mut *conn).await.map_err(wrap)?;
