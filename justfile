@@ -33,6 +33,10 @@ random:
 bench:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB -c max_wal_size=8GB' scripts/with-postgres cargo bench --bench bench
 
+# what a backfill costs, with the page and the plots that show it; half an hour
+bench-backfill:
+    ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB' scripts/with-postgres cargo bench --bench backfill
+
 # the rename on a live embedded database
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}

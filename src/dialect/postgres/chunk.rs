@@ -1,16 +1,19 @@
 //! One chunk of a fill: its statement, and what is written down of it in the same transaction.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
 
 use super::catalog::get;
 use super::connect::wrap;
-use super::fill::{Locked, chunk_end, chunk_proved, chunk_update, pages_proved, pages_update};
+use super::fill::{
+    Locked, chunk_end, chunk_proved, chunk_update, pages_chunk, pages_proved, pages_update,
+};
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
 use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
+use crate::plan::Walk;
 
 /// When locked rows are tried again that had to be left out, in seconds.
 const LATER: f64 = 1.0;
@@ -25,7 +28,84 @@ struct Noted {
     paused: bool,
 }
 
+impl Noted {
+    fn read(row: &PgRow) -> Result<Self, SessionError> {
+        Ok(Self {
+            node: get(row, 0)?,
+            counted: (get(row, 1)?, get(row, 2)?),
+            paused: get::<Option<bool>>(row, 3)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// The pages of a chunk.
+struct Range {
+    /// The pass that it is of.
+    pass: u32,
+    /// The first page behind it.
+    upto: i64,
+    /// About so many rows.
+    walked: u64,
+    /// The pass and the page that come next.
+    next: (u32, i64),
+    /// Whether it is the last one of its part.
+    ended: bool,
+}
+
+impl Range {
+    fn of(part: &Part, rows_max: u32) -> Self {
+        let passes = f64::from(part.passes);
+        let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
+        let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let walked = (upto - part.page) as f64 * part.leaf.density / passes;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+        let walked = walked as u64;
+        let last = upto >= part.hi;
+        let ended = last && part.pass + 1 >= part.passes;
+        let next = if last && !ended { (part.pass + 1, part.lo) } else { (part.pass, upto) };
+        Self { pass: part.pass, upto, walked, next, ended }
+    }
+}
+
 impl PostgresFiller {
+    /// A chunk of pages that is a statement by itself, if it is one of the many that nothing
+    /// special is to be done about.
+    pub(super) async fn pages_in_one(
+        &mut self,
+        part: &mut Part,
+        rows_max: u32,
+    ) -> Result<Option<ChunkDone>, SessionError> {
+        let range = Range::of(part, rows_max);
+        let plain = !self.pooled && self.order.prove.is_none() && !range.ended;
+        if !plain || !matches!(self.order.fill.walk, Walk::Pages { .. }) {
+            return Ok(None);
+        }
+        let sql = pages_chunk(&self.order.fill, &part.leaf.name, part.passes);
+        let number = |value: u32| i32::try_from(value).unwrap_or_default();
+        let row = self
+            .query(AssertSqlSafe(sql))
+            .bind(format!("({},0)", part.page))
+            .bind(format!("({},0)", range.upto))
+            .bind(number(part.pass))
+            .bind(self.order.step.as_str())
+            .bind(part.no)
+            .bind(part.token)
+            .bind(number(range.next.0))
+            .bind(range.next.1)
+            .bind(LEASE)
+            .bind(&part.leaf.name)
+            .bind(self.order.step.migration_prefix())
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(wrap)?
+            .ok_or(SessionError::Fenced)?;
+        let rows = get::<i64>(&row, 4)?.unsigned_abs();
+        let took = Duration::try_from_secs_f64(get(&row, 5)?).unwrap_or_default();
+        let done = ChunkDone { rows, walked: range.walked, took, ..ChunkDone::default() };
+        Ok(Some(self.went(part, &range, Noted::read(&row)?, done)))
+    }
+
     /// A chunk of pages, in the transaction at hand.
     pub(super) async fn pages(
         &mut self,
@@ -33,35 +113,39 @@ impl PostgresFiller {
         rows_max: u32,
         locked: Locked,
     ) -> Result<ChunkDone, SessionError> {
-        let passes = f64::from(part.passes);
-        let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
-        let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
+        let range = Range::of(part, rows_max);
         let begun = Instant::now();
-        let (seen, clean) = self.pages_proved(part, upto).await?;
+        let (seen, clean) = self.pages_proved(part, range.upto).await?;
         let counted = match locked {
             _ if clean => Counted::default(),
-            Locked::Singly => self.pages_singly(part, upto).await?,
-            _ => self.pages_at_once(part, upto, locked).await?,
+            Locked::Singly => self.pages_singly(part, range.upto).await?,
+            _ => self.pages_at_once(part, range.upto, locked).await?,
         };
         let took = begun.elapsed();
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let walked = (upto - part.page) as f64 * part.leaf.density / passes;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
-        let walked = walked as u64;
-        // The first pass finds no room, and one alone has nothing to lose.
-        let telling = part.pass > 0 && part.passes > 1;
-        part.page = upto;
+        let before = part.clone();
+        (part.pass, part.page) = range.next;
         part.skipped |= locked == Locked::Skipped && !clean;
-        let mut ended = upto >= part.hi;
-        if ended && part.pass + 1 < part.passes {
-            (part.pass, part.page, ended) = (part.pass + 1, part.lo, false);
+        let noted = self.note(part, (counted.filled, seen), range.ended).await?;
+        let (rows, failed, ended) = (counted.filled, counted.failed, range.ended);
+        let walked = range.walked;
+        let done = ChunkDone { rows, walked, took, ended, failed, seen, ..ChunkDone::default() };
+        if ended {
+            // What is left of it begins anew.
+            self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
+            self.stayed(&mut before.clone(), noted.counted, false);
+            return Ok(ChunkDone { paused: noted.paused, ..done });
         }
-        let noted = self.note(part, (counted.filled, seen), ended).await?;
+        Ok(self.went(part, &range, noted, done))
+    }
+
+    /// Takes in that a chunk was done which was not the last one.
+    fn went(&mut self, part: &mut Part, range: &Range, noted: Noted, done: ChunkDone) -> ChunkDone {
+        // The first pass finds no room, and one alone has nothing to lose.
+        let telling = part.passes > 1 && range.pass > 0;
+        (part.pass, part.page) = range.next;
         self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
         self.stayed(part, noted.counted, telling);
-        let ended = ended || self.moved;
-        let (rows, failed) = (counted.filled, counted.failed);
-        Ok(ChunkDone { rows, walked, took, ended, paused: noted.paused, failed, seen })
+        ChunkDone { ended: done.ended || self.moved, paused: noted.paused, ..done }
     }
 
     /// Where something is proved: the rows of a range of pages, and whether all obey.
@@ -132,12 +216,7 @@ impl PostgresFiller {
             query = query.bind(if again { LATER } else { LEASE });
         }
         let row = query.fetch_optional(&mut self.conn).await.map_err(wrap)?;
-        let row = row.ok_or(SessionError::Fenced)?;
-        Ok(Noted {
-            node: get(&row, 0)?,
-            counted: (get(&row, 1)?, get(&row, 2)?),
-            paused: get::<Option<bool>>(&row, 3)?.unwrap_or_default(),
-        })
+        Noted::read(&row.ok_or(SessionError::Fenced)?)
     }
 
     /// A chunk along the key, in the transaction at hand.

@@ -202,6 +202,38 @@ pub(super) fn pages_update(fill: &FillRows, leaf: &str, passes: u32, locked: Loc
     format!("UPDATE ONLY {leaf} SET {} WHERE {condition}", set(fill))
 }
 
+/// A whole chunk in one statement, which is a transaction by itself: the lease is looked at, the rows
+/// are filled, and the watermark is moved. Parameters: the bounds and the share as of
+/// [`pages_update`], the share being given always; then step, number and token of the part, the
+/// next pass and page, the length of the lease in seconds, the relation, and how the migration's
+/// steps begin.
+pub(super) fn pages_chunk(fill: &FillRows, leaf: &str, passes: u32) -> String {
+    let mut conditions = vec!["ctid >= $1::text::tid AND ctid < $2::text::tid".to_owned()];
+    conditions.push(match passes {
+        1 => "$3::int = 0".to_owned(),
+        _ => format!("{} = $3::int", share(fill, passes)),
+    });
+    conditions.extend(pending(fill));
+    format!(
+        "WITH mine AS (SELECT FROM zdmig.part WHERE step = $4 AND no = $5 AND token = $6 FOR UPDATE),
+              filled AS (UPDATE ONLY {leaf} SET {set}
+                          WHERE {range} AND EXISTS (SELECT FROM mine) RETURNING 1),
+              counted AS (SELECT count(*) AS n FROM filled),
+              noted AS (UPDATE zdmig.part SET rows = rows + (SELECT n FROM counted), pass = $7,
+                               page = $8, lease_until = clock_timestamp() + make_interval(secs => $9)
+                         WHERE step = $4 AND no = $5 AND token = $6 RETURNING 1)
+         SELECT pg_relation_filenode($10::text::regclass)::bigint,
+                pg_stat_get_xact_tuples_updated($10::text::regclass),
+                pg_stat_get_xact_tuples_hot_updated($10::text::regclass),
+                (SELECT paused_by IS NOT NULL FROM zdmig.steering WHERE prefix = $11),
+                (SELECT n FROM counted),
+                extract(epoch FROM clock_timestamp() - statement_timestamp())::float8
+           FROM noted",
+        set = set(fill),
+        range = conditions.join(" AND "),
+    )
+}
+
 pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     let (statement, note) = match fill.walk {
         Walk::Key => (

@@ -76,12 +76,14 @@ pub(super) struct Part {
 pub(super) struct PostgresFiller {
     pub(super) conn: PgConnection,
     /// Whether each transaction may be in another server process.
-    pooled: bool,
+    pub(super) pooled: bool,
     pub(super) order: FillOrder,
     pub(super) row_waits: Duration,
     pub(super) part: Option<Part>,
     /// Windows that are still to be walked in one pass.
     pub(super) plain: u32,
+    /// How many that will be the next time.
+    pub(super) plain_next: u32,
     /// The number that the next transaction had, a while ago.
     pub(super) seen: Option<(Instant, i64)>,
     /// The server's counters of versions that this session made, and of those that stayed on
@@ -169,6 +171,30 @@ async fn leaves(conn: &mut PgConnection, order: &FillOrder) -> Result<Vec<Leaf>,
     rows.iter().map(leaf).collect()
 }
 
+/// Triggers of the user's can tell a fill from a write by it, and ours know their own.
+fn tag(order: &FillOrder) -> &str {
+    order.fill.does_for.as_deref().unwrap_or("fill")
+}
+
+/// Makes a session ready for chunks that are a statement each.
+async fn for_chunks(
+    conn: &mut PgConnection,
+    order: &FillOrder,
+    row_waits: Duration,
+) -> Result<(), SessionError> {
+    // The plan of a chunk is the same whatever its bounds, and to make it takes longer than to run
+    // it over few rows. Along a key the server's own choice is the better one.
+    let plans = if order.fill.walk == Walk::Key { "auto" } else { "force_generic_plan" };
+    let sql = format!(
+        "SET lock_timeout = {}; SET idle_in_transaction_session_timeout = '10s'; SET \
+         zdmig.backfill = {}; SET plan_cache_mode = {plans}",
+        row_waits.as_millis(),
+        quote::literal(tag(order))
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
 impl PostgresFiller {
     pub(super) async fn open(
         url: &DatabaseUrl,
@@ -177,16 +203,19 @@ impl PostgresFiller {
     ) -> Result<Self, SessionError> {
         let Door { mut conn, pooled } =
             connect_through(url, "zdmig", options.connect_timeout).await?;
+        let row_waits = ROW_WAITS.min(options.lock_timeout);
         if !pooled {
             settle(&mut conn, "off").await?;
+            for_chunks(&mut conn, order, row_waits).await?;
         }
         Ok(Self {
             conn,
             pooled,
             order: order.clone(),
-            row_waits: ROW_WAITS.min(options.lock_timeout),
+            row_waits,
             part: None,
             plain: 0,
+            plain_next: 1,
             seen: None,
             counted: (0, 0),
             why: None,
@@ -200,21 +229,18 @@ impl PostgresFiller {
 
     /// Opens a transaction in which triggers know the fill.
     async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
-        // Triggers of the user's can tell a fill from a write by it, and ours know their own.
-        let name = self.order.fill.does_for.as_deref().unwrap_or("fill");
-        // Of a session that others use nothing may be set for longer than a transaction.
         let settled = if self.pooled {
-            "; SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL row_security \
-             = off"
+            // Of a session that others use nothing may be set for longer than a transaction.
+            format!(
+                "; SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL \
+                 row_security = off; SET LOCAL idle_in_transaction_session_timeout = '10s'; SET \
+                 LOCAL zdmig.backfill = {}",
+                quote::literal(tag(&self.order))
+            )
         } else {
-            ""
+            String::new()
         };
-        let sql = format!(
-            "BEGIN{settled}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
-             '10s'; SET LOCAL zdmig.backfill = {}",
-            lock_timeout.as_millis(),
-            quote::literal(name)
-        );
+        let sql = format!("BEGIN{settled}; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.conn).await.map_err(wrap)?;
         Ok(())
     }
@@ -429,7 +455,11 @@ impl Filler for PostgresFiller {
         let part = self.part.clone().ok_or(SessionError::Fenced)?;
         // What failed was taken back, and so is what is remembered of it.
         let mut next = part.clone();
-        let mut done = self.one(&mut next, rows_max, Locked::Awaited).await;
+        let mut done = match self.pages_in_one(&mut next, rows_max).await {
+            Ok(None) => self.one(&mut next, rows_max, Locked::Awaited).await,
+            Ok(Some(done)) => Ok(done),
+            Err(error) => Err(error),
+        };
         if let Err(SessionError::LockTimeout { .. }) = &done
             && self.order.fill.walk != Walk::Key
         {

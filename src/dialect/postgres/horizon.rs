@@ -11,8 +11,9 @@ use crate::plan::Walk;
 
 /// Below this share of new versions that stayed on their page, passes cost more than they save.
 const WORTH: f64 = 0.4;
-/// So many windows are walked in one pass before passes are tried again.
-const PLAIN_FOR: u32 = 8;
+/// At most so many windows are walked in one pass before passes are tried again: one at first, and
+/// twice as many each time that they were of no use.
+const PLAIN_MAX: u32 = 16;
 /// What a transaction replaced that long ago should be dead to everybody.
 const OLD: Duration = Duration::from_secs(1);
 
@@ -33,12 +34,14 @@ impl PostgresFiller {
             .await
             .map_err(wrap)?;
         let next: i64 = get(&row, 0)?;
-        let (at, then) = *self.seen.get_or_insert((Instant::now(), next));
-        if at.elapsed() < OLD {
-            return Ok((passes, None));
-        }
+        // At first nothing of ours is old, so others are asked how old they are.
+        let since = match self.seen {
+            Some((at, _)) if at.elapsed() < OLD => return Ok((passes, None)),
+            Some((_, then)) => Some(next - then),
+            None => None,
+        };
         self.seen = Some((Instant::now(), next));
-        match self.keeper(next - then).await? {
+        match self.keeper(since).await? {
             Some(keeper) => {
                 let why = format!("one pass from here: {keeper} keeps old versions of rows alive");
                 Ok((1, Some(why)))
@@ -47,23 +50,27 @@ impl PostgresFiller {
         }
     }
 
-    /// Who keeps alive what was replaced so many transactions ago, as far as we may see it.
-    async fn keeper(&mut self, transactions: i64) -> Result<Option<String>, SessionError> {
+    /// Who keeps alive what was replaced so many transactions ago, or a second ago, as far as we may
+    /// see it.
+    async fn keeper(&mut self, transactions: Option<i64>) -> Result<Option<String>, SessionError> {
         let row = self.query(
             "SELECT what FROM (
                  SELECT format('pid %s (%s as %s)', pid, coalesce(nullif(application_name, ''), 'unnamed'),
-                               usename) AS what, age(backend_xmin) AS age
+                               usename) AS what, age(backend_xmin) AS age, xact_start AS since
                    FROM pg_stat_activity
                   WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
                     AND (datname = current_database() OR datid IS NULL)
                     AND backend_type <> 'autovacuum worker'
-                 UNION ALL SELECT format('the replication slot %s', slot_name), age(xmin)
+                 UNION ALL SELECT format('the replication slot %s', slot_name), age(xmin), NULL
                    FROM pg_replication_slots WHERE xmin IS NOT NULL
-                 UNION ALL SELECT format('the prepared transaction %s', gid), age(transaction)
+                 UNION ALL SELECT format('the prepared transaction %s', gid), age(transaction),
+                        prepared
                    FROM pg_prepared_xacts WHERE database = current_database()) AS keepers
-              WHERE age >= $1 ORDER BY age DESC LIMIT 1",
+              WHERE CASE WHEN $1::bigint IS NULL THEN since < clock_timestamp() - interval '1 second'
+                         ELSE age >= $1::bigint END
+              ORDER BY age DESC LIMIT 1",
         )
-        .bind(transactions.max(1))
+        .bind(transactions.map(|count| count.max(1)))
         .fetch_optional(&mut self.conn)
         .await
         .map_err(wrap)?;
@@ -85,7 +92,8 @@ impl PostgresFiller {
         let share = part.updated.1 as f64 / part.updated.0.max(1) as f64;
         if part.updated.0 >= 1_000 && share < WORTH {
             (part.passes, part.pass, part.page) = (1, 0, part.lo);
-            self.plain = PLAIN_FOR;
+            self.plain = self.plain_next;
+            self.plain_next = (self.plain_next * 2).min(PLAIN_MAX);
             self.why =
                 Some("one pass from here: new versions of rows do not stay on their pages".into());
         }
