@@ -119,7 +119,7 @@ async fn compare(server: &Server, what: &str, rows: u64, indexes: &str, ways: &[
     shares
 }
 
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 2;
 const FAST: Way = Way::with("`--pace fast`", Some("--pace fast"));
 const FAST_TWO: Way = Way::with("`--pace fast --workers 2`", Some("--pace fast --workers 2"));
 

@@ -201,8 +201,10 @@ impl Worker {
             }
             ended = 0;
             self.tell(Said::Done(done)).await;
-            // A row that is proved is a row that is done.
-            self.sizer.took(done.rows.max(done.seen), done.took, &drive.pace);
+            // A row that is proved is a row that is done; a chunk that only looked says nothing.
+            if done.walked > 0 {
+                self.sizer.took(done.rows.max(done.seen), done.took, &drive.pace);
+            }
             if done.ended {
                 return Ok(());
             }

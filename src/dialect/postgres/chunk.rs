@@ -8,13 +8,16 @@ use sqlx::postgres::PgRow;
 use super::catalog::get;
 use super::connect::wrap;
 use super::fill::{
-    Locked, chunk_end, chunk_proved, chunk_update, pages_chunk, pages_proved, pages_update,
+    Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, pages_proved, places,
+    places_chunk, rows_update,
 };
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
+use super::places::{Place, Places, Queue};
 use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
-use crate::plan::Walk;
 
+/// So many pages are looked through at a time for rows that are to be filled.
+const LISTED: i64 = 200;
 /// When locked rows are tried again that had to be left out, in seconds.
 const LATER: f64 = 1.0;
 
@@ -38,61 +41,93 @@ impl Noted {
     }
 }
 
-/// The pages of a chunk.
-struct Range {
-    /// The pass that it is of.
-    pass: u32,
-    /// The first page behind it.
-    upto: i64,
-    /// About so many rows.
-    walked: u64,
-    /// The pass and the page that come next.
-    next: (u32, i64),
-    /// Whether it is the last one of its part.
-    ended: bool,
-}
-
-impl Range {
-    fn of(part: &Part, rows_max: u32) -> Self {
-        let passes = f64::from(part.passes);
-        let pages = to_pages(f64::from(rows_max) * passes / part.leaf.density);
-        let upto = part.hi.min(part.page + pages.min((part.hi - part.lo) / CHUNKS + 1));
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let walked = (upto - part.page) as f64 * part.leaf.density / passes;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
-        let walked = walked as u64;
-        let last = upto >= part.hi;
-        let ended = last && part.pass + 1 >= part.passes;
-        let next = if last && !ended { (part.pass + 1, part.lo) } else { (part.pass, upto) };
-        Self { pass: part.pass, upto, walked, next, ended }
-    }
-}
-
 impl PostgresFiller {
-    /// A chunk of pages that is a statement by itself, if it is one of the many that nothing
-    /// special is to be done about.
-    pub(super) async fn pages_in_one(
+    /// The next rows of a window, if they are not its last.
+    pub(super) async fn places(
         &mut self,
         part: &mut Part,
         rows_max: u32,
-    ) -> Result<Option<ChunkDone>, SessionError> {
-        let range = Range::of(part, rows_max);
-        let plain = !self.pooled && self.order.prove.is_none() && !range.ended;
-        if !plain || !matches!(self.order.fill.walk, Walk::Pages { .. }) {
-            return Ok(None);
+        locked: Locked,
+    ) -> Result<ChunkDone, SessionError> {
+        let mut queue = match self.queue.take() {
+            Some(queue) => queue,
+            None => Queue::new(part.lo, part.passes),
+        };
+        if queue.listed < part.hi {
+            let upto = part.hi.min(queue.listed + LISTED);
+            let places = self.list(part, queue.listed, upto).await?;
+            queue.deal(places, upto);
+            self.queue = Some(queue);
+            return Ok(ChunkDone::default());
         }
-        let sql = pages_chunk(&self.order.fill, &part.leaf.name, part.passes);
-        let number = |value: u32| i32::try_from(value).unwrap_or_default();
+        let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
+        let next = queue.next(rows_max, usize::try_from(CHUNKS).unwrap_or(1));
+        let (taken, ended) = (next.len(), queue.is_last(next.len()));
+        let pass = u32::try_from(queue.pass).unwrap_or_default();
+        (part.pass, part.page) = (pass, next.last().map_or(part.page, |last| last.page.into()));
+        // What fails leaves the queue as it was.
+        self.queue = Some(queue);
+        let done = if locked == Locked::Awaited && !ended && !self.pooled {
+            self.at_once(part, next).await
+        } else {
+            self.begin(self.row_waits).await?;
+            let done = self.in_steps(part, next, locked, ended).await;
+            self.ended(done).await
+        };
+        let (noted, done) = done?;
+        self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
+        if let Some(queue) = &mut self.queue {
+            queue.done(taken);
+        }
+        // The first pass finds no room, and one alone has nothing to lose.
+        self.stayed(part, noted.counted, part.passes > 1 && pass > 0 && !ended);
+        let walked = u64::try_from(taken).unwrap_or_default();
+        Ok(ChunkDone { walked, ended: ended || self.moved, paused: noted.paused, ..done })
+    }
+
+    /// Where rows of a range of pages are to be filled.
+    async fn list(&mut self, part: &Part, from: i64, upto: i64) -> Result<Places, SessionError> {
+        let mut all = false;
+        loop {
+            self.begin(self.row_waits).await?;
+            let row = self
+                .query(AssertSqlSafe(places(&self.order.fill, &part.leaf.name, all)))
+                .bind(format!("({from},0)"))
+                .bind(format!("({upto},0)"))
+                .fetch_one(&mut self.conn)
+                .await
+                .map_err(wrap);
+            match self.ended(row).await {
+                // Whether a row is to be filled may be what fails; it is found out row by row then.
+                Err(error) if error.is_of_a_row() && !all => all = true,
+                row => return get(&row?, 0),
+            }
+        }
+    }
+
+    /// A chunk that is a statement by itself.
+    async fn at_once(
+        &mut self,
+        part: &Part,
+        next: Vec<Place>,
+    ) -> Result<(Noted, ChunkDone), SessionError> {
+        let mut pages: Vec<_> = next.iter().map(|place| place.page).collect();
+        pages.dedup();
+        if part.passes == 1 {
+            // Nothing has been done to them that could leave room.
+            pages.clear();
+        }
+        let at = |number| Places(pages.iter().map(|page| Place { page: *page, number }).collect());
         let row = self
-            .query(AssertSqlSafe(sql))
-            .bind(format!("({},0)", part.page))
-            .bind(format!("({},0)", range.upto))
-            .bind(number(part.pass))
+            .query(AssertSqlSafe(places_chunk(&self.order.fill, &part.leaf.name)))
+            .bind(Places(next))
+            .bind(at(1))
+            .bind(at(2))
             .bind(self.order.step.as_str())
             .bind(part.no)
             .bind(part.token)
-            .bind(number(range.next.0))
-            .bind(range.next.1)
+            .bind(i32::try_from(part.pass).unwrap_or_default())
+            .bind(part.page)
             .bind(LEASE)
             .bind(&part.leaf.name)
             .bind(self.order.step.migration_prefix())
@@ -102,50 +137,58 @@ impl PostgresFiller {
             .ok_or(SessionError::Fenced)?;
         let rows = get::<i64>(&row, 4)?.unsigned_abs();
         let took = Duration::try_from_secs_f64(get(&row, 5)?).unwrap_or_default();
-        let done = ChunkDone { rows, walked: range.walked, took, ..ChunkDone::default() };
-        Ok(Some(self.went(part, &range, Noted::read(&row)?, done)))
+        Ok((Noted::read(&row)?, ChunkDone { rows, took, ..ChunkDone::default() }))
     }
 
-    /// A chunk of pages, in the transaction at hand.
+    /// A chunk in the transaction at hand.
+    async fn in_steps(
+        &mut self,
+        part: &mut Part,
+        next: Vec<Place>,
+        locked: Locked,
+        ended: bool,
+    ) -> Result<(Noted, ChunkDone), SessionError> {
+        let begun = Instant::now();
+        let counted = if locked == Locked::Singly {
+            self.places_singly(part, &next).await?
+        } else {
+            let sql = rows_update(&self.order.fill, &part.leaf.name, PLACES, locked);
+            let update = self.query(AssertSqlSafe(sql)).bind(Places(next));
+            let filled = update.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
+            Counted { filled, failed: 0 }
+        };
+        let took = begun.elapsed();
+        part.skipped |= locked == Locked::Skipped;
+        let noted = self.note(part, (counted.filled, 0), ended).await?;
+        let (rows, failed) = (counted.filled, counted.failed);
+        Ok((noted, ChunkDone { rows, took, failed, ..ChunkDone::default() }))
+    }
+
+    /// A range of pages that is proved, in the transaction at hand.
     pub(super) async fn pages(
         &mut self,
         part: &mut Part,
         rows_max: u32,
         locked: Locked,
     ) -> Result<ChunkDone, SessionError> {
-        let range = Range::of(part, rows_max);
+        let pages = to_pages(f64::from(rows_max) / part.leaf.density);
+        let upto = part.hi.min(part.page + pages);
+        let ended = upto >= part.hi;
         let begun = Instant::now();
-        let (seen, clean) = self.pages_proved(part, range.upto).await?;
+        let (seen, clean) = self.pages_proved(part, upto).await?;
         let counted = match locked {
             _ if clean => Counted::default(),
-            Locked::Singly => self.pages_singly(part, range.upto).await?,
-            _ => self.pages_at_once(part, range.upto, locked).await?,
+            Locked::Singly => self.pages_singly(part, upto).await?,
+            _ => self.pages_at_once(part, upto, locked).await?,
         };
         let took = begun.elapsed();
-        let before = part.clone();
-        (part.pass, part.page) = range.next;
+        part.page = upto;
         part.skipped |= locked == Locked::Skipped && !clean;
-        let noted = self.note(part, (counted.filled, seen), range.ended).await?;
-        let (rows, failed, ended) = (counted.filled, counted.failed, range.ended);
-        let walked = range.walked;
-        let done = ChunkDone { rows, walked, took, ended, failed, seen, ..ChunkDone::default() };
-        if ended {
-            // What is left of it begins anew.
-            self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
-            self.stayed(&mut before.clone(), noted.counted, false);
-            return Ok(ChunkDone { paused: noted.paused, ..done });
-        }
-        Ok(self.went(part, &range, noted, done))
-    }
-
-    /// Takes in that a chunk was done which was not the last one.
-    fn went(&mut self, part: &mut Part, range: &Range, noted: Noted, done: ChunkDone) -> ChunkDone {
-        // The first pass finds no room, and one alone has nothing to lose.
-        let telling = part.passes > 1 && range.pass > 0;
-        (part.pass, part.page) = range.next;
+        let noted = self.note(part, (counted.filled, seen), ended).await?;
         self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
-        self.stayed(part, noted.counted, telling);
-        ChunkDone { ended: done.ended || self.moved, paused: noted.paused, ..done }
+        let (rows, failed, paused) = (counted.filled, counted.failed, noted.paused);
+        let ended = ended || self.moved;
+        Ok(ChunkDone { rows, walked: seen, took, ended, paused, failed, seen })
     }
 
     /// Where something is proved: the rows of a range of pages, and whether all obey.
@@ -164,14 +207,11 @@ impl PostgresFiller {
         upto: i64,
         locked: Locked,
     ) -> Result<Counted, SessionError> {
-        let sql = pages_update(&self.order.fill, &part.leaf.name, part.passes, locked);
-        let mut query = self
+        let sql = rows_update(&self.order.fill, &part.leaf.name, RANGE, locked);
+        let query = self
             .query(AssertSqlSafe(sql))
             .bind(format!("({},0)", part.page))
             .bind(format!("({upto},0)"));
-        if part.passes > 1 {
-            query = query.bind(i32::try_from(part.pass).unwrap_or_default());
-        }
         let filled = query.execute(&mut self.conn).await.map_err(wrap)?.rows_affected();
         Ok(Counted { filled, failed: 0 })
     }

@@ -11,28 +11,17 @@ use super::bookkeeping::FILLS;
 use super::catalog::get;
 use super::connect::{Door, PgQuery, connect_through, settle, unprepared, wrap};
 use super::fill::Locked;
+use super::places::Queue;
 use super::quote;
 use super::session::{exists, unreadable};
 use super::singly::AT_ONCE;
-use crate::dialect::{
-    ChunkDone, DatabaseUrl, FillOrder, Filled, Filler, Options, SessionError, Taken,
-};
+use crate::dialect::{ChunkDone, DatabaseUrl, FillOrder, Filler, Options, SessionError, Taken};
 use crate::journal::Watermark;
 use crate::plan::Walk;
 
 /// How long a part stays a worker's that does not say anything, in seconds. Each chunk renews
 /// it, and a session that is seen to be gone loses it at once.
 pub(super) const LEASE: f64 = 30.0;
-/// What makes a part this session's: `token, pid, born`.
-const MINE: &str = "nextval('zdmig.token'), pg_backend_pid(), \
-     (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())";
-/// The same where a session is not tied to a process: then its lease alone says that it is there.
-const MINE_POOLED: &str = "nextval('zdmig.token'), 0, NULL";
-/// A part, in the order of [`leased`].
-const COLUMNS: &str = "no, token, leaf, lo, hi, passes, pass, page, upto, skipped";
-/// Pages of a window: few enough to stay in the server's memory from one pass to the next, and
-/// many enough for what a pass replaced to be dead to everybody when the next one comes.
-const WINDOW: i64 = 4_000;
 /// A pass takes at least so many chunks, and a table so many windows if it can: then other
 /// workers' snapshots are younger than what the pass before replaced.
 pub(super) const CHUNKS: i64 = 8;
@@ -80,6 +69,8 @@ pub(super) struct PostgresFiller {
     pub(super) order: FillOrder,
     pub(super) row_waits: Duration,
     pub(super) part: Option<Part>,
+    /// Its rows that are still to be filled, where it is filled by their places.
+    pub(super) queue: Option<Queue>,
     /// Windows that are still to be walked in one pass.
     pub(super) plain: u32,
     /// How many that will be the next time.
@@ -133,7 +124,10 @@ pub(super) fn watermark(row: &PgRow) -> Result<Watermark, SessionError> {
 }
 
 /// The table, or each of its partitions that holds rows itself.
-async fn leaves(conn: &mut PgConnection, order: &FillOrder) -> Result<Vec<Leaf>, SessionError> {
+pub(super) async fn leaves(
+    conn: &mut PgConnection,
+    order: &FillOrder,
+) -> Result<Vec<Leaf>, SessionError> {
     let table = quote::table(&order.fill.table);
     if order.fill.walk == Walk::Key {
         return Ok(vec![Leaf { name: table, node: 0, pages: 0, density: DENSITY }]);
@@ -214,6 +208,7 @@ impl PostgresFiller {
             order: order.clone(),
             row_waits,
             part: None,
+            queue: None,
             plain: 0,
             plain_next: 1,
             seen: None,
@@ -223,12 +218,8 @@ impl PostgresFiller {
         })
     }
 
-    fn mine(&self) -> &'static str {
-        if self.pooled { MINE_POOLED } else { MINE }
-    }
-
     /// Opens a transaction in which triggers know the fill.
-    async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
+    pub(super) async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
         let settled = if self.pooled {
             // Of a session that others use nothing may be set for longer than a transaction.
             format!(
@@ -251,7 +242,10 @@ impl PostgresFiller {
     }
 
     /// Commits what was done, or takes it back.
-    async fn ended<T>(&mut self, outcome: Result<T, SessionError>) -> Result<T, SessionError> {
+    pub(super) async fn ended<T>(
+        &mut self,
+        outcome: Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
         match outcome {
             Ok(done) => {
                 sqlx::raw_sql("COMMIT").execute(&mut self.conn).await.map_err(wrap)?;
@@ -265,156 +259,6 @@ impl PostgresFiller {
         }
     }
 
-    /// The fill's own row, which whoever leases a part holds meanwhile.
-    async fn fill(&mut self) -> Result<PgRow, SessionError> {
-        let row = self.query(
-            "SELECT leaves::text, leaf, page, parts, complete, rows, seen FROM zdmig.fill WHERE step = $1
-                FOR UPDATE",
-        )
-        .bind(self.order.step.as_str())
-        .fetch_optional(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        // It was taken back.
-        row.ok_or(SessionError::Fenced)
-    }
-
-    async fn lease(&mut self) -> Result<Taken, SessionError> {
-        let mut fill = self.fill().await?;
-        if self.moved {
-            self.again().await?;
-            fill = self.fill().await?;
-        }
-        let (step, mine) = (self.order.step.as_str(), self.mine());
-        if get(&fill, 4)? {
-            return self.complete(get(&fill, 5)?, get(&fill, 6)?).await;
-        }
-        let leaves: Vec<Leaf> =
-            serde_json::from_str(&get::<String>(&fill, 0)?).map_err(unreadable)?;
-        // One whose worker is gone, or that had to be left for a while.
-        let left = self
-            .query(AssertSqlSafe(format!(
-                "UPDATE zdmig.part SET (token, pid, born) = ({mine}),
-                    lease_until = clock_timestamp() + make_interval(secs => $2)
-              WHERE step = $1 AND no = (
-                    SELECT no FROM zdmig.part p
-                     WHERE step = $1 AND (lease_until < clock_timestamp()
-                        OR pid <> 0 AND NOT EXISTS (
-                           SELECT FROM pg_stat_activity a WHERE a.pid = p.pid
-                              AND (a.backend_start = p.born OR a.backend_start IS NULL)))
-                     ORDER BY no LIMIT 1)
-             RETURNING {COLUMNS}"
-            )))
-            .bind(step)
-            .bind(LEASE)
-            .fetch_optional(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        let leaf = |at: i32| leaves.get(usize::try_from(at).unwrap_or(usize::MAX));
-        if let Some(row) = left {
-            let of = leaf(get(&row, 2)?).ok_or_else(|| SessionError::Bookkeeping {
-                message: format!("a part of `{step}` is of no relation"),
-            })?;
-            self.part = Some(leased(&row, of)?);
-            return Ok(Taken::Part(None));
-        }
-        let (at, page): (i32, i64) = (get(&fill, 1)?, get(&fill, 2)?);
-        match leaf(at) {
-            Some(leaf) => self.next(leaf, at, page, get(&fill, 3)?).await,
-            None => self.last(get(&fill, 5)?, get(&fill, 6)?).await,
-        }
-    }
-
-    /// The part of the table that begins where the last one ended.
-    async fn next(
-        &mut self,
-        leaf: &Leaf,
-        at: i32,
-        page: i64,
-        no: i32,
-    ) -> Result<Taken, SessionError> {
-        let window = (leaf.pages / CHUNKS).clamp(WINDOW / CHUNKS, WINDOW);
-        let hi = leaf.pages.min(page + window);
-        let (passes, why) = self.passes().await?;
-        let mine = self.mine();
-        let row = self.query(AssertSqlSafe(format!(
-            "WITH f AS (UPDATE zdmig.fill SET parts = parts + 1, leaf = $3, page = $4,
-                               at = clock_timestamp() WHERE step = $1)
-             INSERT INTO zdmig.part (step, no, leaf, lo, hi, passes, page, token, pid, born, lease_until)
-             SELECT $1, $2, $5, $6, $7, $8, $6, {mine},
-                    clock_timestamp() + make_interval(secs => $9)
-             RETURNING {COLUMNS}"
-        )))
-        .bind(self.order.step.as_str())
-        .bind(no)
-        .bind(if hi < leaf.pages { at } else { at + 1 })
-        .bind(if hi < leaf.pages { hi } else { 0 })
-        .bind(at)
-        .bind(page)
-        .bind(hi)
-        .bind(i32::try_from(passes).unwrap_or(1))
-        .bind(LEASE)
-        .fetch_one(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        self.part = Some(leased(&row, leaf)?);
-        Ok(Taken::Part(why))
-    }
-
-    /// Nothing is left to begin with: the end, or what others are at.
-    async fn last(&mut self, rows: i64, seen: i64) -> Result<Taken, SessionError> {
-        let row = self
-            .query("SELECT count(*), count(pid) FROM zdmig.part WHERE step = $1")
-            .bind(self.order.step.as_str())
-            .fetch_one(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        let (left, leased): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-        if left > 0 {
-            return Ok(Taken::Wait { locked: leased == 0 });
-        }
-        self.query("UPDATE zdmig.fill SET complete = true, at = clock_timestamp() WHERE step = $1")
-            .bind(self.order.step.as_str())
-            .execute(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        self.complete(rows, seen).await
-    }
-
-    /// Every row was met. Those that failed are tried again if somebody asked for it.
-    async fn complete(&mut self, rows: i64, seen: i64) -> Result<Taken, SessionError> {
-        if self.try_again().await? > 0 {
-            return Ok(Taken::Again);
-        }
-        let row = self
-            .query("SELECT count(*) FROM zdmig.failed WHERE step = $1")
-            .bind(self.order.step.as_str())
-            .fetch_one(&mut self.conn)
-            .await
-            .map_err(wrap)?;
-        let failed = get::<i64>(&row, 0)?.unsigned_abs();
-        let (rows, seen) = (rows.unsigned_abs(), seen.unsigned_abs());
-        Ok(Taken::Complete(Filled { rows, failed, seen }))
-    }
-
-    /// A relation was written anew, so rows that were left are anywhere: all of it once more.
-    async fn again(&mut self) -> Result<(), SessionError> {
-        let leaves = serde_json::to_string(&leaves(&mut self.conn, &self.order).await?)
-            .map_err(unreadable)?;
-        self.query(
-            "WITH gone AS (DELETE FROM zdmig.part WHERE step = $1 RETURNING rows)
-             UPDATE zdmig.fill SET leaves = $2::text::jsonb, leaf = 0, page = 0, seen = 0,
-                    rows = rows + (SELECT coalesce(sum(gone.rows), 0) FROM gone)
-              WHERE step = $1",
-        )
-        .bind(self.order.step.as_str())
-        .bind(leaves)
-        .execute(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        Ok(())
-    }
-
     async fn is_there(&mut self, leaf: &Leaf) -> Result<bool, SessionError> {
         exists(&mut self.conn, &leaf.name).await
     }
@@ -425,6 +269,10 @@ impl PostgresFiller {
         rows_max: u32,
         locked: Locked,
     ) -> Result<ChunkDone, SessionError> {
+        let proves = self.order.prove.is_some();
+        if let (Walk::Pages { .. }, false) = (self.order.fill.walk, proves) {
+            return self.places(part, rows_max, locked).await;
+        }
         self.begin(self.row_waits).await?;
         let done = match self.order.fill.walk {
             Walk::Key => self.along(part, rows_max, locked).await,
@@ -437,7 +285,7 @@ impl PostgresFiller {
 #[async_trait]
 impl Filler for PostgresFiller {
     async fn take(&mut self) -> Result<Taken, SessionError> {
-        self.part = None;
+        (self.part, self.queue) = (None, None);
         self.begin(Duration::from_secs(2)).await?;
         let taken = self.lease().await;
         let taken = self.ended(taken).await?;
@@ -455,11 +303,7 @@ impl Filler for PostgresFiller {
         let part = self.part.clone().ok_or(SessionError::Fenced)?;
         // What failed was taken back, and so is what is remembered of it.
         let mut next = part.clone();
-        let mut done = match self.pages_in_one(&mut next, rows_max).await {
-            Ok(None) => self.one(&mut next, rows_max, Locked::Awaited).await,
-            Ok(Some(done)) => Ok(done),
-            Err(error) => Err(error),
-        };
+        let mut done = self.one(&mut next, rows_max, Locked::Awaited).await;
         if let Err(SessionError::LockTimeout { .. }) = &done
             && self.order.fill.walk != Walk::Key
         {
@@ -496,21 +340,4 @@ impl Filler for PostgresFiller {
         .map_err(wrap)?;
         Ok(())
     }
-}
-
-fn leased(row: &PgRow, leaf: &Leaf) -> Result<Part, SessionError> {
-    let count = |value: i32| u32::try_from(value).unwrap_or_default();
-    Ok(Part {
-        no: get(row, 0)?,
-        token: get(row, 1)?,
-        leaf: leaf.clone(),
-        lo: get(row, 3)?,
-        hi: get(row, 4)?,
-        passes: count(get(row, 5)?),
-        pass: count(get(row, 6)?),
-        page: get(row, 7)?,
-        upto: get(row, 8)?,
-        skipped: get(row, 9)?,
-        updated: (0, 0),
-    })
 }

@@ -91,7 +91,10 @@ impl PostgresFiller {
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let share = part.updated.1 as f64 / part.updated.0.max(1) as f64;
         if part.updated.0 >= 1_000 && share < WORTH {
-            (part.passes, part.pass, part.page) = (1, 0, part.lo);
+            part.passes = 1;
+            if let Some(queue) = &mut self.queue {
+                queue.flatten();
+            }
             self.plain = self.plain_next;
             self.plain_next = (self.plain_next * 2).min(PLAIN_MAX);
             self.why =

@@ -17,6 +17,8 @@ mod measure;
 mod monitor;
 mod objects;
 mod observer;
+mod parts;
+mod places;
 mod privileges;
 mod quote;
 mod rewrite;

@@ -6,8 +6,9 @@ use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{unprepared, wrap};
-use super::fill::{pending, set, share};
+use super::fill::{pending, set};
 use super::filler::{Part, PostgresFiller};
+use super::places::Place;
 use super::quote;
 use crate::dialect::{FailedRow, SessionError};
 use crate::plan::{FillRows, StepId};
@@ -30,10 +31,19 @@ impl PostgresFiller {
         part: &Part,
         upto: i64,
     ) -> Result<Counted, SessionError> {
-        let mut range = format!("ctid >= '({},0)'::tid AND ctid < '({upto},0)'::tid", part.page);
-        if part.passes > 1 {
-            range += &format!(" AND {} = {}", share(&self.order.fill, part.passes), part.pass);
-        }
+        let range = format!("ctid >= '({},0)'::tid AND ctid < '({upto},0)'::tid", part.page);
+        self.singly(&format!("ONLY {}", part.leaf.name), &range).await
+    }
+
+    /// Rows by their places, one by one.
+    pub(super) async fn places_singly(
+        &mut self,
+        part: &Part,
+        places: &[Place],
+    ) -> Result<Counted, SessionError> {
+        let places: Vec<_> =
+            places.iter().map(|one| format!("\"({},{})\"", one.page, one.number)).collect();
+        let range = format!("ctid = ANY ('{{{}}}'::tid[])", places.join(","));
         self.singly(&format!("ONLY {}", part.leaf.name), &range).await
     }
 
