@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use super::catalog::get;
 use super::connect::wrap;
 use super::fill::{
-    Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, pages_proved, places,
+    Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, clear, pages_proved, places,
     places_chunk, rows_update,
 };
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
@@ -18,6 +18,8 @@ use crate::dialect::{ChunkDone, SessionError};
 
 /// So many pages are looked through at a time for rows that are to be filled.
 const LISTED: i64 = 200;
+/// And so many are cleared at a time.
+const CLEARED: usize = 100;
 /// When locked rows are tried again that had to be left out, in seconds.
 const LATER: f64 = 1.0;
 
@@ -60,9 +62,15 @@ impl PostgresFiller {
             self.queue = Some(queue);
             return Ok(ChunkDone::default());
         }
+        if queue.is_filled() && !queue.is_clear() {
+            let (pages, ended) = queue.clear(CLEARED);
+            self.queue = Some(queue);
+            return self.clear(part, &pages, ended).await;
+        }
         let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
         let next = queue.next(rows_max, usize::try_from(CHUNKS).unwrap_or(1));
-        let (taken, ended) = (next.len(), queue.is_last(next.len()));
+        let taken = next.len();
+        let ended = queue.is_last(taken) && queue.is_clear();
         let pass = u32::try_from(queue.pass).unwrap_or_default();
         (part.pass, part.page) = (pass, next.last().map_or(part.page, |last| last.page.into()));
         // What fails leaves the queue as it was.
@@ -105,6 +113,38 @@ impl PostgresFiller {
         }
     }
 
+    /// Clears pages of what the last pass replaced there: now they are in memory, and written to
+    /// the log already since the last checkpoint. The proof would do it later, at a price.
+    async fn clear(
+        &mut self,
+        part: &mut Part,
+        pages: &[u32],
+        ended: bool,
+    ) -> Result<ChunkDone, SessionError> {
+        self.begin(self.row_waits).await?;
+        let cleared = self.cleared(part, pages, ended).await;
+        let noted = self.ended(cleared).await?;
+        let paused = noted.as_ref().is_some_and(|noted| noted.paused);
+        let node = noted.and_then(|noted| noted.node);
+        self.moved = node.is_some_and(|node| node != part.leaf.node);
+        Ok(ChunkDone { ended: ended || self.moved, paused, ..ChunkDone::default() })
+    }
+
+    async fn cleared(
+        &mut self,
+        part: &mut Part,
+        pages: &[u32],
+        ended: bool,
+    ) -> Result<Option<Noted>, SessionError> {
+        self.query(AssertSqlSafe(clear(&part.leaf.name)))
+            .bind(at(pages, 1))
+            .bind(at(pages, 2))
+            .execute(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        if ended { self.note(part, (0, 0), true).await.map(Some) } else { Ok(None) }
+    }
+
     /// A chunk that is a statement by itself.
     async fn at_once(
         &mut self,
@@ -117,12 +157,11 @@ impl PostgresFiller {
             // Nothing has been done to them that could leave room.
             pages.clear();
         }
-        let at = |number| Places(pages.iter().map(|page| Place { page: *page, number }).collect());
         let row = self
             .query(AssertSqlSafe(places_chunk(&self.order.fill, &part.leaf.name)))
             .bind(Places(next))
-            .bind(at(1))
-            .bind(at(2))
+            .bind(at(&pages, 1))
+            .bind(at(&pages, 2))
             .bind(self.order.step.as_str())
             .bind(part.no)
             .bind(part.token)
@@ -312,6 +351,11 @@ impl PostgresFiller {
         let walked = u64::from(rows_max);
         Ok(ChunkDone { rows, walked, took, ended, paused, failed, seen })
     }
+}
+
+/// The place of that number on each of some pages.
+fn at(pages: &[u32], number: u16) -> Places {
+    Places(pages.iter().map(|page| Place { page: *page, number }).collect())
 }
 
 /// How many rows were seen, and whether none breaks the rule.

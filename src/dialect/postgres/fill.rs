@@ -193,6 +193,22 @@ pub(super) fn places(fill: &FillRows, leaf: &str, all: bool) -> String {
     format!("SELECT coalesce(array_agg(ctid), '{{}}') FROM ONLY {leaf} WHERE {RANGE}{pending}")
 }
 
+/// The query that looks at one row of each of some pages, which makes the server clear away what was
+/// replaced there. Parameters from `first` on: the first place of each page, and the second.
+fn look_at(leaf: &str, first: u32) -> String {
+    let second = first + 1;
+    format!(
+        "SELECT count(*) AS pages FROM unnest(${first}, ${second}) AS p (a, b)
+           LEFT JOIN LATERAL (
+                SELECT FROM ONLY {leaf} WHERE ctid >= p.a AND ctid < p.b OFFSET 0) AS r ON true"
+    )
+}
+
+/// The same by itself.
+pub(super) fn clear(leaf: &str) -> String {
+    look_at(leaf, 1)
+}
+
 /// A whole chunk in one statement, which is a transaction by itself: the lease is looked at, the pages
 /// are looked at, so that the server makes room on them, the rows are filled, and the watermark is moved.
 /// Parameters: the places; the first place of each page, and the second; step, number and token of the
@@ -202,10 +218,7 @@ pub(super) fn places_chunk(fill: &FillRows, leaf: &str) -> String {
     let pending = pending(fill).map(|one| format!(" AND {one}")).unwrap_or_default();
     format!(
         "WITH mine AS (SELECT FROM zdmig.part WHERE step = $4 AND no = $5 AND token = $6 FOR UPDATE),
-              room AS MATERIALIZED (
-                  SELECT count(*) AS pages FROM unnest($2, $3) AS p (a, b)
-                    LEFT JOIN LATERAL (
-                         SELECT FROM ONLY {leaf} WHERE ctid >= p.a AND ctid < p.b OFFSET 0) AS r ON true),
+              room AS MATERIALIZED ({room}),
               filled AS (UPDATE ONLY {leaf} SET {set}
                           WHERE {PLACES}{pending} AND EXISTS (SELECT FROM mine)
                             AND (SELECT pages FROM room) >= 0 RETURNING 1),
@@ -220,6 +233,7 @@ pub(super) fn places_chunk(fill: &FillRows, leaf: &str) -> String {
                 (SELECT n FROM counted),
                 extract(epoch FROM clock_timestamp() - statement_timestamp())::float8
            FROM noted",
+        room = look_at(leaf, 2),
         set = set(fill),
     )
 }

@@ -80,12 +80,20 @@ pub(super) struct Queue {
     pub(super) pass: usize,
     /// How many rows a pass had at most.
     longest: usize,
+    /// Pages on which the last pass leaves what it replaced.
+    uncleared: VecDeque<u32>,
 }
 
 impl Queue {
     pub(super) fn new(from: i64, passes: u32) -> Self {
         let passes = usize::try_from(passes).unwrap_or(1).max(1);
-        Self { listed: from, passes: vec![VecDeque::new(); passes], pass: 0, longest: 0 }
+        Self {
+            listed: from,
+            passes: vec![VecDeque::new(); passes],
+            pass: 0,
+            longest: 0,
+            uncleared: VecDeque::new(),
+        }
     }
 
     /// Takes in the rows of further pages, each with all of its rows: those of a page are dealt out
@@ -93,6 +101,9 @@ impl Queue {
     pub(super) fn deal(&mut self, places: Places, listed: i64) {
         let passes = self.passes.len();
         for page in places.0.chunk_by(|one, other| one.page == other.page) {
+            if passes > 1 {
+                self.uncleared.push_back(page[0].page);
+            }
             for (at, place) in page.iter().enumerate() {
                 self.passes[at % passes].push_back(*place);
             }
@@ -118,6 +129,22 @@ impl Queue {
         self.passes.iter().map(VecDeque::len).sum::<usize>() <= taken
     }
 
+    /// Whether no row is left to be filled.
+    pub(super) fn is_filled(&self) -> bool {
+        self.is_last(0)
+    }
+
+    /// The pages that come next to be cleared of what was replaced, and whether they are the last.
+    pub(super) fn clear(&mut self, pages_max: usize) -> (Vec<u32>, bool) {
+        let some = pages_max.min(self.uncleared.len());
+        (self.uncleared.drain(..some).collect(), self.uncleared.is_empty())
+    }
+
+    /// Whether there are pages to be cleared.
+    pub(super) fn is_clear(&self) -> bool {
+        self.uncleared.is_empty()
+    }
+
     /// So many are done.
     pub(super) fn done(&mut self, taken: usize) {
         self.passes[self.pass].drain(..taken);
@@ -128,6 +155,7 @@ impl Queue {
         let mut left: Vec<_> = self.passes.drain(..).flatten().collect();
         left.sort_unstable();
         (self.passes, self.pass) = (vec![left.into()], 0);
+        self.uncleared.clear();
     }
 }
 
@@ -166,7 +194,9 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, places(0..20, 7).0);
-        assert!(queue.is_last(0));
+        assert!(queue.is_filled() && !queue.is_clear());
+        assert_eq!(queue.clear(15), ((0..15).collect(), false));
+        assert_eq!(queue.clear(15), ((15..20).collect(), true));
     }
 
     #[test]
