@@ -11,7 +11,7 @@ use super::bookkeeping::FILLS;
 use super::catalog::get;
 use super::connect::{Door, PgQuery, connect_through, settle, unprepared, wrap};
 use super::fill::Locked;
-use super::places::Queue;
+use super::places::{Places, Queue};
 use super::quote;
 use super::session::{exists, unreadable};
 use super::singly::AT_ONCE;
@@ -170,6 +170,15 @@ fn tag(order: &FillOrder) -> &str {
     order.fill.does_for.as_deref().unwrap_or("fill")
 }
 
+/// The driver looks up a type that it does not know when it first meets it, and forgets a statement
+/// that has no name over it: so it meets it here.
+async fn get_to_know_places(conn: &mut PgConnection) -> Result<(), SessionError> {
+    sqlx::raw_sql("BEGIN").execute(&mut *conn).await.map_err(wrap)?;
+    let _ = unprepared("SELECT $1").bind(Places::default()).execute(&mut *conn).await;
+    sqlx::raw_sql("ROLLBACK").execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
 /// Makes a session ready for chunks that are a statement each.
 async fn for_chunks(
     conn: &mut PgConnection,
@@ -198,7 +207,9 @@ impl PostgresFiller {
         let Door { mut conn, pooled } =
             connect_through(url, "zdmig", options.connect_timeout).await?;
         let row_waits = ROW_WAITS.min(options.lock_timeout);
-        if !pooled {
+        if pooled {
+            get_to_know_places(&mut conn).await?;
+        } else {
             settle(&mut conn, "off").await?;
             for_chunks(&mut conn, order, row_waits).await?;
         }
