@@ -20,7 +20,7 @@ const WINDOWS: usize = 10;
 /// What the first moments of a window feel is of the one before.
 const SETTLES: f64 = 0.5;
 
-const SCRIPT: &str = "\\set id random(1, 6000000)
+const SCRIPT: &str = "\\set id random(1, 4000000)
 \\set dice random(1, 5)
 \\if :dice = 1
 UPDATE users SET updated_at = now() WHERE id = :id;
@@ -77,8 +77,8 @@ pub(crate) async fn beside(server: &Server, pace: &str) -> Felt {
         }
     }
     let ended = pgbench.wait().unwrap();
-    server.run("resume");
-    server.run("tune --pace fast --workers 2");
+    // What is left to fill tells nothing more.
+    fill.kill().unwrap();
     fill.wait().unwrap();
     let (mut idle, mut busy) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {

@@ -145,7 +145,8 @@ pub async fn fill(
     notice: &mut (dyn FnMut(ChunkEvent) + Send),
 ) -> Result<Filled, FillError> {
     let start = session.begin_fill(&job.order, job.anew).await?;
-    let again = job.retry_failed && start.failed > 0;
+    // A proof that found rows that fail asks for them each time.
+    let again = (job.retry_failed || job.order.prove.is_some()) && start.failed > 0;
     if again {
         session.retry_failed(&job.order.step).await?;
     }

@@ -213,6 +213,8 @@ impl From<EngineError> for Failure {
                 .hint("end what holds the lock, or give it longer with --lock-wait-max"),
             EngineError::Premise { .. } => Self::new(Exit::Refused, message)
                 .hint("mend those rows, or mend them in the same file before, then run the same command again"),
+            EngineError::FailedRows { proof: true, .. } => Self::new(Exit::StepFailed, message)
+                .hint("mend them or what makes them fail, then run the same command again"),
             EngineError::FailedRows { failed, most, .. } => {
                 let how = if failed > most {
                     "mend what they have in common, or let more fail with --failed-max; then"

@@ -288,7 +288,7 @@ fn by_pages(fill: &FillRows, passes: u32, catalog: &Catalog) -> String {
 /// The query that looks at a range of pages of one relation: how many rows there are, and how many
 /// break the rule. Parameters: the first place of the range and the first one behind it.
 pub(super) fn pages_proved(rule: &VerifyRule, leaf: &str) -> String {
-    let wrong = breaks(rule);
+    let wrong = breaks_in_order(rule);
     format!(
         "SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM ONLY {leaf}
           WHERE ctid >= $1::text::tid AND ctid < $2::text::tid"
@@ -297,10 +297,22 @@ pub(super) fn pages_proved(rule: &VerifyRule, leaf: &str) -> String {
 
 /// The same for a range of the key. Parameters as of [`chunk_update`].
 pub(super) fn chunk_proved(fill: &FillRows, rule: &VerifyRule, first: bool, last: bool) -> String {
-    let (wrong, table) = (breaks(rule), quote::table(&fill.table));
+    let (wrong, table) = (breaks_in_order(rule), quote::table(&fill.table));
     let bounds = bounds(fill, first, last);
     let range = if bounds.is_empty() { "true".into() } else { bounds.join(" AND ") };
     format!("SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM {table} WHERE {range}")
+}
+
+/// The same as [`breaks`], asked from left to right: an expression is computed only where the
+/// author's condition holds.
+fn breaks_in_order(rule: &VerifyRule) -> String {
+    match rule {
+        VerifyRule::Filled(one, Some(condition)) => {
+            let (column, value) = (quote::ident(&one.column), expression(&one.value));
+            format!("({condition}) AND {column} IS NULL AND {value} IS NOT NULL")
+        }
+        rule => breaks(rule),
+    }
 }
 
 /// Whether a row breaks a rule that is about rows, each by itself.
