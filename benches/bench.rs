@@ -93,7 +93,6 @@ impl Bench {
             step_aside: false,
             limits: LimitsSource::default(),
             failed_max: 0,
-            retry_failed: false,
             deadline: None,
         };
         let cancel = CancellationToken::new();

@@ -76,8 +76,6 @@ pub struct FillJob<'a> {
     pub owner: &'a str,
     /// So many rows may fail and be left out; one more stops it.
     pub failed_max: u64,
-    /// Whether rows that failed before are tried again.
-    pub retry_failed: bool,
     /// When to stop, done or not.
     pub deadline: Option<Instant>,
     /// Asked between chunks.
@@ -145,8 +143,8 @@ pub async fn fill(
     notice: &mut (dyn FnMut(ChunkEvent) + Send),
 ) -> Result<Filled, FillError> {
     let start = session.begin_fill(&job.order, job.anew).await?;
-    // A proof that found rows that fail asks for them each time.
-    let again = (job.retry_failed || job.order.prove.is_some()) && start.failed > 0;
+    // Somebody may have mended them since, whether it is said so or not.
+    let again = start.failed > 0;
     if again {
         session.retry_failed(&job.order.step).await?;
     }

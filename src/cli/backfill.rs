@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Go on past so many rows that fail, and leave them out; one more stops it
     #[arg(long, value_name = "N", default_value_t = 100)]
     failed_max: u64,
-    /// Try the rows again that failed and were left out
+    /// Try the rows again that failed and were left out, as each run does
     #[arg(long)]
     retry_failed: bool,
     /// Stop at a safe point at this time of the day, as 06:00, or at an instant, as
@@ -132,7 +132,6 @@ fn options(
     options.workers = usize::from(args.workers);
     options.deadline = deadline;
     options.failed_max = args.failed_max;
-    options.retry_failed = args.retry_failed;
     Ok(options)
 }
 

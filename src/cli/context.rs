@@ -61,7 +61,6 @@ impl Context<'_> {
             step_aside,
             limits: self.limits(),
             failed_max: 100,
-            retry_failed: false,
             deadline: None,
         }
     }

@@ -15,15 +15,15 @@ use crate::report::{Format, Reporter, counted};
 /// What `--wait` says.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct WaitArgs {
-    /// How long to wait for another zdmig that is at work [default: not at all]
-    #[arg(long, value_name = "TIME", default_value = "0s", hide_default_value = true)]
+    /// How long to wait for another zdmig that is at work: one that has just ended may still seem
+    /// to be
+    #[arg(long, value_name = "TIME", default_value = "1s")]
     wait: String,
 }
 
 impl WaitArgs {
     pub(super) fn time(&self) -> Result<Duration, Failure> {
-        // A zdmig that has just ended may still hold the lock, until the server has seen it.
-        Ok(time("--wait", &self.wait)?.max(Duration::from_secs(1)))
+        time("--wait", &self.wait)
     }
 }
 

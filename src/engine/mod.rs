@@ -47,8 +47,6 @@ pub struct EngineOptions {
     pub limits: LimitsSource,
     /// So many rows of a fill may fail before it stops.
     pub failed_max: u64,
-    /// Whether rows that failed before are tried again.
-    pub retry_failed: bool,
     /// When to stop: no step and no chunk begins after that.
     pub deadline: Option<Instant>,
 }

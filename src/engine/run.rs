@@ -454,7 +454,6 @@ fn job<'a>(
         limits: &options.limits,
         owner: &options.owner,
         failed_max: options.failed_max,
-        retry_failed: options.retry_failed,
         deadline: options.deadline,
         cancel,
     }

@@ -182,7 +182,6 @@ fn options() -> EngineOptions {
         step_aside: false,
         limits: LimitsSource::default(),
         failed_max: 0,
-        retry_failed: false,
         deadline: None,
     }
 }

@@ -33,7 +33,7 @@ async fn a_hundred_times(product: &str) {
     for turn in 0..50 {
         // Half of the pairs wait for each other, half do not.
         let waits = turn % 2 == 0;
-        let wait = if waits { " --wait 30s" } else { "" };
+        let wait = if waits { " --wait 30s" } else { " --wait 0s" };
         for verb in ["expand 1_rename", "backfill 1_rename"] {
             let ran = both(&project, &format!("{verb}{wait}"));
             let codes: Vec<_> = ran.iter().map(|one| one.code).collect();
