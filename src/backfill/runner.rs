@@ -260,8 +260,10 @@ async fn watch_it(
             () = stop.cancelled() => return,
         };
         let seen = looked.is_ok();
-        if told.send(Said::Looked(looked)).await.is_err() {
-            break;
+        // Where all is over nobody may be left to read it.
+        tokio::select! {
+            sent = told.send(Said::Looked(looked)) => if sent.is_err() { break },
+            () = stop.cancelled() => break,
         }
         let due = written.is_none_or(|at| at.elapsed() >= REPORTS);
         if seen && due && report.has_changed().unwrap_or_default() {
@@ -336,10 +338,11 @@ impl Crew<'_> {
         // What one worker could not do another may have done, and what stopped one is said rather
         // than that the others were told to.
         let weight = |one: &Result<Filled, FillError>| match one {
-            Ok(_) => 3,
+            Ok(_) => 4,
             Err(FillError::Session(SessionError::Lost { .. })) => 0,
-            Err(FillError::Session(_)) => 2,
-            Err(FillError::Interrupted | FillError::TimeUp) => 1,
+            Err(FillError::Interrupted) => 1,
+            Err(FillError::TimeUp) => 2,
+            Err(FillError::Session(_)) => 3,
         };
         if self.outcome.as_ref().is_none_or(|before| weight(before) <= weight(&ended)) {
             self.outcome = Some(ended);

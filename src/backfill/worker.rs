@@ -12,6 +12,8 @@ use crate::dialect::{Blocker, ChunkDone, Filled, Filler, Look, SessionError, Tak
 
 /// How long a worker waits for another one's part before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long it rests at most: what it is at stays its own for longer than that.
+const REST_MAX: Duration = Duration::from_secs(10);
 /// So many chunks in a row may be ended from outside before it is taken for an error.
 const ENDED_MAX: u32 = 50;
 
@@ -160,6 +162,8 @@ impl Worker {
                 Err(SessionError::LockTimeout { waited, blockers }) => {
                     self.locked(waited, blockers).await?;
                 }
+                // It was meant for the chunk before, which had ended by then.
+                Err(error) if error.is_cancelled() => self.rest(LOOK_AGAIN).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -213,7 +217,7 @@ impl Worker {
                 self.looked().await;
                 return Ok(());
             }
-            let mut rest = drive.pace.rest(whole, drive.ease);
+            let mut rest = drive.pace.rest(whole, drive.ease).min(REST_MAX);
             if self.step_aside {
                 rest = rest.max(whole).max(Duration::from_millis(1));
             }

@@ -145,7 +145,7 @@ async fn a_fill_stops_when_its_time_is_up() {
     let mut client = database.client().await;
     project.run("backfill --until 2020-01-01T00:00:00Z").exits(20).says(&["the time is up"]);
     assert_eq!(ask(&mut *client, FILLED).await, "0");
-    let ran = project.run("backfill --max-duration 300ms --pace gentle").exits(20);
+    let ran = project.run("backfill --max-duration 300ms --pace gentle --workers 3").exits(20);
     ran.says(&["the time is up", "go on with: zdmig backfill 1_rename"]);
     let some: u32 = ask(&mut *client, FILLED).await.parse().expect("a number");
     assert!((1..300_000).contains(&some), "{some}");

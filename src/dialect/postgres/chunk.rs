@@ -44,7 +44,7 @@ impl Noted {
 }
 
 impl PostgresFiller {
-    /// The next rows of a window, if they are not its last.
+    /// What comes next of a window: its rows are looked up, then filled, then its pages cleared.
     pub(super) async fn places(
         &mut self,
         part: &mut Part,
@@ -57,10 +57,10 @@ impl PostgresFiller {
         };
         if queue.listed < part.hi {
             let upto = part.hi.min(queue.listed + LISTED);
-            let places = self.list(part, queue.listed, upto).await?;
+            let (places, noted) = self.list(part, queue.listed, upto).await?;
             queue.deal(places, upto);
             self.queue = Some(queue);
-            return Ok(ChunkDone::default());
+            return Ok(ChunkDone { paused: noted.paused, ..ChunkDone::default() });
         }
         if queue.is_filled() && !queue.is_clear() {
             let (pages, ended) = queue.clear(CLEARED);
@@ -94,23 +94,39 @@ impl PostgresFiller {
     }
 
     /// Where rows of a range of pages are to be filled.
-    async fn list(&mut self, part: &Part, from: i64, upto: i64) -> Result<Places, SessionError> {
+    async fn list(
+        &mut self,
+        part: &mut Part,
+        from: i64,
+        upto: i64,
+    ) -> Result<(Places, Noted), SessionError> {
         let mut all = false;
         loop {
             self.begin(self.row_waits).await?;
-            let row = self
-                .query(AssertSqlSafe(places(&self.order.fill, &part.leaf.name, all)))
-                .bind(format!("({from},0)"))
-                .bind(format!("({upto},0)"))
-                .fetch_one(&mut self.conn)
-                .await
-                .map_err(wrap);
-            match self.ended(row).await {
+            let listed = self.listed(part, (from, upto), all).await;
+            match self.ended(listed).await {
                 // Whether a row is to be filled may be what fails; it is found out row by row then.
                 Err(error) if error.is_of_a_row() && !all => all = true,
-                row => return get(&row?, 0),
+                listed => return listed,
             }
         }
+    }
+
+    async fn listed(
+        &mut self,
+        part: &mut Part,
+        (from, upto): (i64, i64),
+        all: bool,
+    ) -> Result<(Places, Noted), SessionError> {
+        let row = self
+            .query(AssertSqlSafe(places(&self.order.fill, &part.leaf.name, all)))
+            .bind(format!("({from},0)"))
+            .bind(format!("({upto},0)"))
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        // Nothing is done yet, and the lease goes on.
+        Ok((get(&row, 0)?, self.note(part, (0, 0), false).await?))
     }
 
     /// Clears pages of what the last pass replaced there: now they are in memory, and written to
@@ -124,10 +140,9 @@ impl PostgresFiller {
         self.begin(self.row_waits).await?;
         let cleared = self.cleared(part, pages, ended).await;
         let noted = self.ended(cleared).await?;
-        let paused = noted.as_ref().is_some_and(|noted| noted.paused);
-        let node = noted.and_then(|noted| noted.node);
-        self.moved = node.is_some_and(|node| node != part.leaf.node);
-        Ok(ChunkDone { ended: ended || self.moved, paused, ..ChunkDone::default() })
+        self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
+        let ended = ended || self.moved;
+        Ok(ChunkDone { ended, paused: noted.paused, ..ChunkDone::default() })
     }
 
     async fn cleared(
@@ -135,14 +150,14 @@ impl PostgresFiller {
         part: &mut Part,
         pages: &[u32],
         ended: bool,
-    ) -> Result<Option<Noted>, SessionError> {
+    ) -> Result<Noted, SessionError> {
         self.query(AssertSqlSafe(clear(&part.leaf.name)))
             .bind(at(pages, 1))
             .bind(at(pages, 2))
             .execute(&mut self.conn)
             .await
             .map_err(wrap)?;
-        if ended { self.note(part, (0, 0), true).await.map(Some) } else { Ok(None) }
+        self.note(part, (0, 0), ended).await
     }
 
     /// A chunk that is a statement by itself.

@@ -339,16 +339,18 @@ impl Filler for PostgresFiller {
 
     async fn leave(&mut self) -> Result<(), SessionError> {
         let Some(part) = self.part.take() else { return Ok(()) };
-        self.query(
-            "UPDATE zdmig.part SET pid = NULL, lease_until = clock_timestamp()
-              WHERE step = $1 AND no = $2 AND token = $3",
-        )
-        .bind(self.order.step.as_str())
-        .bind(part.no)
-        .bind(part.token)
-        .execute(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        Ok(())
+        self.begin(Duration::from_secs(2)).await?;
+        let left = self
+            .query(
+                "UPDATE zdmig.part SET pid = NULL, lease_until = clock_timestamp()
+                  WHERE step = $1 AND no = $2 AND token = $3",
+            )
+            .bind(self.order.step.as_str())
+            .bind(part.no)
+            .bind(part.token)
+            .execute(&mut self.conn)
+            .await
+            .map_err(wrap);
+        self.ended(left).await.map(|_| ())
     }
 }
