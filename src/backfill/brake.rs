@@ -89,9 +89,11 @@ impl Brake {
         }
     }
 
-    /// What cannot be seen is no better than what is over its limit.
+    /// What cannot be seen is no better than what is over its limit, but holds nothing for good: a
+    /// role may never get another connection to watch with.
     pub fn blind(&mut self, why: &str) {
         self.press(format!("nobody watches: {why}"), false);
+        self.ease = self.ease.max(LEAST);
     }
 
     fn press(&mut self, why: String, at_once: bool) {
@@ -208,6 +210,10 @@ mod tests {
         brake.blind("the connection is lost");
         assert!((brake.ease() - 0.5).abs() < 1e-9);
         assert_eq!(brake.by(), Some("nobody watches: the connection is lost"));
+        for _ in 0..20 {
+            brake.blind("the connection is lost");
+        }
+        assert!((brake.ease() - LEAST).abs() < 1e-9, "it crawls");
     }
 
     proptest! {

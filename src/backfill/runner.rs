@@ -22,8 +22,6 @@ use crate::dialect::{
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// How long it is from one look to the next.
 const EVERY: Duration = Duration::from_millis(200);
-/// How long somebody may wait for a chunk of ours before it is taken back.
-const PATIENCE: Duration = Duration::from_millis(150);
 /// What we are at is written down so often.
 const REPORTS: Duration = Duration::from_secs(1);
 /// What holds a fill back is told again after that long, if it is the same.
@@ -178,11 +176,7 @@ async fn work(
     let (told, mut heard) = mpsc::channel(64);
     let limits = (job.limits.0)().unwrap_or_default();
     let (reports, report) = watch::channel(Report::default());
-    let options = MonitorOptions {
-        owner: job.owner.to_owned(),
-        patience: PATIENCE,
-        disk_size: limits.disk_size,
-    };
+    let options = MonitorOptions { owner: job.owner.to_owned(), disk_size: limits.disk_size };
     let stop = job.cancel.child_token();
     let watching = CancellationToken::new();
     let monitor = session.monitor(&job.order, &options);

@@ -15,7 +15,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long it rests at most: what it is at stays its own for longer than that.
 const REST_MAX: Duration = Duration::from_secs(10);
 /// So many chunks in a row may be ended from outside before it is taken for an error.
-const ENDED_MAX: u32 = 50;
+const CUT_SHORT_MAX: u32 = 50;
 
 /// What a worker tells.
 pub(super) enum Said {
@@ -171,7 +171,7 @@ impl Worker {
 
     /// Fills a part to its end, or until it is another's, or until there is something to ask.
     async fn part(&mut self) -> Result<(), FillError> {
-        let mut ended = 0;
+        let mut cut_short = 0;
         loop {
             self.until.check()?;
             if self.until.dismissed.is_cancelled() {
@@ -190,8 +190,8 @@ impl Worker {
                     continue;
                 }
                 // Somebody waited for it.
-                Err(error) if error.is_cancelled() && ended < ENDED_MAX => {
-                    ended += 1;
+                Err(error) if error.is_cancelled() && cut_short < CUT_SHORT_MAX => {
+                    cut_short += 1;
                     self.sizer.met();
                     continue;
                 }
@@ -203,7 +203,7 @@ impl Worker {
             if done.rows > 0 {
                 self.wait.over();
             }
-            ended = 0;
+            cut_short = 0;
             self.tell(Said::Done(done)).await;
             // A row that is proved is a row that is done; a chunk that only looked says nothing.
             if done.walked > 0 {

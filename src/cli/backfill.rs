@@ -10,7 +10,7 @@ use crate::dialect::Session;
 use crate::engine::{EngineError, EngineOptions, Event, help};
 use crate::journal::Journal;
 use crate::migration::MigrationId;
-use crate::plan::{Phase, Plan};
+use crate::plan::{Phase, Plan, Step};
 use crate::report::Format;
 
 /// How long a helper waits before it asks again whether there is something to do.
@@ -30,7 +30,8 @@ pub(super) struct Args {
     /// Go on past so many rows that fail, and leave them out; one more stops it
     #[arg(long, value_name = "N", default_value_t = 100)]
     failed_max: u64,
-    /// Try the rows again that failed and were left out, as each run does
+    /// Only go on with migrations in whose fills rows failed and were left out; they are tried
+    /// again
     #[arg(long)]
     retry_failed: bool,
     /// Stop at a safe point at this time of the day, as 06:00, or at an instant, as
@@ -91,14 +92,19 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Err(Failure::usage(format!("`{id}` is not expanded yet"))
             .hint(format!("zdmig expand {id}")));
     }
-    let todo = open(&journal, wanted.as_ref());
+    let mut todo = open(&journal, wanted.as_ref());
+    if args.retry_failed {
+        let failed = |step: &Step| journal.watermark(&step.id).is_some_and(|mark| mark.failed > 0);
+        todo.retain(|plan| plan.steps.iter().any(failed));
+    }
     if todo.is_empty() {
         if context.reporter.format() == Format::Json {
             context
                 .reporter
                 .json(&serde_json::json!({ "zdmig_phase": 1, "phase": "backfill", "steps": 0 }));
         } else {
-            context.reporter.product("nothing to backfill\n");
+            let nothing = if args.retry_failed { "no row failed" } else { "nothing to backfill" };
+            context.reporter.product(&format!("{nothing}\n"));
         }
         return Ok(Exit::Done);
     }
@@ -116,17 +122,20 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
+/// A flag that asks for more than one writer, where there is one at a time.
+pub(super) fn one_writer(flag: &str) -> Failure {
+    Failure::usage(format!("`{flag}`: this database has one writer at a time")).hint("leave it out")
+}
+
 fn options(
     args: &Args,
     deadline: Option<Instant>,
     context: &Context<'_>,
 ) -> Result<EngineOptions, Failure> {
-    let dialect = context.dialect()?;
-    let single = dialect.capabilities(&dialect.empty().server).single_writer;
+    let single = context.single_writer()?;
     let refused = [("--workers", args.workers > 1), ("--join", args.join)];
     if let Some((flag, _)) = refused.into_iter().find(|(_, given)| single && *given) {
-        let message = format!("`{flag}`: this database has one writer at a time");
-        return Err(Failure::usage(message).hint("leave it out".to_owned()));
+        return Err(one_writer(flag));
     }
     let mut options = context.engine_options(single);
     options.workers = usize::from(args.workers);
@@ -173,21 +182,22 @@ async fn join(
 ) -> Result<(), Failure> {
     let mut told = false;
     loop {
-        match one(plan, &mut *session, (options, Duration::ZERO), context).await {
-            Err(failure) if failure.is_busy() => {}
+        let failure = match one(plan, &mut *session, (options, Duration::ZERO), context).await {
+            Err(failure) if failure.is_busy() => failure,
             other => return other,
-        }
+        };
         let reporter = &mut *context.reporter;
         let fills = session.fills().await?;
         let begun = plan.steps.iter().find(|step| fills.iter().any(|one| one.step == step.id));
         if let Some(step) = begun {
             reporter.narrate(&format!("  … {} (with others)", step.id.slug()));
             let mut hear = |event: Event<'_>| reporter.event(&event);
+            let begun = Instant::now();
             let helped = help(&mut *session, step, options, context.cancel, &mut hear).await;
             let rows = helped?;
-            hear(Event::StepFinished { step, rows, took: Duration::ZERO });
+            hear(Event::StepFinished { step, rows, took: begun.elapsed() });
         } else if !std::mem::replace(&mut told, true) {
-            reporter.narrate("another zdmig is at work, and has nothing to share yet");
+            reporter.narrate(&format!("waits for a fill to help with: {}", failure.message()));
         }
         let journal = session.journal().await?;
         if journal.phase_done(plan, Phase::Backfill) {

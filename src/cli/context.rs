@@ -51,6 +51,12 @@ impl Context<'_> {
         Ok(self.dialect()?.connect(&self.url()?, &options).await?)
     }
 
+    /// Whether the product lets one write at a time.
+    pub(super) fn single_writer(&self) -> Result<bool, Failure> {
+        let dialect = self.dialect()?;
+        Ok(dialect.capabilities(&dialect.empty().server).single_writer)
+    }
+
     /// How the engine is to behave on this server.
     pub(super) fn engine_options(&self, step_aside: bool) -> EngineOptions {
         EngineOptions {

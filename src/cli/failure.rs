@@ -98,6 +98,11 @@ impl Failure {
         self.busy
     }
 
+    /// What it says first.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Names the command that goes on, where the failure can be gone on from.
     #[must_use]
     pub(super) fn resumed_by(self, command: &str) -> Self {
@@ -213,17 +218,15 @@ impl From<EngineError> for Failure {
                 .hint("end what holds the lock, or give it longer with --lock-wait-max"),
             EngineError::Premise { .. } => Self::new(Exit::Refused, message)
                 .hint("mend those rows, or mend them in the same file before, then run the same command again"),
-            EngineError::FailedRows { proof: true, .. } => Self::new(Exit::StepFailed, message)
-                .hint("mend them or what makes them fail, then run the same command again"),
             EngineError::FailedRows { failed, most, .. } => {
                 let how = if failed > most {
-                    "mend what they have in common, or let more fail with --failed-max; then"
+                    "mend what they have in common, or let more fail with --failed-max"
                 } else {
-                    "mend them or what makes them fail, then"
+                    "mend them, or what makes them fail"
                 };
                 Self::new(Exit::StepFailed, message).hint(format!(
-                    "the bookkeeping's table `failed` has them all, with the reason; {how} give \
-                     --retry-failed"
+                    "the bookkeeping's table of failed rows has them all; {how}, then run the same \
+                     command again"
                 ))
             }
             EngineError::Unproved { .. } => Self::new(Exit::StepFailed, message)

@@ -12,5 +12,5 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let change = Steer { paused_by: Some(None), ..Steer::default() };
-    steer(args.id.as_deref(), &change, ("may go on", "backfill"), context).await
+    steer(args.id.as_deref(), &change, ("may go on", "status"), context).await
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project::{self, state};
@@ -31,7 +33,13 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     ids.sort();
     ids.dedup();
     let fills = session.fills().await?;
-    let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &fills)).collect();
+    let mut paused = BTreeMap::new();
+    for plan in journal.plans().filter(|plan| !journal.phase_done(plan, Phase::Backfill)) {
+        let steering = session.steering(&format!("{}/", plan.migration)).await?;
+        paused.extend(steering.paused_by.map(|who| (plan.migration.clone(), who)));
+    }
+    let steered = Steered { fills: &fills, paused: &paused };
+    let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
     let open = lines.iter().any(|line| line.state != "done");
     let report = StatusReport {
         zdmig_status: 1,
@@ -49,11 +57,23 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(if args.exit_code && open { Exit::Pending } else { Exit::Done })
 }
 
-fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, fills: &[FillState]) -> Line {
+/// What is known of the fills beside the journal.
+struct Steered<'a> {
+    fills: &'a [FillState],
+    /// Who wants a migration's backfill to pause.
+    paused: &'a BTreeMap<MigrationId, String>,
+}
+
+fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Steered<'_>) -> Line {
     let (word, next) = state(id, journal);
     let plan = journal.plan(id);
-    let fill = plan.and_then(|plan| fill(plan, journal, fills));
-    let mut detail = plan.map(|plan| detail(plan, journal, fill.as_ref())).unwrap_or_default();
+    let fill = plan.and_then(|plan| fill(plan, journal, steered));
+    let paused = || steered.paused.get(id).map(|who| format!("paused by {who}"));
+    let mut detail = plan
+        .and_then(|plan| failure(plan, journal))
+        .or_else(|| fill.as_ref().map(FillLine::to_string))
+        .or_else(paused)
+        .unwrap_or_default();
     let file = files.iter().find(|file| file.id == *id);
     match (plan, file) {
         (Some(plan), Some(file)) if Checksum::of(&file.text) != plan.checksum => {
@@ -73,18 +93,14 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, fills: &[Fill
     }
 }
 
-/// How far a fill has come, or what failed.
-fn detail(plan: &Plan, journal: &Journal, fill: Option<&FillLine>) -> String {
-    for step in &plan.steps {
-        if let Some(failure) = journal.failure(&step.id) {
-            return format!("failed: {}", failure.lines().next().unwrap_or_default());
-        }
-    }
-    fill.map(FillLine::to_string).unwrap_or_default()
+/// What failed.
+fn failure(plan: &Plan, journal: &Journal) -> Option<String> {
+    let failure = plan.steps.iter().find_map(|step| journal.failure(&step.id))?;
+    Some(format!("failed: {}", failure.lines().next().unwrap_or_default()))
 }
 
 /// The fill that a migration is at.
-fn fill(plan: &Plan, journal: &Journal, fills: &[FillState]) -> Option<FillLine> {
+fn fill(plan: &Plan, journal: &Journal, steered: &Steered<'_>) -> Option<FillLine> {
     let at = [Progress::In(Phase::Backfill), Progress::After(Phase::Expand)];
     if !at.contains(&journal.progress(&plan.migration)) {
         return None;
@@ -92,12 +108,12 @@ fn fill(plan: &Plan, journal: &Journal, fills: &[FillState]) -> Option<FillLine>
     let mut steps = plan.phase(Phase::Backfill);
     let step = steps.find(|step| journal.status(&step.id) != Status::Done)?;
     let rows = journal.watermark(&step.id)?.rows;
-    let state = fills.iter().find(|one| one.step == step.id);
+    let state = steered.fills.iter().find(|one| one.step == step.id);
     let total = step.estimate.as_ref().map(|estimate| estimate.rows);
     let runners = state.map(|one| one.runners.clone()).unwrap_or_default();
     let share = state.and_then(|one| one.share);
     let rate: f64 = runners.iter().map(|(_, one)| one.rate).sum();
-    let paused_by = state.and_then(|one| one.steering.paused_by.clone());
+    let paused_by = steered.paused.get(&plan.migration);
     let held_by = runners.iter().find_map(|(_, one)| one.held_by.clone());
     Some(FillLine {
         step: step.id.to_string(),

@@ -1,3 +1,4 @@
+use super::backfill::one_writer;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::steer::steer;
@@ -23,6 +24,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     {
         return Err(Failure::usage(format!("`--pace {name}`: no such pace"))
             .hint("write `gentle`, `default` or `fast`"));
+    }
+    if args.workers.is_some_and(|count| count > 1) && context.single_writer()? {
+        return Err(one_writer("--workers"));
     }
     let change = Steer { paused_by: None, pace: args.pace.clone(), workers: args.workers };
     steer(args.id.as_deref(), &change, ("tuned", "status"), context).await

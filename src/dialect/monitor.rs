@@ -1,5 +1,4 @@
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -10,7 +9,8 @@ use crate::plan::StepId;
 #[async_trait]
 pub trait Monitor: Send {
     /// Reads how the database is, as far as we may see it, and what people ask of the fill. Whoever
-    /// waits for a chunk longer than chunks take is let through: the chunk is taken back.
+    /// still waits for a chunk that it waited for at the last look is let through: the chunk is
+    /// taken back.
     async fn look(&mut self) -> Result<Look, SessionError>;
 
     /// Writes down what this process is at, for others to see.
@@ -25,8 +25,6 @@ pub trait Monitor: Send {
 pub struct MonitorOptions {
     /// Who we are: `user@host zdmig/version pid 42`.
     pub owner: String,
-    /// How long a session may wait for a chunk of ours.
-    pub patience: Duration,
     /// The size of the server's disk in bytes, where it cannot be asked.
     pub disk_size: Option<u64>,
 }
@@ -40,8 +38,6 @@ pub struct Look {
     pub unseen: Vec<String>,
     /// What people ask.
     pub steering: Steering,
-    /// Sessions that waited for a chunk of ours, and were let through.
-    pub let_through: u32,
 }
 
 /// A number that says how the database bears a fill.
@@ -152,6 +148,4 @@ pub struct FillState {
     pub share: Option<f64>,
     /// Who is at it: by name, with what they said last.
     pub runners: Vec<(String, Report)>,
-    /// What people ask of it.
-    pub steering: Steering,
 }

@@ -134,8 +134,6 @@ pub enum EngineError {
         most: u64,
         /// Some of them.
         rows: Vec<FailedRow>,
-        /// Whether it was a proof that found them.
-        proof: bool,
     },
     /// A proof failed.
     #[error("`{step}` found {found} that break the rule")]

@@ -326,7 +326,6 @@ impl Engine<'_> {
         order: FillOrder,
         resume: bool,
     ) -> Result<Filled, EngineError> {
-        let proof = order.prove.is_some();
         let job = job(order, !resume, self.options, self.cancel);
         let mut hear = telling(step, &mut *self.notice);
         let filled = fill(self.session, &job, &mut hear).await?;
@@ -337,7 +336,6 @@ impl Engine<'_> {
                 failed: filled.failed,
                 most: self.options.failed_max,
                 rows: self.session.failed_rows(&step.id, FAILED_SHOWN).await?,
-                proof,
             });
         }
         Ok(filled)

@@ -54,6 +54,8 @@ pub struct Reporter {
     broken: Option<io::Error>,
     progress: progress::Progress,
     filled: Option<(u64, std::time::Duration)>,
+    /// What was warned of already: each fill finds it out for itself.
+    noticed: std::collections::BTreeSet<String>,
 }
 
 impl Reporter {
@@ -74,6 +76,7 @@ impl Reporter {
             broken: None,
             progress: progress::Progress::default(),
             filled: None,
+            noticed: std::collections::BTreeSet::new(),
         }
     }
 

@@ -59,22 +59,23 @@ impl Reporter {
                     None => format!("  ~ {slug} goes on at its pace"),
                 });
             }
-            Event::Noticed { step, what } => {
-                self.warn(&format!("{}: {what}", step.id.slug()));
+            Event::Noticed { what, .. } => {
+                if self.noticed.insert((*what).to_owned()) {
+                    self.warn(what);
+                }
             }
             Event::Proved { step, seen } => {
-                self.progress.clear();
                 if self.verbose {
-                    let rows = counted(*seen, "row");
-                    self.narrate(&format!(
-                        "  … {}: {rows} looked at, none breaks it",
-                        step.id.slug()
-                    ));
+                    let (slug, rows) = (step.id.slug(), counted(*seen, "row"));
+                    self.narrate(&format!("  … {slug}: {rows} looked at, none breaks it"));
                 }
             }
             Event::Repairing { step, mended } => {
-                let (slug, rows) = (step.id.slug(), counted(*mended, "row"));
-                self.narrate(&format!("  ~ {slug} found {rows} and filled them; it looks again"));
+                let rows = counted(*mended, "row");
+                self.narrate(&format!(
+                    "  ~ {} found {rows} and filled them; it looks again",
+                    step.id.slug()
+                ));
             }
             Event::StepFinished { step, rows, took } => {
                 self.progress.clear();

@@ -3,43 +3,13 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use zdmig::dialect::Client;
-
-use crate::support::{Database, OPEN_GATE, Project, attach, server};
+use crate::support::{ask, attach, renamed, server, until};
 
 const WRONG: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
 const ROWS: u32 = 400_000;
 
-async fn ask(client: &mut dyn Client, query: &str) -> String {
-    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
-}
-
-async fn expanded(name: &str) -> (Database, Project) {
-    let database = Database::postgres(name).await;
-    let schema = format!(
-        "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL);
-         INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, {ROWS}) g; ANALYZE;"
-    );
-    database.script(&schema).await;
-    let project = Project::new(&database)
-        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
-        .config(OPEN_GATE);
-    project.run("expand").done();
-    (database, project)
-}
-
 fn started(mut command: Command) -> Child {
     command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts")
-}
-
-async fn until(client: &mut dyn Client, query: &str) {
-    for _ in 0..1_500 {
-        if ask(client, query).await == "true" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {query}");
 }
 
 fn well(child: Child) -> (String, String) {
@@ -52,7 +22,7 @@ fn well(child: Child) -> (String, String) {
 /// As a Kubernetes Job with `parallelism: 3` does it, of which the first is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_share_a_fill_and_one_takes_over() {
-    let (database, project) = expanded("join").await;
+    let (database, project) = renamed("postgres", "join", ROWS).await;
     let mut client = database.client().await;
     let mut leader = started(project.command("backfill --join --pace gentle"));
     until(&mut *client, "SELECT count(*) > 0 FROM zdmig.part").await;
@@ -132,7 +102,7 @@ async fn workers_may_come_through_a_pooler() {
         // There is no such program here.
         return;
     };
-    let (database, project) = expanded("join_pool").await;
+    let (database, project) = renamed("postgres", "join_pool", ROWS).await;
     let mut client = database.client().await;
     let name = database.url.rsplit('/').next().expect("a name").to_owned();
     let url = format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port);

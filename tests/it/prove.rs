@@ -1,45 +1,13 @@
 //! A proof looks at every row, mends what it finds, and goes on where it was.
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use zdmig::dialect::Client;
-
-use crate::support::{Database, OPEN_GATE, Project};
-
-async fn ask(client: &mut dyn Client, query: &str) -> String {
-    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
-}
-
-async fn until(client: &mut dyn Client, query: &str) {
-    for _ in 0..3_000 {
-        if ask(client, query).await == "true" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {query}");
-}
-
-async fn expanded(name: &str, rows: u32) -> (Database, Project) {
-    let database = Database::postgres(name).await;
-    database
-        .script(&format!(
-            "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL);
-             INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, {rows}) g; ANALYZE;"
-        ))
-        .await;
-    let project = Project::new(&database)
-        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
-        .config(OPEN_GATE);
-    project.run("expand").done();
-    (database, project)
-}
+use crate::support::{ask, renamed, until};
 
 /// What somebody breaks behind the fill, past the triggers, is found, mended and counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_behind_a_fill_is_mended() {
-    let (database, project) = expanded("prove_mend", 200_000).await;
+    let (database, project) = renamed("postgres", "prove_mend", 200_000).await;
     let mut command = project.command("backfill -v --pace gentle");
     let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
     let mut client = database.client().await;
@@ -70,7 +38,7 @@ async fn what_is_broken_behind_a_fill_is_mended() {
 /// A proof that is killed goes on where it was: every row is looked at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_proof_goes_on_where_it_was() {
-    let (database, project) = expanded("prove_kill", 200_000).await;
+    let (database, project) = renamed("postgres", "prove_kill", 200_000).await;
     let mut client = database.client().await;
     // It pauses after its first rows, wherever that is.
     client

@@ -225,6 +225,8 @@ async fn one_writer_has_one_worker() {
     project.run("expand").done();
     project.run("backfill --workers 2").exits(2).says(&["one writer at a time"]);
     project.run("backfill --workers 0").exits(2).says(&["--workers"]);
+    project.run("tune --workers 2").exits(2).says(&["one writer at a time"]);
+    project.run("backfill --join").exits(2).says(&["`--join`", "one writer at a time"]);
     project.run("backfill").done();
 }
 

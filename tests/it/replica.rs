@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use zdmig::dialect::Client;
-
-use crate::support::{OPEN_GATE, Project, attach, server};
+use crate::support::{OPEN_GATE, Project, ask, attach, server};
 
 /// A server that is stopped at the end.
 struct Server {
@@ -71,10 +69,6 @@ impl Drop for Server {
         let folder = self.data.parent().expect("a folder");
         run(folder, &self.bin.join("pg_ctl"), &["-D", &path, "-m", "immediate", "-w", "stop"]);
     }
-}
-
-async fn ask(client: &mut dyn Client, query: &str) -> String {
-    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
 }
 
 /// A replica that stands still holds the fill, and once it has caught up the fill goes on.

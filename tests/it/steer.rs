@@ -4,31 +4,8 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use zdmig::dialect::Client;
 
-use crate::support::{Database, OPEN_GATE, Project};
-
-const RENAME: &str = "ALTER TABLE users RENAME COLUMN username TO email;";
-
-async fn ask(client: &mut dyn Client, query: &str) -> String {
-    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
-}
-
-/// A table with rows, and a rename of its column that is expanded.
-async fn expanded(product: &str, name: &str, rows: u32) -> (Database, Project) {
-    let database = Database::of(product, name).await;
-    let series = format!(
-        "WITH RECURSIVE s (g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM s WHERE g < {rows})"
-    );
-    let schema = format!(
-        "CREATE TABLE users (id bigint PRIMARY KEY, username text);
-         INSERT INTO users {series} SELECT g, 'user ' || g FROM s; ANALYZE;"
-    );
-    database.script(&schema).await;
-    let project = Project::new(&database).migration("1_rename", RENAME).config(OPEN_GATE);
-    project.run("expand").done();
-    (database, project)
-}
+use crate::support::{Database, OPEN_GATE, Project, ask, attach, renamed, server, unique};
 
 fn started(project: &Project, line: &str) -> Child {
     let mut command = project.command(line);
@@ -49,7 +26,7 @@ fn fill(project: &Project) -> Value {
 }
 
 /// Asks status until it says so.
-fn until(project: &Project, what: &str, said: impl Fn(&Value) -> bool) -> Value {
+fn says(project: &Project, what: &str, said: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..300 {
         let fill = fill(project);
         if said(&fill) {
@@ -73,7 +50,7 @@ const WRONG: &str = "SELECT count(*) FROM users WHERE email IS NULL OR email <> 
 async fn a_fill_pauses_and_goes_on() {
     let pause = std::env::var("ZDMIG_PAUSE").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     for (product, rows) in [("postgres", 200_000), ("sqlite", 100_000)] {
-        let (database, project) = expanded(product, "steer_pause", rows).await;
+        let (database, project) = renamed(product, "steer_pause", rows).await;
         let mut client = database.client().await;
         let child = started(&project, "backfill --pace gentle");
         while ask(&mut *client, FILLED).await == "0" {
@@ -84,7 +61,7 @@ async fn a_fill_pauses_and_goes_on() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let then = ask(&mut *client, FILLED).await;
         assert_ne!(then, rows.to_string(), "it was too late");
-        until(&project, "paused", held("lunch"));
+        says(&project, "paused", held("lunch"));
         tokio::time::sleep(Duration::from_secs(pause)).await;
         assert_eq!(ask(&mut *client, FILLED).await, then, "{product}: rows were filled meanwhile");
         if product == "postgres" {
@@ -103,11 +80,13 @@ async fn a_fill_pauses_and_goes_on() {
 /// What was paused before it began does not begin, and what has no open fill cannot be paused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_may_come_first() {
-    let (database, project) = expanded("postgres", "steer_first", 1_000).await;
+    let (database, project) = renamed("postgres", "steer_first", 1_000).await;
     let mut client = database.client().await;
     project.run("pause").done();
+    project.run("status").done().says(&["expanded", "paused by"]);
     project.run("backfill --max-duration 1s").exits(20).says(&["waits: paused by", "go on with"]);
     assert_eq!(ask(&mut *client, FILLED).await, "0");
+    project.run("status").done().says(&["paused by"]);
     project.run("resume 1_rename").done();
     project.run("backfill").done();
     for verb in ["pause", "resume", "tune --workers 2"] {
@@ -118,22 +97,22 @@ async fn a_pause_may_come_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pace_and_workers_change_while_it_runs() {
-    let (database, project) = expanded("postgres", "steer_tune", 400_000).await;
+    let (database, project) = renamed("postgres", "steer_tune", 400_000).await;
     let mut client = database.client().await;
     let child = started(&project, "backfill --pace gentle");
     let at = |pace: &'static str, workers: u64| {
         move |fill: &Value| fill["pace"] == pace && fill["workers"] == workers
     };
-    until(&project, "gentle", at("gentle", 1));
+    says(&project, "gentle", at("gentle", 1));
     project.run("tune --workers 3").done().says(&["1_rename: tuned", "next: zdmig status"]);
-    let fill = until(&project, "three workers", at("gentle", 3));
+    let fill = says(&project, "three workers", at("gentle", 3));
     let share = fill["share"].as_f64().expect("a share");
     assert!(share > 0.0 && share < 1.0, "{fill}");
     assert!(fill["rows_per_second"].as_f64().expect("a rate") > 0.0, "{fill}");
     assert!(fill["seconds_left"].as_f64().is_some(), "{fill}");
     assert_eq!(fill["runners"].as_array().expect("a list").len(), 1);
     project.run("tune 1 --workers 1 --pace fast").done();
-    until(&project, "fast", at("fast", 1));
+    says(&project, "fast", at("fast", 1));
     let (code, said) = ended(child);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(ask(&mut *client, WRONG).await, "0");
@@ -141,11 +120,11 @@ async fn pace_and_workers_change_while_it_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fill_stops_when_its_time_is_up() {
-    let (database, project) = expanded("postgres", "steer_time", 300_000).await;
+    let (database, project) = renamed("postgres", "steer_time", 300_000).await;
     let mut client = database.client().await;
     project.run("backfill --until 2020-01-01T00:00:00Z").exits(20).says(&["the time is up"]);
     assert_eq!(ask(&mut *client, FILLED).await, "0");
-    let ran = project.run("backfill --max-duration 300ms --pace gentle --workers 3").exits(20);
+    let ran = project.run("backfill --max-duration 1s --pace gentle --workers 3").exits(20);
     ran.says(&["the time is up", "go on with: zdmig backfill 1_rename"]);
     let some: u32 = ask(&mut *client, FILLED).await.parse().expect("a number");
     assert!((1..300_000).contains(&some), "{some}");
@@ -162,11 +141,11 @@ async fn a_full_disk_holds_it() {
         ("postgres", "free_disk = \"9000TB\"", "free_disk is "),
         ("sqlite", "free_disk = \"9000TB\"", "free_disk is "),
     ] {
-        let (database, project) = expanded(product, "steer_disk", 100_000).await;
+        let (database, project) = renamed(product, "steer_disk", 100_000).await;
         let project = project.config(&format!("{OPEN_GATE}[limits]\n{limit}\n"));
         let mut client = database.client().await;
         let child = started(&project, "backfill --pace gentle");
-        until(&project, "the disk", held("free_disk"));
+        says(&project, "the disk", held("free_disk"));
         let then = ask(&mut *client, FILLED).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(ask(&mut *client, FILLED).await, then, "rows were filled meanwhile");
@@ -186,29 +165,85 @@ async fn a_full_disk_holds_it() {
     }
 }
 
-/// Sessions at work hold it back as far as the file says.
+/// What the server tells of itself holds it back as far as the file says.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_sessions_hold_it() {
-    let (database, project) = expanded("postgres", "steer_sessions", 100_000).await;
-    let project = project.config(&format!("{OPEN_GATE}[limits]\noldest_snapshot = \"1s\"\n"));
-    let (mut client, mut old) = (database.client().await, database.client().await);
-    old.script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+async fn what_the_server_bears_holds_it() {
+    for (limit, by) in [
+        ("oldest_snapshot = \"1s\"", "oldest_snapshot of pid"),
+        ("active_sessions = 0", "active_sessions is"),
+        ("lock_waits = 0", "lock_waits is"),
+        ("checkpoint = \"1kB\"", "checkpoint is"),
+        ("dead_rows = 0", "dead_rows is"),
+    ] {
+        let (database, project) = renamed("postgres", "steer_bears", 100_000).await;
+        let config = |limit: &str| format!("{OPEN_GATE}[limits]\n{limit}\n");
+        let project = project.config(&config(limit));
+        let (mut client, mut old) = (database.client().await, database.client().await);
+        // A snapshot, a statement that runs, one that waits for a lock, and rows that are dead.
+        client.script("UPDATE users SET id = id WHERE id < 1000").await.expect("dead rows");
+        old.script(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM users WHERE id = 99999 FOR UPDATE",
+        )
         .await
-        .expect("a snapshot");
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let child = started(&project, "backfill --pace gentle");
-    let fill = until(&project, "the snapshot", held("oldest_snapshot of pid"));
-    assert!(fill["held_by"].as_str().expect("a text").contains("its limit 1.0 s"), "{fill}");
-    old.script("COMMIT").await.expect("let go");
-    let (code, err) = ended(child);
-    assert_eq!(code, Some(0), "{err}");
-    assert_eq!(ask(&mut *client, WRONG).await, "0");
+        .expect("a lock");
+        let mut waiter = database.client().await;
+        let waits = tokio::spawn(async move {
+            waiter.run("UPDATE users SET username = 'late' WHERE id = 99999", &[]).await
+        });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let child = started(&project, "backfill --pace gentle");
+        let fill = says(&project, limit, held(by));
+        assert!(fill["held_by"].as_str().expect("a text").contains("its limit"), "{fill}");
+        let then = ask(&mut *client, FILLED).await;
+        assert_ne!(then, "100000", "{limit}: it was too late");
+        old.script("COMMIT").await.expect("let go");
+        waits.await.expect("no panic").expect("its turn");
+        let name = limit.split(' ').next().expect("a name");
+        project.write("zdmig.toml", &config(&format!("{name} = \"off\"")));
+        let (code, err) = ended(child);
+        assert_eq!(code, Some(0), "{err}");
+        assert_eq!(ask(&mut *client, WRONG).await, "0");
+    }
+}
+
+/// A role that may not see what others do is told so once, and its backfill goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_sees_little_is_told_once() {
+    let database = Database::postgres("steer_role").await;
+    let role = unique("steer_owner");
+    let name = database.url.rsplit('/').next().expect("a name");
+    let owned = format!(
+        "CREATE ROLE {role} LOGIN; ALTER DATABASE \"{name}\" OWNER TO {role};
+         ALTER SCHEMA public OWNER TO {role}"
+    );
+    database.script(&owned).await;
+    let url = database.url.replace("postgres@", &format!("{role}@"));
+    let mut owner = attach(&url, "test").await.client;
+    owner
+        .script(
+            "CREATE TABLE users (id bigint PRIMARY KEY, username text);
+             INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, 100000) g; ANALYZE users",
+        )
+        .await
+        .expect("rows");
+    let project = Project::at(&url)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config(OPEN_GATE);
+    project.run("expand").done();
+    let ran = project.run("backfill --pace gentle").done();
+    let told = format!("GRANT pg_monitor TO {role}");
+    assert_eq!(ran.err.matches(&told).count(), 1, "{}", ran.err);
+    drop((owner, database.client().await));
+    let mut admin = attach(&server(), "test").await.client;
+    let gone = format!("DROP DATABASE \"{name}\" WITH (FORCE)");
+    admin.script(&gone).await.expect("gone");
+    admin.script(&format!("DROP ROLE {role}")).await.expect("gone");
 }
 
 /// Whoever waits for a row of a chunk that takes long is let through.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_chunk_is_let_through() {
-    let (database, project) = expanded("postgres", "steer_through", 400).await;
+    let (database, project) = renamed("postgres", "steer_through", 400).await;
     let mut client = database.client().await;
     // The first chunk takes ten seconds.
     database
@@ -216,8 +251,7 @@ async fn who_waits_for_a_chunk_is_let_through() {
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                  $$BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END$$;
              CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW
-                 WHEN (NEW.id < 300) EXECUTE FUNCTION slow();
-             SET deadlock_timeout = '10s'",
+                 WHEN (NEW.id < 300) EXECUTE FUNCTION slow()",
         )
         .await;
     let child = started(&project, "backfill");

@@ -159,6 +159,39 @@ impl Drop for Database {
     }
 }
 
+/// The first value of the first row of an answer.
+pub async fn ask(client: &mut dyn Client, query: &str) -> String {
+    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
+}
+
+/// Waits until a query says yes.
+pub async fn until(client: &mut dyn Client, query: &str) {
+    for _ in 0..3_000 {
+        if ask(client, query).await == "true" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("never: {query}");
+}
+
+/// A table of users with rows, and a rename of one of its columns that is expanded.
+pub async fn renamed(product: &str, name: &str, rows: u32) -> (Database, Project) {
+    let database = Database::of(product, name).await;
+    let schema = format!(
+        "CREATE TABLE users (id bigint PRIMARY KEY, username text);
+         INSERT INTO users WITH RECURSIVE s (g) AS
+             (SELECT 1 UNION ALL SELECT g + 1 FROM s WHERE g < {rows})
+         SELECT g, 'user ' || g FROM s; ANALYZE;"
+    );
+    database.script(&schema).await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config(OPEN_GATE);
+    project.run("expand").done();
+    (database, project)
+}
+
 pub async fn attach(url: &str, name: &str) -> Attached {
     let url = DatabaseUrl::new(url).expect("an address");
     let dialect = dialect::for_url(&url).expect("a dialect");

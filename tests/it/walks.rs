@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zdmig::dialect::Client;
 
-use crate::support::{Database, OPEN_GATE, Project};
+use crate::support::{Database, OPEN_GATE, Project, ask, until};
 
 /// Rows that are not as they should be.
 const WRONG: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
@@ -17,10 +17,6 @@ const MENDED: &str = "SELECT sum((detail->>'rows')::int)::text FROM zdmig.journa
 const ADD: &str = "ALTER TABLE users ADD COLUMN email text;
                    UPDATE users SET email = username WHERE email IS NULL;";
 const RENAME: &str = "ALTER TABLE users RENAME COLUMN username TO email;";
-
-async fn ask(client: &mut dyn Client, query: &str) -> String {
-    client.rows(query, &[]).await.expect("an answer")[0][0].clone().unwrap_or_default()
-}
 
 /// A table with rows, and a change of it that is expanded.
 async fn expanded(name: &str, schema: &str, migration: &str) -> (Database, Project) {
@@ -128,17 +124,6 @@ async fn with_rows(name: &str, rows: u32) -> (Database, Project) {
                    FROM generate_series(1, {rows}) g; ANALYZE users;"
     );
     expanded(name, &fill, RENAME).await
-}
-
-/// Waits until a query says yes.
-async fn until(client: &mut dyn Client, query: &str) {
-    for _ in 0..1_000 {
-        if ask(client, query).await == "true" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {query}");
 }
 
 /// Rows that somebody holds are left for later, and the others are filled meanwhile.

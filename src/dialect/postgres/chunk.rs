@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use super::catalog::get;
 use super::connect::wrap;
 use super::fill::{
-    Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, clear, pages_proved, places,
+    Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, look_at, pages_proved, places,
     places_chunk, rows_update,
 };
 use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
@@ -151,7 +151,7 @@ impl PostgresFiller {
         pages: &[u32],
         ended: bool,
     ) -> Result<Noted, SessionError> {
-        self.query(AssertSqlSafe(clear(&part.leaf.name)))
+        self.query(AssertSqlSafe(look_at(&part.leaf.name, 1)))
             .bind(at(pages, 1))
             .bind(at(pages, 2))
             .execute(&mut self.conn)

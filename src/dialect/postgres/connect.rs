@@ -52,8 +52,10 @@ pub(super) async fn connect_through(
                 let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut conn).await?;
                 Ok(Door { conn, pooled: !row.try_get::<bool, _>(0)? })
             }
-            // How poolers put it: a protocol violation, over a parameter at the start.
-            Err(sqlx::Error::Database(error)) if error.message().contains("startup parameter") => {
+            // A violation of the protocol, or a feature that they have not: how poolers put it.
+            Err(sqlx::Error::Database(error))
+                if matches!(error.code().as_deref(), Some("08P01" | "0A000")) =>
+            {
                 Ok(Door { conn: PgConnection::connect_with(&plain).await?, pooled: true })
             }
             Err(error) => Err(error),

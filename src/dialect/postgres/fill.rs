@@ -195,18 +195,13 @@ pub(super) fn places(fill: &FillRows, leaf: &str, all: bool) -> String {
 
 /// The query that looks at one row of each of some pages, which makes the server clear away what was
 /// replaced there. Parameters from `first` on: the first place of each page, and the second.
-fn look_at(leaf: &str, first: u32) -> String {
+pub(super) fn look_at(leaf: &str, first: u32) -> String {
     let second = first + 1;
     format!(
         "SELECT count(*) AS pages FROM unnest(${first}, ${second}) AS p (a, b)
            LEFT JOIN LATERAL (
                 SELECT FROM ONLY {leaf} WHERE ctid >= p.a AND ctid < p.b OFFSET 0) AS r ON true"
     )
-}
-
-/// The same by itself.
-pub(super) fn clear(leaf: &str) -> String {
-    look_at(leaf, 1)
 }
 
 /// A whole chunk in one statement, which is a transaction by itself: the lease is looked at, the pages
@@ -289,10 +284,7 @@ fn by_pages(fill: &FillRows, passes: u32, catalog: &Catalog) -> String {
 /// break the rule. Parameters: the first place of the range and the first one behind it.
 pub(super) fn pages_proved(rule: &VerifyRule, leaf: &str) -> String {
     let wrong = breaks_in_order(rule);
-    format!(
-        "SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM ONLY {leaf}
-          WHERE ctid >= $1::text::tid AND ctid < $2::text::tid"
-    )
+    format!("SELECT count(*), count(*) FILTER (WHERE {wrong}) FROM ONLY {leaf} WHERE {RANGE}")
 }
 
 /// The same for a range of the key. Parameters as of [`chunk_update`].

@@ -1,6 +1,6 @@
 //! Watches the server while a fill runs, and lets through who waits for it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::dialect::{
 
 /// A look takes no longer than that, or the connection is no good.
 const LOOK: Duration = Duration::from_secs(5);
-/// What costs the server more than an instant is read so often.
+/// The sizes of databases are asked so often: the server looks at every file.
 const SELDOM: Duration = Duration::from_secs(5);
 /// How many places of the log are remembered: two minutes of looks.
 const PLACES: usize = 600;
@@ -31,13 +31,15 @@ pub(super) struct PostgresMonitor {
     conn: Option<PgConnection>,
     /// The table and its partitions.
     relations: Vec<i64>,
-    /// Where the log ended at each look, and what part of it each replica has replayed.
+    /// Where the log ended at each look.
     places: VecDeque<(Instant, f64)>,
     /// Replicas and slots that were at work once while we watched.
     known: BTreeSet<String>,
-    /// Who waits for a chunk of ours, and since when.
-    waiting: BTreeMap<i32, Instant>,
-    seldom: Option<(Instant, Vec<Reading>)>,
+    /// Who waited for a chunk of ours at the last look: the waiter, our process, and when its chunk
+    /// began.
+    waiting: BTreeSet<(i32, i32, Option<String>)>,
+    /// What the databases and the log took of the disk, in bytes.
+    used: Option<(Instant, u64)>,
     /// Where the server's files are, if we may know it and see it.
     data: Option<PathBuf>,
     unseen: Vec<String>,
@@ -59,8 +61,8 @@ impl PostgresMonitor {
             relations: Vec::new(),
             places: VecDeque::new(),
             known: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            seldom: None,
+            waiting: BTreeSet::new(),
+            used: None,
             data: None,
             unseen: Vec::new(),
         }
@@ -80,7 +82,8 @@ impl PostgresMonitor {
         self.relations = relations(&mut conn, &quote::table(&self.order.fill.table)).await?;
         let row = unprepared(
             "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
-                    pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')",
+                    pg_has_role(current_user, 'pg_read_all_settings', 'USAGE'),
+                    quote_ident(current_user)",
         )
         .fetch_one(&mut conn)
         .await
@@ -88,11 +91,11 @@ impl PostgresMonitor {
         let (stats, settings): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
         self.unseen.clear();
         if !stats {
-            self.unseen.push(
-                "replica_lag, active_sessions and oldest_snapshot of other roles cannot be seen: \
-                 GRANT pg_monitor TO the role that zdmig connects as"
-                    .into(),
-            );
+            let role: String = get(&row, 2)?;
+            self.unseen.push(format!(
+                "{role} cannot see replica_lag, nor what other roles do (active_sessions, \
+                 oldest_snapshot), so they hold nothing back: GRANT pg_monitor TO {role}"
+            ));
         }
         if settings && self.options.disk_size.is_none() {
             let row = unprepared(
@@ -120,16 +123,14 @@ impl PostgresMonitor {
     async fn read_all(&mut self, conn: &mut PgConnection) -> Result<Look, SessionError> {
         let mut readings = self.sessions(conn).await?;
         readings.extend(self.replicas(conn).await?);
-        readings.extend(self.seldom(conn).await?);
-        if self.options.disk_size.is_none() {
-            readings.extend(self.data.as_deref().and_then(disk::free));
-        }
-        Ok(Look {
-            readings,
-            unseen: self.unseen.clone(),
-            steering: steering::read(conn, self.order.step.migration_prefix()).await?,
-            let_through: self.let_through(conn).await?,
-        })
+        readings.extend(self.table(conn).await?);
+        readings.extend(match self.options.disk_size {
+            Some(size) => Some(disk::left(size, self.used(conn).await?)),
+            None => self.data.as_deref().and_then(disk::free),
+        });
+        self.let_through(conn).await?;
+        let steering = steering::read(conn, self.order.step.migration_prefix()).await?;
+        Ok(Look { readings, unseen: self.unseen.clone(), steering })
     }
 
     /// What other sessions do.
@@ -223,57 +224,58 @@ impl PostgresMonitor {
         Ok(readings)
     }
 
-    /// What is not worth reading at every look.
-    async fn seldom(&mut self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
-        if let Some((at, readings)) = &self.seldom
-            && at.elapsed() < SELDOM
-        {
-            return Ok(readings.clone());
-        }
+    /// How the checkpoints and the table itself bear it.
+    async fn table(&self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
         let row = unprepared(
             "SELECT CASE WHEN pg_is_in_recovery() THEN 0
                          ELSE (pg_current_wal_lsn() - (SELECT redo_lsn FROM pg_control_checkpoint()))
                     END::float8,
-                    (SELECT setting::float8 * 1048576 FROM pg_settings WHERE name = 'max_wal_size'),
-                    (SELECT sum(n_dead_tup)::float8 FROM pg_stat_all_tables
-                      WHERE relid = ANY ($1::text::oid[])),
-                    (SELECT sum(n_dead_tup + n_live_tup)::float8 FROM pg_stat_all_tables
-                      WHERE relid = ANY ($1::text::oid[]))",
+                    pg_size_bytes(current_setting('max_wal_size'))::float8,
+                    coalesce(sum(pg_stat_get_dead_tuples(oid)), 0)::float8,
+                    coalesce(sum(pg_stat_get_dead_tuples(oid) + pg_stat_get_live_tuples(oid)), 0)::float8
+               FROM unnest($1::text::oid[]) AS r (oid)",
         )
         .bind(oids(&self.relations))
-        .fetch_one(&mut *conn)
+        .fetch_one(conn)
         .await
         .map_err(wrap)?;
-        let reading = |signal, value, of| Reading { signal, value, of, whose: String::new() };
-        let dead: Option<f64> = get(&row, 2)?;
-        let mut readings = vec![
-            reading(Signal::Checkpoint, get(&row, 0)?, Some(get(&row, 1)?)),
-            reading(Signal::DeadRows, dead.unwrap_or_default(), get(&row, 3)?),
-        ];
-        if let Some(size) = self.options.disk_size {
-            let row = unprepared(
-                "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database
-                          WHERE has_database_privilege(oid, 'CONNECT')
-                             OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::bigint
-                      + CASE WHEN has_function_privilege('pg_ls_waldir()', 'EXECUTE')
-                             THEN (SELECT sum(size) FROM pg_ls_waldir()) ELSE 0 END::bigint",
-            )
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(wrap)?;
-            readings.push(disk::left(size, get::<i64>(&row, 0)?.unsigned_abs()));
-        }
-        self.seldom = Some((Instant::now(), readings.clone()));
-        Ok(readings)
+        let reading = |signal, at| {
+            let (value, of) = (get(&row, at)?, Some(get(&row, at + 1)?));
+            Ok::<_, SessionError>(Reading { signal, value, of, whose: String::new() })
+        };
+        Ok(vec![reading(Signal::Checkpoint, 0)?, reading(Signal::DeadRows, 2)?])
     }
 
-    /// Takes chunks back that somebody waits for longer than they should take.
-    async fn let_through(&mut self, conn: &mut PgConnection) -> Result<u32, SessionError> {
+    /// What databases and log take of the disk, as far as we may know it.
+    async fn used(&mut self, conn: &mut PgConnection) -> Result<u64, SessionError> {
+        if let Some((at, used)) = self.used
+            && at.elapsed() < SELDOM
+        {
+            return Ok(used);
+        }
+        let row = unprepared(
+            "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database
+                      WHERE has_database_privilege(oid, 'CONNECT')
+                         OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::bigint
+                  + CASE WHEN has_function_privilege('pg_ls_waldir()', 'EXECUTE')
+                         THEN (SELECT sum(size) FROM pg_ls_waldir()) ELSE 0 END::bigint",
+        )
+        .fetch_one(conn)
+        .await
+        .map_err(wrap)?;
+        let used = get::<i64>(&row, 0)?.unsigned_abs();
+        self.used = Some((Instant::now(), used));
+        Ok(used)
+    }
+
+    /// Takes chunks back for which somebody has waited since the last look.
+    async fn let_through(&mut self, conn: &mut PgConnection) -> Result<(), SessionError> {
         let rows = unprepared(
-            "SELECT w.pid, b.pid
+            "SELECT w.pid, b.pid, ours.xact_start::text
                FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) w
                LEFT JOIN pg_stat_activity a ON a.pid = w.pid,
                     unnest(pg_blocking_pids(w.pid)) AS b (pid)
+               LEFT JOIN pg_stat_activity ours ON ours.pid = b.pid
               WHERE b.pid IN (SELECT pid FROM zdmig.part WHERE step = $1)
                 AND coalesce(a.application_name, '') NOT LIKE 'zdmig%'",
         )
@@ -281,24 +283,17 @@ impl PostgresMonitor {
         .fetch_all(&mut *conn)
         .await
         .map_err(wrap)?;
-        let now = Instant::now();
-        let mut waiting = BTreeMap::new();
-        let mut late = BTreeSet::new();
-        for row in &rows {
-            let (waiter, ours): (i32, i32) = (get(row, 0)?, get(row, 1)?);
-            let since = self.waiting.get(&waiter).copied().unwrap_or(now);
-            waiting.insert(waiter, since);
-            if now.duration_since(since) >= self.options.patience {
-                late.insert(ours);
-            }
-        }
+        let one = |row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?));
+        let waiting: BTreeSet<(i32, i32, Option<String>)> =
+            rows.iter().map(one).collect::<Result<_, SessionError>>()?;
+        let late: BTreeSet<i32> =
+            waiting.intersection(&self.waiting).map(|(_, ours, _)| *ours).collect();
         self.waiting = waiting;
-        let mut let_through = 0;
         for pid in late {
-            let row = unprepared("SELECT pg_cancel_backend($1)").bind(pid).fetch_one(&mut *conn);
-            let_through += u32::from(get::<bool>(&row.await.map_err(wrap)?, 0)?);
+            let cancel = unprepared("SELECT pg_cancel_backend($1)").bind(pid);
+            cancel.execute(&mut *conn).await.map_err(wrap)?;
         }
-        Ok(let_through)
+        Ok(())
     }
 }
 

@@ -141,7 +141,7 @@ impl PostgresFiller {
         self.complete(rows, seen).await
     }
 
-    /// Every row was met. Those that failed are tried again if somebody asked for it.
+    /// Every row was met. Those that failed before this run are tried again.
     async fn complete(&mut self, rows: i64, seen: i64) -> Result<Taken, SessionError> {
         if self.try_again().await? > 0 {
             return Ok(Taken::Again);

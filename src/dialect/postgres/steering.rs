@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{unprepared, wrap};
@@ -16,19 +16,19 @@ const SILENT: f64 = 15.0;
 
 /// What people ask of a migration's fills.
 pub(super) async fn read(conn: &mut PgConnection, prefix: &str) -> Result<Steering, SessionError> {
+    if !exists(conn, "zdmig.steering").await? {
+        return Ok(Steering::default());
+    }
     let row = unprepared("SELECT paused_by, pace, workers FROM zdmig.steering WHERE prefix = $1")
         .bind(prefix)
         .fetch_optional(conn)
         .await
         .map_err(wrap)?;
-    row.map_or(Ok(Steering::default()), |row| steering(&row, 0))
-}
-
-fn steering(row: &PgRow, at: usize) -> Result<Steering, SessionError> {
-    let workers: Option<i32> = get(row, at + 2)?;
+    let Some(row) = row else { return Ok(Steering::default()) };
+    let workers: Option<i32> = get(&row, 2)?;
     Ok(Steering {
-        paused_by: get(row, at)?,
-        pace: get(row, at + 1)?,
+        paused_by: get(&row, 0)?,
+        pace: get(&row, 1)?,
         workers: workers.and_then(|count| u32::try_from(count).ok()),
     })
 }
@@ -108,11 +108,8 @@ pub(super) async fn fills(conn: &mut PgConnection) -> Result<Vec<FillState>, Ses
                 (SELECT coalesce(sum((p.hi - p.lo) *
                             (1 - (p.pass + (p.page - p.lo) / greatest(p.hi - p.lo, 1)::float8)
                                  / greatest(p.passes, 1))), 0)
-                   FROM zdmig.part p WHERE p.step = f.step)::float8,
-                s.paused_by, s.pace, s.workers
-           FROM zdmig.fill f
-           LEFT JOIN zdmig.steering s ON s.prefix = left(f.step, strpos(f.step, '/'))
-          WHERE NOT f.complete ORDER BY f.step",
+                   FROM zdmig.part p WHERE p.step = f.step)::float8
+           FROM zdmig.fill f WHERE NOT f.complete ORDER BY f.step",
     )
     .fetch_all(conn)
     .await
@@ -128,7 +125,6 @@ pub(super) async fn fills(conn: &mut PgConnection) -> Result<Vec<FillState>, Ses
         found.push(FillState {
             share: (all > 0.0).then(|| (walked / all).clamp(0.0, 1.0)),
             runners: runners.remove(&step).unwrap_or_default(),
-            steering: steering(row, 5)?,
             step: StepId::stored(step),
         });
     }

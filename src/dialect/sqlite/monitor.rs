@@ -80,16 +80,16 @@ pub(super) async fn steering(
     conn: &mut SqliteConnection,
     prefix: &str,
 ) -> Result<Steering, SessionError> {
+    if !exists(conn, "zdmig_steering").await? {
+        return Ok(Steering::default());
+    }
     let row = sqlx::query("SELECT paused_by, pace, workers FROM zdmig_steering WHERE prefix = ?1")
         .bind(prefix)
         .fetch_optional(conn)
         .await
         .map_err(wrap)?;
-    row.map_or(Ok(Steering::default()), |row| asked(&row, 0))
-}
-
-fn asked(row: &SqliteRow, at: usize) -> Result<Steering, SessionError> {
-    Ok(Steering { paused_by: get(row, at)?, pace: get(row, at + 1)?, workers: get(row, at + 2)? })
+    let Some(row) = row else { return Ok(Steering::default()) };
+    Ok(Steering { paused_by: get(&row, 0)?, pace: get(&row, 1)?, workers: get(&row, 2)? })
 }
 
 /// Asks something of a migration's fills.
@@ -122,9 +122,7 @@ pub(super) async fn fills(conn: &mut SqliteConnection) -> Result<Vec<FillState>,
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT w.step, s.paused_by, s.pace, s.workers, r.owner, r.workers, r.pace, r.rate, r.held_by
-           FROM zdmig_watermark w
-           LEFT JOIN zdmig_steering s ON s.prefix = substr(w.step, 1, instr(w.step, '/'))
+        "SELECT w.step, r.owner, r.workers, r.pace, r.rate, r.held_by FROM zdmig_watermark w
            LEFT JOIN zdmig_runner r ON r.step = w.step AND r.at > datetime('now', ?1)
           WHERE NOT w.complete ORDER BY w.step, r.owner",
     )
@@ -134,13 +132,13 @@ pub(super) async fn fills(conn: &mut SqliteConnection) -> Result<Vec<FillState>,
     .map_err(wrap)?;
     // One writer at a time means one process at a time.
     let state = |row: &SqliteRow| {
-        let owner: Option<String> = get(row, 4)?;
+        let owner: Option<String> = get(row, 1)?;
         let runner = |owner| {
             let report = Report {
-                workers: get(row, 5)?,
-                pace: get(row, 6)?,
-                rate: get(row, 7)?,
-                held_by: get(row, 8)?,
+                workers: get(row, 2)?,
+                pace: get(row, 3)?,
+                rate: get(row, 4)?,
+                held_by: get(row, 5)?,
             };
             Ok::<_, SessionError>((owner, report))
         };
@@ -148,7 +146,6 @@ pub(super) async fn fills(conn: &mut SqliteConnection) -> Result<Vec<FillState>,
             step: StepId::stored(get::<String>(row, 0)?),
             share: None,
             runners: owner.map(runner).transpose()?.into_iter().collect(),
-            steering: asked(row, 1)?,
         })
     };
     rows.iter().map(state).collect()
