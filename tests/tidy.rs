@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["dialect"],
     &["planner", "backfill", "gate"],
     &["engine"],
-    &["config", "report", "demo"],
+    &["config", "report", "demo", "telemetry"],
     &["cli"],
 ];
 

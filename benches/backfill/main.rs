@@ -88,6 +88,7 @@ impl Way {
 
     async fn cost(&self, server: &Server, rows: u64, indexes: &str) -> Cost {
         server.seed(rows, &format!("{indexes}{}", self.then)).await;
+        server.calm().await;
         let mut old = server.client().await;
         if self.snapshot {
             let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class";
@@ -174,11 +175,13 @@ async fn hard(server: &Server, figures: &mut Figures) {
 async fn peers(server: &Server, figures: &mut Figures) {
     let rate = |cost: Cost| MILLION as f64 / cost.time.as_secs_f64();
     server.seed(MILLION, "").await;
+    server.calm().await;
     let theirs = rate(server.pgroll(1_000).await);
     let mut text = "| 1,000,000 rows | rows a second | ratio |\n|---|---|---|\n".to_owned();
     let _ = writeln!(text, "| pgroll's statement and triggers, 1,000 rows | {theirs:.0} | 1.0 |");
     for arguments in ["--pace fast", "--pace fast --workers 2"] {
         server.seed(MILLION, "").await;
+        server.calm().await;
         let ours = rate(server.backfill(arguments).await.cost);
         let _ = writeln!(text, "| `{arguments}` | {ours:.0} | {:.1} |", ours / theirs);
     }
@@ -193,6 +196,7 @@ async fn sizes(server: &Server, figures: &mut Figures) {
     let mut first = None;
     for rows in [MILLION / 10, MILLION, 10 * MILLION] {
         server.seed(rows, "").await;
+        server.calm().await;
         let ran = server.backfill("--pace fast").await;
         let cpu = ran.cost.cpu * 1e6 / rows as f64;
         let first = *first.get_or_insert(cpu);

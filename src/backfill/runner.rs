@@ -14,8 +14,8 @@ use super::brake::{Brake, Limits};
 use super::pace::Pace;
 use super::worker::{Drive, Ended, Said, Until, Worker};
 use crate::dialect::{
-    Blocker, FillOrder, Filled, Look, Monitor, MonitorOptions, Report, Session, SessionError,
-    Steering,
+    Blocker, ChunkDone, FillOrder, Filled, Look, Monitor, MonitorOptions, Report, Session,
+    SessionError, Steering,
 };
 
 /// The first look comes that soon: a fill that is shorter needs none.
@@ -89,6 +89,8 @@ pub enum ChunkEvent {
         rows: u64,
         /// Rows walked over so far, as far as that is known of earlier runs.
         walked: u64,
+        /// The chunk itself.
+        chunk: ChunkDone,
     },
     /// A row was locked.
     Waiting {
@@ -387,7 +389,8 @@ impl Lead {
                 if self.failed > crew.job.failed_max {
                     crew.stop.cancel();
                 }
-                notice(ChunkEvent::Done { rows: self.rows, walked: self.walked });
+                let (rows, walked) = (self.rows, self.walked);
+                notice(ChunkEvent::Done { rows, walked, chunk: done });
             }
             // Every worker may find it out, at every window.
             Said::Event(ChunkEvent::Turned { why }) => {

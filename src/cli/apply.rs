@@ -76,9 +76,10 @@ async fn one(
     };
     let (contract, purge) = (permit(&plan, evidence)?, permit(&plan, evidence)?);
     let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
-    let mut engine = Engine::resumed(session, journal, options, context.cancel, &mut hear);
+    let cancel = context.cancel;
+    let mut ears = context.ears();
+    let mut hear = |event: Event<'_>| tally.hear(&event, &mut ears);
+    let mut engine = Engine::resumed(session, journal, options, cancel, &mut hear);
     engine.expand(&plan).await?;
     engine.backfill(&plan).await?;
     engine.contract(&plan, contract).await?;

@@ -41,6 +41,10 @@ pub(super) struct Args {
     /// Stop at a safe point after this long, as 90m; exits with 20 if something is left
     #[arg(long, value_name = "TIME")]
     max_duration: Option<String>,
+    /// Serve metrics for Prometheus at this address while it runs, as 127.0.0.1:9187 or :9187.
+    /// Environment: ZDMIG_METRICS_LISTEN
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) metrics_listen: Option<String>,
     /// Help a zdmig that is at work, from any machine, and take over when it is gone; ends when
     /// all is backfilled. May go through a connection pooler
     #[arg(long, conflicts_with = "wait")]
@@ -162,10 +166,11 @@ async fn one(
     (options, wait): (&EngineOptions, Duration),
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let cancel = context.cancel;
     let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
-    let mut engine = start(session, options, context.cancel, wait, &mut hear).await?;
+    let mut ears = context.ears();
+    let mut hear = |event: Event<'_>| tally.hear(&event, &mut ears);
+    let mut engine = start(session, options, cancel, wait, &mut hear).await?;
     let done = engine.backfill(plan).await;
     let journal = engine.journal().clone();
     done?;
@@ -186,18 +191,19 @@ async fn join(
             Err(failure) if failure.is_busy() => failure,
             other => return other,
         };
-        let reporter = &mut *context.reporter;
+        let cancel = context.cancel;
+        let mut ears = context.ears();
         let fills = session.fills().await?;
         let begun = plan.steps.iter().find(|step| fills.iter().any(|one| one.step == step.id));
         if let Some(step) = begun {
-            reporter.narrate(&format!("  … {} (with others)", step.id.slug()));
-            let mut hear = |event: Event<'_>| reporter.event(&event);
+            ears.reporter.narrate(&format!("  … {} (with others)", step.id.slug()));
+            let mut hear = |event: Event<'_>| ears.hear(&event);
             let begun = Instant::now();
-            let helped = help(&mut *session, step, options, context.cancel, &mut hear).await;
+            let helped = help(&mut *session, step, options, cancel, &mut hear).await;
             let rows = helped?;
             hear(Event::StepFinished { step, rows, took: begun.elapsed() });
         } else if !std::mem::replace(&mut told, true) {
-            reporter.narrate(&format!("waits for a fill to help with: {}", failure.message()));
+            ears.reporter.narrate(&format!("waits for a fill to help with: {}", failure.message()));
         }
         let journal = session.journal().await?;
         if journal.phase_done(plan, Phase::Backfill) {

@@ -8,18 +8,37 @@ use crate::config::{Setting, Settings, read_limits};
 use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
 use crate::report::Reporter;
+use crate::telemetry::Telemetry;
 
 /// What a verb works with.
 pub(super) struct Context<'a> {
     pub(super) settings: Settings,
     pub(super) reporter: &'a mut Reporter,
     pub(super) cancel: &'a CancellationToken,
+    pub(super) telemetry: Telemetry,
+}
+
+/// Who hears of what an engine does: a person, and machines.
+pub(super) struct Ears<'a> {
+    pub(super) reporter: &'a mut Reporter,
+    telemetry: &'a mut Telemetry,
+}
+
+impl Ears<'_> {
+    pub(super) fn hear(&mut self, event: &Event<'_>) {
+        self.reporter.event(event);
+        self.telemetry.hear(event);
+    }
 }
 
 /// How long a connection may take.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Context<'_> {
+    pub(super) fn ears(&mut self) -> Ears<'_> {
+        Ears { reporter: self.reporter, telemetry: &mut self.telemetry }
+    }
+
     /// The database's address, or how to give one.
     pub(super) fn url(&self) -> Result<DatabaseUrl, Failure> {
         let missing = || {

@@ -110,8 +110,8 @@ pub(super) async fn phase(
         }
     };
     let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
+    let mut ears = context.ears();
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, &mut ears);
     let mut engine =
         crate::engine::Engine::started(&mut *session, &options, cancel, &mut hear).await?;
     let done = match phase {

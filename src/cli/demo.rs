@@ -13,6 +13,7 @@ use crate::config::{Flags, Settings};
 use crate::demo::{App, Done, FILE, Ledger, MIGRATION, Running, SCHEMA, Version};
 use crate::dialect::{self, Client, Dialect, Scratch, Value};
 use crate::report::{Reporter, counted, duration, grouped, table};
+use crate::telemetry::Telemetry;
 
 /// Rename a column on a live database, with an old and a new application at work throughout
 #[derive(Debug, clap::Args)]
@@ -116,7 +117,12 @@ impl<'a> Stage<'a> {
     }
 
     fn context(&mut self) -> Context<'_> {
-        Context { settings: self.settings.clone(), reporter: self.reporter, cancel: self.cancel }
+        Context {
+            settings: self.settings.clone(),
+            reporter: self.reporter,
+            cancel: self.cancel,
+            telemetry: Telemetry::default(),
+        }
     }
 
     fn start(&mut self, version: Version) -> Running {

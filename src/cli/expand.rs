@@ -114,8 +114,8 @@ async fn one(
     lock(session, &options.owner, cancel, args.wait.time()?).await?;
     let plan = decide(file, saved, session, context).await?;
     let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: Event<'_>| tally.hear(&event, reporter);
+    let mut ears = context.ears();
+    let mut hear = |event: Event<'_>| tally.hear(&event, &mut ears);
     let mut engine = Engine::started(session, &options, cancel, &mut hear).await?;
     let done = engine.expand(&plan).await;
     let journal = engine.journal().clone();

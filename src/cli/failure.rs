@@ -8,6 +8,7 @@ use crate::engine::EngineError;
 use crate::journal::IllegalEntry;
 use crate::migration::LoadError;
 use crate::report::{Format, Reporter};
+use crate::telemetry::Ending;
 
 /// How a run ended: an interface, one table for every verb, in `docs/exit-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,14 @@ impl Failure {
     /// Whether another zdmig is at work, or could be as far as one can see through a pooler.
     pub(super) fn is_busy(&self) -> bool {
         self.busy
+    }
+
+    /// How it is told to machines.
+    pub(super) fn ending(&self) -> Ending<'_> {
+        match self.exit {
+            Exit::Interrupted | Exit::Pending => Ending::Stopped(&self.message),
+            _ => Ending::Failed(&self.message),
+        }
     }
 
     /// What it says first.

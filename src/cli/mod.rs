@@ -37,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Flags, Settings};
 use crate::report::{Color, Format, Reporter};
-use context::Context;
+use crate::telemetry::{Telemetry, TelemetryOptions};
+use context::{Context, owner};
 use failure::{Exit, Failure};
 
 /// Schema changes without downtime: expand, backfill, contract, and a gate that proves that
@@ -232,13 +233,17 @@ async fn dispatch(
         lock_wait_max: cli.global.lock_wait_max,
         pace: None,
         soak: None,
+        metrics_listen: None,
     };
     match &cli.command {
         Command::Completions(args) => {
             return Ok(generate::completions(args, Cli::command(), reporter));
         }
         Command::Man(args) => return generate::man(args, &Cli::command(), reporter),
-        Command::Backfill(args) => flags.pace.clone_from(&args.pace),
+        Command::Backfill(args) => {
+            flags.pace.clone_from(&args.pace);
+            flags.metrics_listen.clone_from(&args.metrics_listen);
+        }
         Command::Contract(args) => flags.soak.clone_from(&args.soak),
         Command::Purge(args) => flags.soak.clone_from(&args.soak),
         Command::Demo(args) => return demo::run(args, &flags, reporter, cancel).await,
@@ -249,28 +254,70 @@ async fn dispatch(
         let file = settings.config.value.display();
         reporter.warn(&format!("`{name}` in {file} is no setting of zdmig, and is not used"));
     }
-    let mut context = Context { settings, reporter, cancel };
-    match cli.command {
-        Command::New(args) => new::run(&args, &mut context),
-        Command::Check(args) => check::run(&args, &mut context),
-        Command::Plan(args) => plan::run(&args, &mut context).await,
-        Command::Snapshot(args) => snapshot::run(&args, &mut context).await,
-        Command::Expand(args) => expand::run(&args, &mut context).await,
-        Command::Backfill(args) => backfill::run(&args, &mut context).await,
-        Command::Pause(args) => pause::run(&args, &mut context).await,
-        Command::Resume(args) => resume::run(&args, &mut context).await,
-        Command::Tune(args) => tune::run(&args, &mut context).await,
-        Command::Gate(args) => gate::run(&args, &mut context).await,
-        Command::Deploy(command) => deploy::run(&command, &mut context).await,
-        Command::Usage(command) => usage::run(&command, &mut context).await,
-        Command::Heartbeat(args) => heartbeat::run(&args, &mut context).await,
-        Command::Contract(args) => contract::run(&args, &mut context).await,
-        Command::Restore(args) => restore::run(&args, &mut context).await,
-        Command::Purge(args) => purge::run(&args, &mut context).await,
-        Command::Apply(args) => apply::run(&args, &mut context).await,
-        Command::Rollback(args) => rollback::run(&args, &mut context).await,
-        Command::Status(args) => status::run(&args, &mut context).await,
-        Command::Wait(args) => wait::run(&args, &mut context).await,
+    let telemetry = telemetry(&cli.command, &settings)?;
+    if let Some(address) = telemetry.metrics_address() {
+        reporter.narrate(&format!("metrics are served at {address}"));
+    }
+    let mut context = Context { settings, reporter, cancel, telemetry };
+    let outcome = verb(cli.command, &mut context).await;
+    let telemetry = std::mem::take(&mut context.telemetry);
+    let ending = outcome.as_ref().err().map(Failure::ending);
+    for warning in telemetry.close(ending).await {
+        context.reporter.warn(&warning);
+    }
+    outcome
+}
+
+/// Who is told of what a verb does, where it changes a database.
+fn telemetry(command: &Command, settings: &Settings) -> Result<Telemetry, Failure> {
+    // An `apply` is for databases that nobody watches.
+    let (verb, posts) = match command {
+        Command::Expand(_) => ("expand", true),
+        Command::Backfill(_) => ("backfill", true),
+        Command::Contract(_) => ("contract", true),
+        Command::Purge(_) => ("purge", true),
+        Command::Restore(_) => ("restore", false),
+        Command::Rollback(_) => ("rollback", false),
+        Command::Apply(_) => ("apply", false),
+        _ => return Ok(Telemetry::default()),
+    };
+    let listen = settings.metrics_listen.as_ref().filter(|_| verb == "backfill");
+    let webhook = settings.webhook.as_ref().filter(|_| posts);
+    let options = TelemetryOptions {
+        verb,
+        env: &settings.env.value,
+        owner: &owner(),
+        metrics_listen: listen.map(|setting| setting.value.as_str()),
+        webhook: webhook.map(|setting| (setting.value.reveal(), settings.stalled_after.value)),
+        variable: &variable,
+    };
+    Telemetry::open(&options).map_err(|error| {
+        Failure::usage(error.to_string()).hint("give another address with --metrics-listen")
+    })
+}
+
+async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    match command {
+        Command::New(args) => new::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context).await,
+        Command::Snapshot(args) => snapshot::run(&args, context).await,
+        Command::Expand(args) => expand::run(&args, context).await,
+        Command::Backfill(args) => backfill::run(&args, context).await,
+        Command::Pause(args) => pause::run(&args, context).await,
+        Command::Resume(args) => resume::run(&args, context).await,
+        Command::Tune(args) => tune::run(&args, context).await,
+        Command::Gate(args) => gate::run(&args, context).await,
+        Command::Deploy(command) => deploy::run(&command, context).await,
+        Command::Usage(command) => usage::run(&command, context).await,
+        Command::Heartbeat(args) => heartbeat::run(&args, context).await,
+        Command::Contract(args) => contract::run(&args, context).await,
+        Command::Restore(args) => restore::run(&args, context).await,
+        Command::Purge(args) => purge::run(&args, context).await,
+        Command::Apply(args) => apply::run(&args, context).await,
+        Command::Rollback(args) => rollback::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
+        Command::Wait(args) => wait::run(&args, context).await,
         Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     }
 }

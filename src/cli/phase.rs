@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, Ears};
 use super::failure::Failure;
 use super::project::state;
 use crate::engine::Event;
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
-use crate::report::{Format, Reporter, counted};
+use crate::report::{Format, counted};
 
 /// What `--wait` says.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,14 +54,16 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Tells an event and counts it.
-    pub(super) fn hear(&mut self, event: &Event<'_>, reporter: &mut Reporter) {
+    pub(super) fn hear(&mut self, event: &Event<'_>, ears: &mut Ears<'_>) {
         match event {
             Event::StepFinished { rows, .. } => {
                 self.steps += 1;
                 self.rows += rows;
             }
             Event::StepUndone { .. } => self.steps += 1,
-            Event::StepStarted { .. }
+            Event::PhaseStarted { .. }
+            | Event::PhaseFinished { .. }
+            | Event::StepStarted { .. }
             | Event::Premised { .. }
             | Event::StepSkipped { .. }
             | Event::LockWaiting { .. }
@@ -73,7 +75,7 @@ impl Tally {
             | Event::Proved { .. }
             | Event::Repairing { .. } => {}
         }
-        reporter.event(event);
+        ears.hear(event);
     }
 
     /// The product of a phase: what was done, and what comes next.

@@ -25,11 +25,11 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     }
     let server = session.catalog().await?.server;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
+    let cancel = context.cancel;
     let mut tally = Tally::default();
-    let reporter = &mut *context.reporter;
-    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, reporter);
-    let mut engine =
-        start(&mut *session, &options, context.cancel, args.wait.time()?, &mut hear).await?;
+    let mut ears = context.ears();
+    let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, &mut ears);
+    let mut engine = start(&mut *session, &options, cancel, args.wait.time()?, &mut hear).await?;
     let done = engine.restore(&plan).await;
     let journal = engine.journal().clone();
     done.map_err(|error| {

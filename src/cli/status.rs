@@ -163,6 +163,7 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("soak", &all.soak),
         ("heartbeat_ttl", &all.heartbeat_ttl),
         ("drain", &all.drain),
+        ("stalled_after", &all.stalled_after),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));
     }
@@ -171,6 +172,12 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         let default = Limits::default().of.get(signal) == Some(limit);
         let origin = if default { Origin::Default } else { place };
         rows.push((signal.name(), limit.said(*signal), origin.to_string()));
+    }
+    if let Some(webhook) = &all.webhook {
+        rows.push(("webhook", "not shown".to_owned(), webhook.origin.to_string()));
+    }
+    if let Some(listen) = &all.metrics_listen {
+        rows.push(("metrics_listen", listen.value.clone(), listen.origin.to_string()));
     }
     rows.push(("pace", all.pace.value.0.clone(), all.pace.origin.to_string()));
     if let Some(usage) = &all.usage {

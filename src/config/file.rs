@@ -49,6 +49,12 @@ pub struct Section {
     pub drain: Option<String>,
     /// A folder of usage manifests.
     pub usage: Option<PathBuf>,
+    /// Where the ends of phases are posted; a secret is better kept in the environment.
+    pub webhook: Option<String>,
+    /// `10m`.
+    pub stalled_after: Option<String>,
+    /// `127.0.0.1:9187` or `:9187`.
+    pub metrics_listen: Option<String>,
     /// What of the database holds a backfill back.
     pub limits: BTreeMap<String, LimitEntry>,
 }
@@ -157,7 +163,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 10] = [
+const SECTION: [&str; 13] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -167,6 +173,9 @@ const SECTION: [&str; 10] = [
     "heartbeat_ttl",
     "drain",
     "usage",
+    "webhook",
+    "stalled_after",
+    "metrics_listen",
     "limits",
 ];
 

@@ -3,9 +3,11 @@
 mod env;
 mod file;
 mod limits;
+mod secret;
 mod settings;
 
 pub use env::{VARIABLES, Variable};
 pub use file::{ConfigError, ConfigFile};
 pub use limits::{LimitEntry, read_limits};
+pub use secret::Secret;
 pub use settings::{Flags, Origin, Setting, Settings};

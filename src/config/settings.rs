@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::file::{ConfigError, ConfigFile, Section};
 use super::limits::limits;
+use super::secret::Secret;
 use crate::backfill::{Limits, Pace};
 use crate::dialect::DatabaseUrl;
 use crate::gate::{Consumer, GatePolicy, Waiver};
@@ -27,6 +28,8 @@ pub struct Flags {
     pub pace: Option<String>,
     /// `--soak`.
     pub soak: Option<String>,
+    /// `--metrics-listen`.
+    pub metrics_listen: Option<String>,
 }
 
 /// Where a value comes from.
@@ -87,6 +90,12 @@ pub struct Settings {
     pub drain: Setting<Duration>,
     /// A folder of usage manifests.
     pub usage: Option<Setting<PathBuf>>,
+    /// Where the ends of phases are posted.
+    pub webhook: Option<Setting<Secret>>,
+    /// How long a phase may do nothing until the webhook is told.
+    pub stalled_after: Setting<Duration>,
+    /// Where a backfill serves metrics.
+    pub metrics_listen: Option<Setting<String>>,
     /// What of the database holds a backfill back.
     pub limits: Limits,
     /// What the gate knows of the world.
@@ -199,6 +208,18 @@ impl Sources<'_> {
                 ("soak", |section| section.soak.clone()),
                 "24h",
             )?,
+            webhook: self.webhook()?,
+            stalled_after: self.duration(
+                None,
+                &[],
+                ("stalled_after", |section| section.stalled_after.clone()),
+                "10m",
+            )?,
+            metrics_listen: self.text(
+                flags.metrics_listen.clone().map(|text| (text, "--metrics-listen")),
+                &["ZDMIG_METRICS_LISTEN"],
+                ("metrics_listen", |section| section.metrics_listen.clone()),
+            ),
             limits: limits(self.file, self.env, self.path)?,
             usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
             config,
@@ -248,6 +269,22 @@ impl Sources<'_> {
                 message: format!("{error}; write it like `500ms`, `45s`, `10m` or `24h`"),
             })?;
         Ok(Setting { value, origin: given.origin })
+    }
+
+    fn webhook(&self) -> Result<Option<Setting<Secret>>, ConfigError> {
+        let given: Option<Setting<String>> =
+            self.text(None, &["ZDMIG_WEBHOOK"], ("webhook", |section| section.webhook.clone()));
+        let Some(Setting { value, origin }) = given else { return Ok(None) };
+        // Whoever knows the address may post there, so the message does not repeat it.
+        if !value.starts_with("https://") && !value.starts_with("http://") {
+            return Err(ConfigError::Value {
+                name: "webhook",
+                origin: origin.to_string(),
+                value: "not shown".into(),
+                message: "write an address that begins with `https://` or `http://`".into(),
+            });
+        }
+        Ok(Some(Setting { value: Secret::new(value), origin }))
     }
 
     fn pace(&self, flags: &Flags) -> Result<Setting<(String, Pace)>, ConfigError> {

@@ -1,11 +1,29 @@
 use std::time::Duration;
 
 use crate::dialect::{Blocker, Measured};
-use crate::plan::{Premise, Step};
+use crate::plan::{Phase, Plan, Premise, Step};
 
 /// What happens while an engine runs. It never prints; who listens may.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// A phase is begun, or gone on with.
+    PhaseStarted {
+        /// Of this plan.
+        plan: &'a Plan,
+        /// The phase.
+        phase: Phase,
+    },
+    /// All steps of a phase are done.
+    PhaseFinished {
+        /// Of this plan.
+        plan: &'a Plan,
+        /// The phase.
+        phase: Phase,
+        /// Rows that its steps changed in this run.
+        rows: u64,
+        /// How long this run of it took.
+        took: Duration,
+    },
     /// A step is begun, or gone on with.
     StepStarted {
         /// The step.
@@ -42,6 +60,12 @@ pub enum Event<'a> {
         rows: u64,
         /// Rows walked over so far, as far as that is known of earlier runs.
         walked: u64,
+        /// Rows that this chunk changed.
+        changed: u64,
+        /// Rows that failed in it and were left out.
+        failed: u64,
+        /// How long its statement took; nothing where it only looked.
+        took: Duration,
     },
     /// A fill walks in another way than the plan says.
     Turned {

@@ -151,6 +151,11 @@ impl Engine<'_> {
         if plan.steps.iter().any(|step| self.journal.status(&step.id) == Status::Undoing) {
             return Err(EngineError::Undoing { migration: plan.migration.clone() });
         }
+        let open = plan.phase(phase).any(|step| self.journal.status(&step.id) != Status::Done);
+        let (began, mut changed) = (Instant::now(), 0);
+        if open {
+            (self.notice)(Event::PhaseStarted { plan, phase });
+        }
         self.no_drift(plan, phase).await?;
         for step in plan.phase(phase) {
             let status = self.journal.status(&step.id);
@@ -166,6 +171,7 @@ impl Engine<'_> {
                 Ok(rows) => {
                     let took = begun.elapsed();
                     tracing::info!(step = %step.id, rows, ?took, "end");
+                    changed += rows;
                     (self.notice)(Event::StepFinished { step, rows, took });
                     if let Some(measured) = self.session.measured() {
                         (self.notice)(Event::Measured { step, measured: &measured });
@@ -173,6 +179,10 @@ impl Engine<'_> {
                 }
                 Err(error) => return Err(self.failed(plan, step, error).await),
             }
+        }
+        if open {
+            let (rows, took) = (changed, began.elapsed());
+            (self.notice)(Event::PhaseFinished { plan, phase, rows, took });
         }
         Ok(())
     }
@@ -463,7 +473,10 @@ fn telling<'a>(
     notice: &'a mut (dyn FnMut(Event<'_>) + Send),
 ) -> impl FnMut(ChunkEvent) + Send + use<'a> {
     move |event| match event {
-        ChunkEvent::Done { rows, walked } => notice(Event::ChunkDone { step, rows, walked }),
+        ChunkEvent::Done { rows, walked, chunk } => {
+            let (changed, failed, took) = (chunk.rows, chunk.failed, chunk.took);
+            notice(Event::ChunkDone { step, rows, walked, changed, failed, took });
+        }
         ChunkEvent::Waiting { blockers, waited } => {
             notice(Event::LockWaiting { step, waited, blockers: &blockers });
         }

@@ -90,7 +90,7 @@ impl Reporter {
                 let mark = pen.good("✓");
                 self.narrate(&format!("  {mark} {slug} ({}{rows})", duration(*took)));
             }
-            Event::Measured { .. } => {}
+            Event::PhaseStarted { .. } | Event::PhaseFinished { .. } | Event::Measured { .. } => {}
             Event::StepUndone { step } => {
                 self.narrate(&format!("  {} {}", pen.good("↶"), step.id.slug()));
             }

@@ -30,5 +30,6 @@ mod steer;
 mod story;
 mod support;
 mod taken_back;
+mod telemetry;
 mod verbs;
 mod walks;
