@@ -106,7 +106,8 @@ impl Server {
             "DROP SCHEMA IF EXISTS zdmig CASCADE; DROP TABLE IF EXISTS users;
              CREATE TABLE users (id bigint PRIMARY KEY, username varchar(255) NOT NULL, bio text,
                  created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now());
-             INSERT INTO users SELECT g, 'user ' || g, 'Someone who wrote ' || md5(g::text) || ' and ' || md5((-g)::text) || ', and then went on to write some more' FROM generate_series(1, {rows}) g;
+             INSERT INTO users SELECT g, 'user ' || g, 'Someone who wrote ' || md5(g::text) || ' and ' || md5((-g)::text) || ', and then went on to write some more',
+                 timestamptz '2020-01-01' + g * interval '1 minute' FROM generate_series(1, {rows}) g;
              CREATE INDEX ON users (created_at); {then}"
         );
         client.script(&sql).await.unwrap();

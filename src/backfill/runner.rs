@@ -354,8 +354,8 @@ struct Lead {
     rows: u64,
     walked: u64,
     failed: u64,
-    /// Why it walks in another way, as it was told last.
-    turned: Option<String>,
+    /// Why it walks in another way, each as it was told.
+    turned: Vec<String>,
     /// What held it back when that was told last.
     eased: Option<(Instant, Option<String>)>,
     noticed: Vec<String>,
@@ -372,7 +372,7 @@ impl Lead {
             rows: so_far.rows,
             walked: so_far.rows.max(so_far.seen),
             failed: so_far.failed,
-            turned: None,
+            turned: Vec::new(),
             eased: None,
             noticed: Vec::new(),
             rate: Rate::default(),
@@ -394,8 +394,8 @@ impl Lead {
             }
             // Every worker may find it out, at every window.
             Said::Event(ChunkEvent::Turned { why }) => {
-                if self.turned.as_ref() != Some(&why) {
-                    self.turned = Some(why.clone());
+                if !self.turned.contains(&why) {
+                    self.turned.push(why.clone());
                     notice(ChunkEvent::Turned { why });
                 }
             }

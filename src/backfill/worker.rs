@@ -205,8 +205,9 @@ impl Worker {
             }
             cut_short = 0;
             self.tell(Said::Done(done)).await;
-            // A row that is proved is a row that is done; a chunk that only looked says nothing.
-            if done.walked > 0 {
+            // A row that is proved is a row that is done; a chunk that only looked says nothing, but
+            // one that found pages without rows does.
+            if !done.took.is_zero() {
                 self.sizer.took(done.rows.max(done.seen), done.took, &drive.pace);
             }
             if done.ended {

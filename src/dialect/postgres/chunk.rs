@@ -11,7 +11,7 @@ use super::fill::{
     Locked, PLACES, RANGE, chunk_end, chunk_proved, chunk_update, look_at, pages_proved, places,
     places_chunk, rows_update,
 };
-use super::filler::{CHUNKS, LEASE, Part, PostgresFiller};
+use super::filler::{LEASE, Part, PostgresFiller};
 use super::places::{Place, Places, Queue};
 use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
@@ -20,6 +20,11 @@ use crate::dialect::{ChunkDone, SessionError};
 const LISTED: i64 = 200;
 /// And so many are cleared at a time.
 const CLEARED: usize = 100;
+/// A pass takes at least so many chunks: then other workers' snapshots are younger than what the
+/// pass before replaced.
+const CHUNKS: usize = 4;
+/// What fills nothing renews the lease of its part only so often.
+const RENEWED: Duration = Duration::from_secs(5);
 /// When locked rows are tried again that had to be left out, in seconds.
 const LATER: f64 = 1.0;
 
@@ -57,10 +62,10 @@ impl PostgresFiller {
         };
         if queue.listed < part.hi {
             let upto = part.hi.min(queue.listed + LISTED);
-            let (places, noted) = self.list(part, queue.listed, upto).await?;
+            let (places, paused) = self.list(part, queue.listed, upto).await?;
             queue.deal(places, upto);
             self.queue = Some(queue);
-            return Ok(ChunkDone { paused: noted.paused, ..ChunkDone::default() });
+            return Ok(ChunkDone { paused, ..ChunkDone::default() });
         }
         if queue.is_filled() && !queue.is_clear() {
             let (pages, ended) = queue.clear(CLEARED);
@@ -68,7 +73,7 @@ impl PostgresFiller {
             return self.clear(part, &pages, ended).await;
         }
         let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
-        let next = queue.next(rows_max, usize::try_from(CHUNKS).unwrap_or(1));
+        let next = queue.next(rows_max, CHUNKS);
         let taken = next.len();
         let ended = queue.is_last(taken) && queue.is_clear();
         let pass = u32::try_from(queue.pass).unwrap_or_default();
@@ -84,6 +89,7 @@ impl PostgresFiller {
         };
         let (noted, done) = done?;
         self.moved = noted.node.is_some_and(|node| node != part.leaf.node);
+        part.renewed = Instant::now();
         if let Some(queue) = &mut self.queue {
             queue.done(taken);
         }
@@ -99,12 +105,17 @@ impl PostgresFiller {
         part: &mut Part,
         from: i64,
         upto: i64,
-    ) -> Result<(Places, Noted), SessionError> {
+    ) -> Result<(Places, bool), SessionError> {
         let mut all = false;
         loop {
-            self.begin(self.row_waits).await?;
-            let listed = self.listed(part, (from, upto), all).await;
-            match self.ended(listed).await {
+            let listed = if self.may_do_without_a_note(part) {
+                Ok((self.listed(part, (from, upto), all).await?, false))
+            } else {
+                self.begin(self.row_waits).await?;
+                let listed = self.listed_and_noted(part, (from, upto), all).await;
+                self.ended(listed).await
+            };
+            match listed {
                 // Whether a row is to be filled may be what fails; it is found out row by row then.
                 Err(error) if error.is_of_a_row() && !all => all = true,
                 listed => return listed,
@@ -112,12 +123,28 @@ impl PostgresFiller {
         }
     }
 
-    async fn listed(
+    /// Whether a statement that fills nothing may go by itself: its commit waits for no disk then.
+    fn may_do_without_a_note(&self, part: &Part) -> bool {
+        !self.pooled && part.renewed.elapsed() < RENEWED
+    }
+
+    async fn listed_and_noted(
         &mut self,
         part: &mut Part,
+        range: (i64, i64),
+        all: bool,
+    ) -> Result<(Places, bool), SessionError> {
+        let places = self.listed(part, range, all).await?;
+        // Nothing is done yet, and the lease goes on.
+        Ok((places, self.note(part, (0, 0), false).await?.paused))
+    }
+
+    async fn listed(
+        &mut self,
+        part: &Part,
         (from, upto): (i64, i64),
         all: bool,
-    ) -> Result<(Places, Noted), SessionError> {
+    ) -> Result<Places, SessionError> {
         let row = self
             .query(AssertSqlSafe(places(&self.order.fill, &part.leaf.name, all)))
             .bind(format!("({from},0)"))
@@ -125,8 +152,7 @@ impl PostgresFiller {
             .fetch_one(&mut self.conn)
             .await
             .map_err(wrap)?;
-        // Nothing is done yet, and the lease goes on.
-        Ok((get(&row, 0)?, self.note(part, (0, 0), false).await?))
+        get(&row, 0)
     }
 
     /// Clears pages of what the last pass replaced there: now they are in memory, and written to
@@ -137,6 +163,10 @@ impl PostgresFiller {
         pages: &[u32],
         ended: bool,
     ) -> Result<ChunkDone, SessionError> {
+        if !ended && self.may_do_without_a_note(part) {
+            self.look_at(part, pages).await?;
+            return Ok(ChunkDone::default());
+        }
         self.begin(self.row_waits).await?;
         let cleared = self.cleared(part, pages, ended).await;
         let noted = self.ended(cleared).await?;
@@ -151,13 +181,18 @@ impl PostgresFiller {
         pages: &[u32],
         ended: bool,
     ) -> Result<Noted, SessionError> {
+        self.look_at(part, pages).await?;
+        self.note(part, (0, 0), ended).await
+    }
+
+    async fn look_at(&mut self, part: &Part, pages: &[u32]) -> Result<(), SessionError> {
         self.query(AssertSqlSafe(look_at(&part.leaf.name, 1)))
             .bind(at(pages, 1))
             .bind(at(pages, 2))
             .execute(&mut self.conn)
             .await
             .map_err(wrap)?;
-        self.note(part, (0, 0), ended).await
+        Ok(())
     }
 
     /// A chunk that is a statement by itself.
@@ -310,6 +345,7 @@ impl PostgresFiller {
             query = query.bind(if again { LATER } else { LEASE });
         }
         let row = query.fetch_optional(&mut self.conn).await.map_err(wrap)?;
+        part.renewed = Instant::now();
         Noted::read(&row.ok_or(SessionError::Fenced)?)
     }
 

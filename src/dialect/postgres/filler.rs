@@ -22,9 +22,8 @@ use crate::plan::Walk;
 /// How long a part stays a worker's that does not say anything, in seconds. Each chunk renews
 /// it, and a session that is seen to be gone loses it at once.
 pub(super) const LEASE: f64 = 30.0;
-/// A pass takes at least so many chunks, and a table so many windows if it can: then other
-/// workers' snapshots are younger than what the pass before replaced.
-pub(super) const CHUNKS: i64 = 8;
+/// A table has at least so many windows if it can, so that there is something for each worker.
+pub(super) const WINDOWS: i64 = 8;
 /// A chunk that waits for one row holds others, so it waits no longer than that.
 const ROW_WAITS: Duration = Duration::from_millis(50);
 /// Rows on a page where the server has no idea.
@@ -57,6 +56,8 @@ pub(super) struct Part {
     pub(super) upto: Vec<String>,
     /// Whether locked rows of it were left out.
     pub(super) skipped: bool,
+    /// When its lease was renewed last.
+    pub(super) renewed: Instant,
     /// New versions of this window's later passes, and those that stayed on their page.
     pub(super) updated: (u64, u64),
 }
@@ -77,6 +78,8 @@ pub(super) struct PostgresFiller {
     pub(super) plain_next: u32,
     /// The number that the next transaction had, a while ago.
     pub(super) seen: Option<(Instant, i64)>,
+    /// Whether somebody kept old versions of rows alive then.
+    pub(super) kept: bool,
     /// The server's counters of versions that this session made, and of those that stayed on
     /// their page. It begins anew now and then.
     pub(super) counted: (i64, i64),
@@ -237,6 +240,7 @@ impl PostgresFiller {
             plain: 0,
             plain_next: 1,
             seen: None,
+            kept: false,
             counted: (0, 0),
             why: None,
             moved: false,

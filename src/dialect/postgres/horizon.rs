@@ -36,12 +36,16 @@ impl PostgresFiller {
         let next: i64 = get(&row, 0)?;
         // At first nothing of ours is old, so others are asked how old they are.
         let since = match self.seen {
-            Some((at, _)) if at.elapsed() < OLD => return Ok((passes, None)),
+            Some((at, _)) if at.elapsed() < OLD => {
+                return Ok((if self.kept { 1 } else { passes }, None));
+            }
             Some((_, then)) => Some(next - then),
             None => None,
         };
         self.seen = Some((Instant::now(), next));
-        match self.keeper(since).await? {
+        let keeper = self.keeper(since).await?;
+        self.kept = keeper.is_some();
+        match keeper {
             Some(keeper) => {
                 let why = format!("one pass from here: {keeper} keeps old versions of rows alive");
                 Ok((1, Some(why)))

@@ -1,11 +1,13 @@
 //! The parts of a fill that workers lease.
 
+use std::time::Instant;
+
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
 
 use super::catalog::get;
 use super::connect::wrap;
-use super::filler::{CHUNKS, LEASE, Leaf, Part, PostgresFiller, leaves};
+use super::filler::{LEASE, Leaf, Part, PostgresFiller, WINDOWS, leaves};
 use super::session::unreadable;
 use crate::dialect::{Filled, SessionError, Taken};
 
@@ -93,7 +95,7 @@ impl PostgresFiller {
         page: i64,
         no: i32,
     ) -> Result<Taken, SessionError> {
-        let window = (leaf.pages / CHUNKS).clamp(WINDOW / CHUNKS, WINDOW);
+        let window = (leaf.pages / WINDOWS).clamp(WINDOW / WINDOWS, WINDOW);
         let hi = leaf.pages.min(page + window);
         let (passes, why) = self.passes().await?;
         let mine = self.mine();
@@ -189,6 +191,7 @@ fn leased(row: &PgRow, leaf: &Leaf) -> Result<Part, SessionError> {
         page: get(row, 7)?,
         upto: get(row, 8)?,
         skipped: get(row, 9)?,
+        renewed: Instant::now(),
         updated: (0, 0),
     })
 }
