@@ -67,6 +67,7 @@ impl Tally {
             | Event::Premised { .. }
             | Event::StepSkipped { .. }
             | Event::LockWaiting { .. }
+            | Event::Doing { .. }
             | Event::ChunkDone { .. }
             | Event::Measured { .. }
             | Event::Turned { .. }

@@ -22,7 +22,7 @@ pub use monitor::{
     FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
 };
 pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
-pub use session::{Answer, Blocker, Measured, Options, Session, SessionError, Work};
+pub use session::{Answer, Blocker, Doing, Measured, Options, Session, SessionError, Work};
 pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};
@@ -152,6 +152,8 @@ pub struct Capabilities {
     pub privileges: bool,
     /// Sessions prepare statements that a new column breaks once.
     pub cached_plans: bool,
+    /// Statistics are of columns, and a query on a column without any is planned blindly.
+    pub column_statistics: bool,
     /// One writer at a time in the whole database, so that a fill must step aside.
     pub single_writer: bool,
 }

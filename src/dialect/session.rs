@@ -31,8 +31,13 @@ pub trait Session: Send {
     /// bookkeeping where it is missing. Held until the session ends.
     async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError>;
 
-    /// Runs statements one by one outside a transaction and without a lock timeout.
-    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError>;
+    /// Runs statements one by one outside a transaction and without a lock timeout, and tells how
+    /// far they are where the product can say it.
+    async fn execute(
+        &mut self,
+        sql: &[Sql],
+        told: &mut (dyn FnMut(Doing) + Send),
+    ) -> Result<(), SessionError>;
 
     /// Runs statements and writes the journal entry in one transaction, under a lock
     /// timeout, and only while this session is the exclusive one.
@@ -108,6 +113,19 @@ impl Measured {
         let scans = |table| works(table, &[Held::WhileScanning, Held::WhileRewriting]);
         told == self.locks && self.rewritten.iter().all(rewrites) && self.scanned.iter().all(scans)
     }
+}
+
+/// How far a statement is that takes long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doing {
+    /// What it is at, in the server's own words.
+    pub what: String,
+    /// How much of that is done, in blocks or rows.
+    pub done: u64,
+    /// How much there is; 0 where that is not known.
+    pub total: u64,
+    /// Whom it waits for, if it waits.
+    pub blockers: Vec<Blocker>,
 }
 
 /// How a session behaves.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::dialect::{Blocker, Measured};
+use crate::dialect::{Blocker, Doing, Measured};
 use crate::plan::{Phase, Plan, Premise, Step};
 
 /// What happens while an engine runs. It never prints; who listens may.
@@ -51,6 +51,13 @@ pub enum Event<'a> {
         waited: Duration,
         /// Who is in the way.
         blockers: &'a [Blocker],
+    },
+    /// A statement that takes long is at something else, or further.
+    Doing {
+        /// The step.
+        step: &'a Step,
+        /// At what, and how far.
+        doing: &'a Doing,
     },
     /// A chunk is done.
     ChunkDone {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, EngineError, EngineOptions, Event};
 use crate::backfill::{self, ChunkEvent, FillError, FillJob, fill};
-use crate::dialect::{FillOrder, Filled, Session, SessionError};
+use crate::dialect::{Doing, FillOrder, Filled, Session, SessionError};
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
 use crate::plan::{Action, Phase, Plan, Premise, Step, StepId, Transaction, Verify, Walk};
@@ -259,7 +259,9 @@ impl Engine<'_> {
     async fn execute_outside(&mut self, step: &Step) -> Result<(), EngineError> {
         let run = {
             let cancelled = self.cancel.cancelled();
-            let run = self.session.execute(&step.lowered.sql);
+            let notice = &mut *self.notice;
+            let mut told = |doing: Doing| notice(Event::Doing { step, doing: &doing });
+            let run = self.session.execute(&step.lowered.sql, &mut told);
             tokio::select! {
                 outcome = run => outcome,
                 // The server notices that we are gone and gives up; the next run clears up.
@@ -284,7 +286,7 @@ impl Engine<'_> {
         if let Some(clear) = &step.lowered.clear
             && self.session.check(&clear.when).await?.yes
         {
-            self.session.execute(&clear.sql).await?;
+            self.session.execute(&clear.sql, &mut |_| {}).await?;
         }
         Ok(())
     }

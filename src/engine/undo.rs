@@ -81,7 +81,7 @@ impl Engine<'_> {
             self.clear(step).await?;
             if self.landed(step).await? {
                 self.session
-                    .execute(sql)
+                    .execute(sql, &mut |_| {})
                     .await
                     .map_err(|source| EngineError::Undo { step: step.id.clone(), source })?;
             }
@@ -152,7 +152,7 @@ impl Engine<'_> {
             return self.retried(plan, step, &stage.sql, kind).await;
         }
         self.retried(plan, step, &[], EntryKind::UndoStarted).await?;
-        self.session.execute(&stage.sql).await?;
+        self.session.execute(&stage.sql, &mut |_| {}).await?;
         if kind != EntryKind::UndoStarted {
             self.retried(plan, step, &[], kind).await?;
         }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::derive::Derived;
-use super::fill::{FillRows, Verify};
+use super::fill::{Analyze, FillRows, Verify};
 use super::object::{
     AddCounted, AliasColumn, AttachIndex, AttachPartition, DropConstraint, JoinIndexes,
     MakeIdentity, RenameTable, RetireTables, SetDefault,
@@ -33,6 +33,8 @@ pub enum Action {
     Backfill(FillRows),
     /// Prove that no row disagrees.
     Verify(Verify),
+    /// Let the server gather statistics of columns that were filled.
+    Analyze(Analyze),
     /// Build an index without blocking writers, where the server can.
     BuildIndex(IndexBuild),
     /// Forbid NULL for new rows, old ones unchecked.
@@ -267,6 +269,7 @@ impl Action {
             Self::Verify(verify) => {
                 format!("prove-{}-{}.{}", verify.rule.word(), verify.table, verify.rule.columns())
             }
+            Self::Analyze(one) => format!("analyze-{}", one.table),
             Self::BuildIndex(index) => format!("build-{}", index.name),
             Self::AddNotNullCheck(check) => format!("check-{}", check.column),
             Self::ValidateNotNull(check) => format!("validate-{}", check.column),

@@ -113,6 +113,15 @@ pub enum VerifyRule {
     },
 }
 
+/// Columns that were filled, and of which the server knows nothing yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analyze {
+    /// The table.
+    pub table: TableName,
+    /// The columns.
+    pub columns: Vec<Ident>,
+}
+
 impl FillRows {
     /// Whether rows are deleted.
     pub fn deletes(&self) -> bool {

@@ -8,7 +8,7 @@ use super::intent::{Intent, IntentKind, Words};
 use super::order::Order;
 use super::premise::Stirred;
 use super::renamed::{by_old_names, names_lost};
-use super::{PlanError, unsupported};
+use super::{PlanError, statistics, unsupported};
 use crate::catalog::{Catalog, Table};
 use crate::change::Effect;
 use crate::dialect::Dialect;
@@ -92,6 +92,9 @@ pub(super) fn assemble(
     expects.insert(Phase::Expand, table_fingerprint(tables));
     draft.steps.sort_by_key(|step| step.phase);
     by_old_names(&mut draft.steps, &draft.numbers);
+    if can.column_statistics {
+        statistics::gather(&mut draft.steps, &migration.id, catalog, dialect)?;
+    }
     let plan = Plan {
         zdmig_plan: FORMAT,
         migration: migration.id.clone(),

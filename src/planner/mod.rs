@@ -8,6 +8,7 @@ mod intent;
 mod order;
 mod premise;
 mod renamed;
+mod statistics;
 
 use thiserror::Error;
 

@@ -54,6 +54,8 @@ pub struct Reporter {
     broken: Option<io::Error>,
     progress: progress::Progress,
     filled: Option<(u64, std::time::Duration)>,
+    /// What a long statement was at, as it was told last.
+    doing: Option<String>,
     /// What was warned of already: each fill finds it out for itself.
     noticed: std::collections::BTreeSet<String>,
 }
@@ -76,6 +78,7 @@ impl Reporter {
             broken: None,
             progress: progress::Progress::default(),
             filled: None,
+            doing: None,
             noticed: std::collections::BTreeSet::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::wording::{counted, duration};
 use super::{Pen, Reporter};
+use crate::dialect::{Blocker, Doing};
 use crate::engine::Event;
 
 impl Reporter {
@@ -31,14 +32,10 @@ impl Reporter {
                 }
             }
             Event::LockWaiting { step, waited, blockers } => {
-                let who: Vec<_> =
-                    blockers.iter().map(|one| format!("\n      held by {one}")).collect();
+                let (mark, slug, since) = (pen.warn("~"), step.id.slug(), duration(*waited));
                 self.narrate(&format!(
-                    "  {} {} waits for its lock since {}, and holds nothing meanwhile{}",
-                    pen.warn("~"),
-                    step.id.slug(),
-                    duration(*waited),
-                    who.concat()
+                    "  {mark} {slug} waits for its lock since {since}, and holds nothing meanwhile{}",
+                    listed("held by", blockers)
                 ));
             }
             Event::ChunkDone { step, walked, .. } => {
@@ -47,6 +44,7 @@ impl Reporter {
                     self.progress.at(*walked, total);
                 }
             }
+            Event::Doing { step, doing } => self.doing(step.id.slug(), doing),
             Event::Turned { step, why } => {
                 self.narrate(&format!("  ~ {}: {why}", step.id.slug()));
             }
@@ -96,4 +94,27 @@ impl Reporter {
             }
         }
     }
+
+    /// A statement that takes long: a line for whatever it is at, and whom it waits for.
+    fn doing(&mut self, slug: &str, doing: &Doing) {
+        if self.err_terminal {
+            self.progress.part(slug, &doing.what, doing.done, doing.total);
+        }
+        let waits = !doing.blockers.is_empty();
+        let said = format!("{slug}: {}{}", doing.what, if waits { " (waits)" } else { "" });
+        if self.doing.as_deref() == Some(&said) {
+            return;
+        }
+        if waits || self.verbose || !self.err_terminal {
+            let who = listed("waits for", &doing.blockers);
+            self.narrate(&format!("  … {slug}: {}{who}", doing.what));
+        }
+        self.doing = Some(said);
+    }
+}
+
+/// Each on a line of its own.
+fn listed(how: &str, blockers: &[Blocker]) -> String {
+    let lines: Vec<_> = blockers.iter().map(|one| format!("\n      {how} {one}")).collect();
+    lines.concat()
 }

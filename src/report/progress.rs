@@ -1,6 +1,6 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// The bar of the fill that runs now, on a terminal.
+/// The bar of what runs now, on a terminal.
 #[derive(Default)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
@@ -24,6 +24,19 @@ impl Progress {
         });
         bar.set_length(total.max(rows));
         bar.set_position(rows);
+    }
+
+    /// Shows how far a long statement is with what it is at.
+    pub(super) fn part(&mut self, slug: &str, what: &str, done: u64, total: u64) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("  {wide_bar:.cyan} {percent} % {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        bar.set_length(total.max(done));
+        bar.set_position(done);
+        bar.set_message(format!("{slug}: {what}"));
     }
 
     /// What holds the fill back, if anything.

@@ -35,6 +35,7 @@ struct Board {
     ease: Family<Labels, Ratio>,
     held: Family<Labels, Gauge>,
     lock_waits: Family<Labels, Counter>,
+    done: Family<Labels, Ratio>,
     chunks: Family<Labels, Histogram, fn() -> Histogram>,
 }
 
@@ -56,6 +57,7 @@ impl Board {
             ease: Family::default(),
             held: Family::default(),
             lock_waits: Family::default(),
+            done: Family::default(),
             chunks: Family::new_with_constructor(chunk_seconds as fn() -> Histogram),
         };
         let mut registry = Registry::with_prefix("zdmig");
@@ -80,6 +82,11 @@ impl Board {
         );
         registry.register("fill_held_back", "1 for what holds a fill back right now", b.held);
         registry.register("lock_waits", "Tries for a lock that was not to be had", b.lock_waits);
+        registry.register(
+            "statement_done",
+            "The share of what a long statement is at that is done",
+            b.done,
+        );
         registry.register("fill_chunk_seconds", "How long a chunk's statement took", b.chunks);
         (board, registry)
     }
@@ -93,6 +100,14 @@ impl Board {
             }
             Event::LockWaiting { step, .. } => {
                 self.lock_waits.get_or_create(&labels(step)).inc();
+            }
+            Event::Doing { step, doing } => {
+                let mut labels = labels(step);
+                labels.push(("at", doing.what.clone()));
+                self.done.clear();
+                #[expect(clippy::cast_precision_loss, reason = "a share")]
+                let share = doing.done as f64 / doing.total.max(1) as f64;
+                self.done.get_or_create(&labels).set(share);
             }
             Event::ChunkDone { step, walked, changed, failed, took, .. } => {
                 let labels = labels(step);
@@ -118,6 +133,7 @@ impl Board {
                 self.steps.get_or_create(&of_phase(step)).inc();
                 self.step_seconds.get_or_create(&labels(step)).set(took.as_secs_f64());
                 self.held.clear();
+                self.done.clear();
             }
             Event::PhaseFinished { plan, phase, .. } => {
                 let labels =

@@ -29,6 +29,8 @@ pub(super) struct Traces {
     run: Context,
     phase: Option<Context>,
     step: Option<Context>,
+    /// What a long statement is at.
+    doing: Option<String>,
 }
 
 /// Sends what the exporter made. It is called on a thread of the exporter's own, so it may block.
@@ -139,7 +141,7 @@ impl Traces {
         let carrier = Carrier(carrier.collect());
         let outside = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
         let run = outside.with_span(tracer.start_with_context(format!("zdmig {verb}"), &outside));
-        Ok(Some(Self { provider, failed, tracer, run, phase: None, step: None }))
+        Ok(Some(Self { provider, failed, tracer, run, phase: None, step: None, doing: None }))
     }
 
     fn open_span(&self, name: String, of: &Context, attributes: Vec<KeyValue>) -> Context {
@@ -203,6 +205,10 @@ impl Traces {
                     ],
                 );
             }
+            Event::Doing { doing, .. } if self.doing.as_ref() != Some(&doing.what) => {
+                self.moment("at", vec![KeyValue::new("zdmig.what", doing.what.clone())]);
+                self.doing = Some(doing.what.clone());
+            }
             Event::Eased { ease, by, .. } => self.moment(
                 "eased",
                 vec![
@@ -228,6 +234,7 @@ impl Traces {
             }
             Event::Premised { .. }
             | Event::StepSkipped { .. }
+            | Event::Doing { .. }
             | Event::ChunkDone { .. }
             | Event::Measured { .. } => {}
         }

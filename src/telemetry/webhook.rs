@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use ureq::Agent;
 
 use super::{Ending, http};
+use crate::dialect::Blocker;
 use crate::engine::Event;
 use crate::plan::{Action, Step};
 
@@ -38,6 +39,13 @@ enum Said {
         rows: u64,
         took: Duration,
     },
+}
+
+/// For whom it waits.
+fn waiting(blockers: &[Blocker]) -> String {
+    let who: Vec<_> = blockers.iter().map(|one| one.to_string()).collect();
+    let who = if who.is_empty() { "somebody".into() } else { who.join(", ") };
+    format!("it waits for {who}")
 }
 
 /// What is posted.
@@ -102,11 +110,9 @@ impl Webhook {
             Event::PhaseFinished { rows, took, .. } => Said::Finished { rows: *rows, took: *took },
             Event::StepStarted { step, .. } => Said::Step(step.id.slug().to_owned(), chunked(step)),
             Event::ChunkDone { .. } | Event::StepFinished { .. } => Said::Alive,
-            Event::LockWaiting { blockers, .. } => {
-                let who: Vec<_> = blockers.iter().map(|one| one.to_string()).collect();
-                let who = if who.is_empty() { "somebody".into() } else { who.join(", ") };
-                Said::Waits(format!("a lock that is held by {who}"))
-            }
+            Event::LockWaiting { blockers, .. } => Said::Waits(waiting(blockers)),
+            Event::Doing { doing, .. } if doing.blockers.is_empty() => Said::Alive,
+            Event::Doing { doing, .. } => Said::Waits(waiting(&doing.blockers)),
             Event::Eased { ease, by: Some(by), .. } if *ease <= 0.0 => {
                 Said::Waits((*by).to_owned())
             }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use zdmig::backfill::{LimitsSource, Pace};
 use zdmig::catalog::Catalog;
 use zdmig::dialect::{
-    Answer, ChunkDone, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions, Session,
-    SessionError, Steer, Steering, Taken, Work,
+    Answer, ChunkDone, Doing, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions,
+    Session, SessionError, Steer, Steering, Taken, Work,
 };
 use zdmig::engine::{Engine, EngineError, EngineOptions, Event};
 use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
@@ -109,8 +109,12 @@ impl Session for Cut {
     async fn exclusive(&mut self, owner: &str) -> Result<(), SessionError> {
         cut!(self, self.inner.exclusive(owner))
     }
-    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
-        cut!(self, self.inner.execute(sql))
+    async fn execute(
+        &mut self,
+        sql: &[Sql],
+        told: &mut (dyn FnMut(Doing) + Send),
+    ) -> Result<(), SessionError> {
+        cut!(self, self.inner.execute(sql, told))
     }
     async fn commit(&mut self, work: &Work<'_>) -> Result<(), SessionError> {
         cut!(self, self.inner.commit(work))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Database, Project, Ran, attach};
+use crate::support::{Database, OPEN_GATE, Project, Ran, attach, until};
 
 /// How long the reader holds the table.
 const HELD: Duration = Duration::from_secs(30);
@@ -104,4 +104,37 @@ async fn an_index_build_waits_for_old_transactions_and_is_valid() {
     let query = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     let rows = database.client().await.rows(query, &[]).await.expect("a count");
     assert_eq!(rows[0][0].as_deref(), Some("0"));
+}
+
+/// An index that is built beside others waits for all who were there before it: it says at what it
+/// is, and for whom it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_says_how_far_it_is_and_for_whom_it_waits() {
+    let database = Database::postgres("locks_build").await;
+    database
+        .script(
+            "CREATE TABLE users (id bigint PRIMARY KEY, name text);
+             INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, 1000) g; ANALYZE",
+        )
+        .await;
+    let project = Project::new(&database)
+        .migration("1_index", "CREATE INDEX users_name ON users (name);")
+        .config(OPEN_GATE);
+    let mut writer = attach(&database.url, "slow job").await.client;
+    writer.script("BEGIN; UPDATE users SET name = name WHERE id = 1").await.expect("it writes");
+    let mut command = project.command("expand");
+    command.stderr(Stdio::piped()).stdout(Stdio::null());
+    let child = command.spawn().expect("it starts");
+    let mut client = database.client().await;
+    let waits =
+        "SELECT count(*) > 0 FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'";
+    until(&mut *client, waits).await;
+    // It looks twice a second.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    writer.script("COMMIT").await.expect("it ends");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("build-users_name: waiting for writers before build"), "{said}");
+    assert!(said.contains("waits for pid") && said.contains("slow job"), "{said}");
 }

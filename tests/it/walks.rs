@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zdmig::dialect::Client;
 
-use crate::support::{Database, OPEN_GATE, Project, ask, until};
+use crate::support::{Database, OPEN_GATE, Project, ask, renamed, until};
 
 /// Rows that are not as they should be.
 const WRONG: &str = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
@@ -237,4 +237,15 @@ async fn workers_that_are_killed_lose_nothing() {
     let filled = "SELECT detail->>'rows' FROM zdmig.journal
                    WHERE kind = 'finished' AND step LIKE '%/fill-%'";
     assert_eq!(ask(&mut *client, filled).await, ROWS.to_string(), "each row once, by whomever");
+}
+
+/// What was filled the server knows at once, and an interrupted run gathers it later.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_there_when_a_column_is_filled() {
+    let (database, project) = renamed("postgres", "walks_analyze", 5_000).await;
+    let mut client = database.client().await;
+    let known = "SELECT count(*) FROM pg_stats WHERE tablename = 'users' AND attname = 'email'";
+    assert_eq!(ask(&mut *client, known).await, "0");
+    project.run("backfill").done().says(&["✓ analyze-public.users"]);
+    assert_eq!(ask(&mut *client, known).await, "1");
 }

@@ -4,8 +4,8 @@ use super::lower::{asks, step};
 use super::{locks, quote, sync};
 use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::plan::{
-    Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify, VerifyRule,
-    Walk,
+    Analyze, Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify,
+    VerifyRule, Walk,
 };
 use crate::sql::{Ident, TableName, mentions};
 
@@ -259,6 +259,14 @@ pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     lowered.transaction = Transaction::PerChunk;
     lowered.note = Some(note);
     lowered
+}
+
+/// Until somebody looks at them the server plans queries on new values blindly, and whoever is to
+/// look on its own does it when a tenth of the table has changed, and there is time.
+pub(super) fn analyze(one: &Analyze) -> Lowered {
+    let columns: Vec<_> = one.columns.iter().map(quote::ident).collect();
+    let sql = format!("ANALYZE {} ({})", quote::table(&one.table), columns.join(", "));
+    step(vec![sql], asks(String::new(), Expect::Journal), Undo::Nothing)
 }
 
 /// Why a fill goes by pages, and why in as many passes.

@@ -35,6 +35,7 @@ mod undo_alter;
 mod undo_comment;
 mod undo_create;
 mod undo_table;
+mod watch;
 mod words;
 
 use std::path::Path;
@@ -120,6 +121,7 @@ impl Dialect for Postgres {
             drop_rewrites: false,
             privileges: true,
             cached_plans: true,
+            column_statistics: true,
             single_writer: false,
         }
     }

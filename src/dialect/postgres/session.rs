@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -11,10 +11,11 @@ use super::catalog::{self, get};
 use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
+use super::watch::{blockers, doing};
 use super::{measure, said, singly, steering};
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, Blocker, DatabaseUrl, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
+    Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
     MonitorOptions, Options, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
@@ -23,6 +24,8 @@ use crate::sql::Sql;
 
 /// How long a statement runs before we look who is in its way.
 const WATCH_AFTER: Duration = Duration::from_millis(60);
+/// How often we ask how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// An autovacuum worker yields only after the waiter's `deadlock_timeout`, 1 s by default.
 const AUTOVACUUM_YIELDS: Duration = Duration::from_millis(1_600);
 
@@ -66,9 +69,14 @@ impl PostgresSession {
         })
     }
 
-    /// Runs statements and looks meanwhile who is in the way.
-    async fn watched(&mut self, sql: &Sql, waits: Duration) -> Result<(), SessionError> {
-        let mut seen = Vec::new();
+    /// Runs statements and looks meanwhile who is in the way, and how far they are.
+    async fn watched(
+        &mut self,
+        sql: &Sql,
+        waits: Duration,
+        told: &mut (dyn FnMut(Doing) + Send),
+    ) -> Result<(), SessionError> {
+        let (mut seen, mut looked) = (Vec::new(), Instant::now());
         let outcome = {
             let text = AssertSqlSafe(sql.as_str().to_owned());
             let mut run = pin!(sqlx::raw_sql(text).execute(&mut self.conn));
@@ -80,10 +88,15 @@ impl PostgresSession {
                             let limit = self.options.connect_timeout;
                             self.watcher = connect(&self.url, "zdmig watch", limit).await.ok();
                         }
-                        if let Some(watcher) = &mut self.watcher
-                            && let Ok(now) = blockers(watcher, self.pid).await
-                            && !now.is_empty()
-                        {
+                        let Some(watcher) = &mut self.watcher else { continue };
+                        let now = blockers(watcher, self.pid).await.unwrap_or_default();
+                        if looked.elapsed() >= LOOK_EVERY {
+                            looked = Instant::now();
+                            if let Ok(Some(doing)) = doing(watcher, self.pid).await {
+                                told(Doing { blockers: now.clone(), ..doing });
+                            }
+                        }
+                        if !now.is_empty() {
                             seen = now;
                         }
                     }
@@ -141,7 +154,7 @@ impl PostgresSession {
 
     async fn run_all(&mut self, all: &[Sql], waits: Duration) -> Result<(), SessionError> {
         for sql in all {
-            self.watched(sql, waits).await?;
+            self.watched(sql, waits, &mut |_| {}).await?;
         }
         Ok(())
     }
@@ -273,7 +286,11 @@ impl Session for PostgresSession {
         Ok(())
     }
 
-    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
+    async fn execute(
+        &mut self,
+        sql: &[Sql],
+        told: &mut (dyn FnMut(Doing) + Send),
+    ) -> Result<(), SessionError> {
         for one in sql {
             if self.options.measure {
                 let limit = self.options.connect_timeout;
@@ -281,7 +298,7 @@ impl Session for PostgresSession {
                 let done = measure::outside(&mut self.conn, &mut holder, self.pid, one).await?;
                 self.measured = Some(done);
             } else {
-                self.watched(one, Duration::ZERO).await?;
+                self.watched(one, Duration::ZERO, told).await?;
             }
         }
         Ok(())
@@ -448,36 +465,6 @@ async fn read_journal(conn: &mut PgConnection) -> Result<Journal, SessionError> 
         watermarks.insert(StepId::stored(get::<String>(row, 0)?), filler::watermark(row)?);
     }
     Ok(Journal::replay(entries, watermarks)?)
-}
-
-async fn blockers(watcher: &mut PgConnection, pid: i32) -> Result<Vec<Blocker>, SessionError> {
-    let rows = sqlx::query(
-        "SELECT b.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''),
-                CASE WHEN b.pid = 0 THEN 'a prepared transaction'
-                     WHEN a.backend_type = 'client backend' THEN coalesce(a.state, 'unknown')
-                     ELSE coalesce(a.backend_type, 'unknown') END,
-                coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0),
-                left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
-           FROM (SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid) b
-           LEFT JOIN pg_stat_activity a ON a.pid = b.pid
-          ORDER BY b.pid",
-    )
-    .bind(pid)
-    .fetch_all(watcher)
-    .await
-    .map_err(wrap)?;
-    rows.iter()
-        .map(|row| {
-            Ok(Blocker {
-                pid: get(row, 0)?,
-                user: get(row, 1)?,
-                application: get(row, 2)?,
-                state: get(row, 3)?,
-                open_for: Duration::try_from_secs_f64(get(row, 4)?).unwrap_or_default(),
-                query: get(row, 5)?,
-            })
-        })
-        .collect()
 }
 
 pub(super) fn unreadable(error: serde_json::Error) -> SessionError {

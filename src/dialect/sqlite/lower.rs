@@ -20,6 +20,9 @@ pub(super) fn lower(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsup
         Action::DropIndex(index) => drop_index(index),
         Action::Retire(retire) => Ok(self::retire(retire)),
         Action::DropColumn(drop) => drop_column(drop),
+        Action::Analyze(one) => {
+            Err(in_place(&one.table.to_string(), "gather statistics of columns"))
+        }
         Action::DropNotNull(one) => Err(in_place(&one.column.to_string(), "DROP NOT NULL")),
         Action::AddNotNullCheck(check)
         | Action::ValidateNotNull(check)

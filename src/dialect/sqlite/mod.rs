@@ -99,6 +99,7 @@ impl Dialect for Sqlite {
             drop_rewrites: true,
             privileges: false,
             cached_plans: false,
+            column_statistics: false,
             single_writer: true,
         }
     }

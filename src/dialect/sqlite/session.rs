@@ -16,8 +16,8 @@ use super::monitor::{self, SqliteMonitor};
 use super::singly;
 use crate::catalog::Catalog;
 use crate::dialect::{
-    Answer, DatabaseUrl, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions, Options,
-    Scratch, Session, SessionError, Steer, Steering, Work,
+    Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions,
+    Options, Scratch, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -187,7 +187,11 @@ impl Session for SqliteSession {
         Ok(())
     }
 
-    async fn execute(&mut self, sql: &[Sql]) -> Result<(), SessionError> {
+    async fn execute(
+        &mut self,
+        sql: &[Sql],
+        _: &mut (dyn FnMut(Doing) + Send),
+    ) -> Result<(), SessionError> {
         for one in sql {
             self.run(one.as_str()).await?;
         }

@@ -92,7 +92,7 @@ impl Ledger<'_> {
             }
             "analyze" => {
                 while let Some(name) = walk.name() {
-                    self.take(&name, Mode::ShareUpdateExclusive, Held::WhileScanning);
+                    self.take_all(&name, Mode::ShareUpdateExclusive, Held::WhileScanning);
                     walk.inside();
                     walk.takes(&[","]);
                 }

@@ -52,6 +52,7 @@ fn worded(action: &Action, catalog: &Catalog) -> Result<Lowered, Unsupported> {
         Action::RemoveSync(one) => Ok(remove_sync(one, catalog)),
         Action::Backfill(rows) => Ok(fill::backfill(rows, catalog)),
         Action::Verify(verify) => Ok(fill::verify(verify, catalog)),
+        Action::Analyze(one) => Ok(fill::analyze(one)),
         Action::BuildIndex(index) => index::build(index),
         Action::DropIndex(index) => index::drop(index, catalog),
         Action::JoinIndexes(one) => Ok(index::join(one)),

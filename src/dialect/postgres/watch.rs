@@ -1,0 +1,65 @@
+//! What another connection of ours sees of a statement that runs: who is in its way, and how far
+//! it is.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+
+use super::catalog::get;
+use super::connect::wrap;
+use crate::dialect::{Blocker, Doing, SessionError};
+
+pub(super) async fn blockers(
+    watcher: &mut PgConnection,
+    pid: i32,
+) -> Result<Vec<Blocker>, SessionError> {
+    let rows = sqlx::query(
+        "SELECT b.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''),
+                CASE WHEN b.pid = 0 THEN 'a prepared transaction'
+                     WHEN a.backend_type = 'client backend' THEN coalesce(a.state, 'unknown')
+                     ELSE coalesce(a.backend_type, 'unknown') END,
+                coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0),
+                left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
+           FROM (SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid) b
+           LEFT JOIN pg_stat_activity a ON a.pid = b.pid
+          ORDER BY b.pid",
+    )
+    .bind(pid)
+    .fetch_all(watcher)
+    .await
+    .map_err(wrap)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Blocker {
+                pid: get(row, 0)?,
+                user: get(row, 1)?,
+                application: get(row, 2)?,
+                state: get(row, 3)?,
+                open_for: Duration::try_from_secs_f64(get(row, 4)?).unwrap_or_default(),
+                query: get(row, 5)?,
+            })
+        })
+        .collect()
+}
+
+/// How far a server process is with an index that it builds.
+pub(super) async fn doing(
+    watcher: &mut PgConnection,
+    pid: i32,
+) -> Result<Option<Doing>, SessionError> {
+    let row = sqlx::query(
+        "SELECT phase, CASE WHEN blocks_total > 0 THEN blocks_done ELSE tuples_done END,
+                CASE WHEN blocks_total > 0 THEN blocks_total ELSE tuples_total END
+           FROM pg_stat_progress_create_index WHERE pid = $1",
+    )
+    .bind(pid)
+    .fetch_optional(watcher)
+    .await
+    .map_err(wrap)?;
+    row.map(|row| {
+        let count = |at| get::<Option<i64>>(&row, at).map(|n| n.unwrap_or_default().unsigned_abs());
+        let (what, blockers) = (get(&row, 0)?, Vec::new());
+        Ok(Doing { what, done: count(1)?, total: count(2)?, blockers })
+    })
+    .transpose()
+}

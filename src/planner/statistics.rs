@@ -1,0 +1,50 @@
+//! Statistics of columns that a plan fills: without them queries on new columns are planned blindly.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{PlanError, unsupported};
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
+use crate::migration::MigrationId;
+use crate::plan::{Action, Analyze, Phase, Step, StepId};
+use crate::sql::{Ident, Span, TableName};
+
+/// Has statistics gathered of the columns that are filled, once they are and that is proved.
+pub(super) fn gather(
+    steps: &mut Vec<Step>,
+    migration: &MigrationId,
+    catalog: &Catalog,
+    dialect: &dyn Dialect,
+) -> Result<(), PlanError> {
+    let mut filled: BTreeMap<TableName, BTreeSet<Ident>> = BTreeMap::new();
+    for step in &*steps {
+        if let Action::Backfill(fill) = &step.action
+            && step.phase == Phase::Backfill
+        {
+            let columns = fill.set.iter().map(|one| one.column.clone());
+            filled.entry(fill.table.clone()).or_default().extend(columns);
+        }
+    }
+    for (table, columns) in filled.into_iter().filter(|(_, columns)| !columns.is_empty()) {
+        let of = |step: &Step| match &step.action {
+            Action::Backfill(fill) => step.phase == Phase::Backfill && fill.table == table,
+            _ => false,
+        };
+        let proves = |step: &Step| match &step.action {
+            Action::Verify(verify) => verify.table == table,
+            _ => false,
+        };
+        let Some(last) = steps.iter().rposition(of) else { continue };
+        let proofs = steps[last + 1..].iter().take_while(|step| proves(step)).count();
+        let action = Action::Analyze(Analyze {
+            table: table.clone(),
+            columns: columns.into_iter().collect(),
+        });
+        let lowered =
+            dialect.lower(&action, catalog).map_err(|error| unsupported(Span::default(), error))?;
+        let id = StepId::new(migration, Phase::Backfill, &action.slug());
+        let step = Step { id, phase: Phase::Backfill, action, lowered, estimate: None };
+        steps.insert(last + 1 + proofs, step);
+    }
+    Ok(())
+}
