@@ -426,7 +426,7 @@ impl Lead {
             Ok(look) => {
                 self.brake.take(&look.readings, &self.limits);
                 self.steering = look.steering;
-                for one in look.unseen {
+                for one in look.remarks {
                     self.tell(one, notice);
                 }
             }

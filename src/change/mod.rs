@@ -7,7 +7,7 @@ use crate::catalog::ConstraintKind;
 use crate::sql::{ColumnRef, Ident, Span, TableName};
 
 pub use evolve::EvolveError;
-pub use plain::{Attach, Effect, Object, ObjectKind, Plain};
+pub use plain::{Attach, Copies, Effect, Object, ObjectKind, Plain};
 
 /// One intention, and the statement it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,24 @@ pub struct Plain {
     pub attaches: Option<Attach>,
     /// The rows that it inserts.
     pub computes: Option<Computed>,
+    /// What it copies, where that may be done in chunks.
+    pub copies: Option<Copies>,
+}
+
+/// An INSERT of what a query finds in one table, each row by itself, so that it is the same whether
+/// it is done in one piece or in chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// The table that is read.
+    pub from: TableName,
+    /// The statement up to its condition.
+    pub head: String,
+    /// The condition, without its WHERE.
+    pub condition: Option<String>,
+    /// What comes after the condition.
+    pub tail: String,
+    /// What it calls that may be no function of one row.
+    pub calls: Vec<Ident>,
 }
 
 /// A table that becomes a partition.

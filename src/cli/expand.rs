@@ -19,6 +19,10 @@ pub(super) struct Args {
     /// Run this reviewed plan, and no other
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// Serve metrics for Prometheus at this address while it runs, as 127.0.0.1:9187 or :9187.
+    /// Environment: ZDMIG_METRICS_LISTEN
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) metrics_listen: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
 }

@@ -240,6 +240,7 @@ async fn dispatch(
             return Ok(generate::completions(args, Cli::command(), reporter));
         }
         Command::Man(args) => return generate::man(args, &Cli::command(), reporter),
+        Command::Expand(args) => flags.metrics_listen.clone_from(&args.metrics_listen),
         Command::Backfill(args) => {
             flags.pace.clone_from(&args.pace);
             flags.metrics_listen.clone_from(&args.metrics_listen);
@@ -281,7 +282,8 @@ fn telemetry(command: &Command, settings: &Settings) -> Result<Telemetry, Failur
         Command::Apply(_) => ("apply", false),
         _ => return Ok(Telemetry::default()),
     };
-    let listen = settings.metrics_listen.as_ref().filter(|_| verb == "backfill");
+    let listen =
+        settings.metrics_listen.as_ref().filter(|_| ["expand", "backfill"].contains(&verb));
     let webhook = settings.webhook.as_ref().filter(|_| posts);
     let options = TelemetryOptions {
         verb,

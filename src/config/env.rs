@@ -19,6 +19,6 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "ZDMIG_PACE", about: "what a backfill may cost: gentle, default or fast" },
     Variable { name: "ZDMIG_SOAK", about: "how long a retired column is kept before its purge" },
     Variable { name: "ZDMIG_WEBHOOK", about: "where the ends of phases are posted" },
-    Variable { name: "ZDMIG_METRICS_LISTEN", about: "where a backfill serves metrics" },
+    Variable { name: "ZDMIG_METRICS_LISTEN", about: "where expand and backfill serve metrics" },
     Variable { name: "ZDMIG_LOG", about: "a filter for the log on stderr, e.g. `debug`" },
 ];

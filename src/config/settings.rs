@@ -94,7 +94,7 @@ pub struct Settings {
     pub webhook: Option<Setting<Secret>>,
     /// How long a phase may do nothing until the webhook is told.
     pub stalled_after: Setting<Duration>,
-    /// Where a backfill serves metrics.
+    /// Where expand and backfill serve metrics.
     pub metrics_listen: Option<Setting<String>>,
     /// What of the database holds a backfill back.
     pub limits: Limits,

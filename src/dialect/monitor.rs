@@ -34,8 +34,8 @@ pub struct MonitorOptions {
 pub struct Look {
     /// What was read.
     pub readings: Vec<Reading>,
-    /// What could not be read, and what it takes.
-    pub unseen: Vec<String>,
+    /// What could not be read or is not as it could be, and what it takes.
+    pub remarks: Vec<String>,
     /// What people ask.
     pub steering: Steering,
 }

@@ -265,6 +265,7 @@ impl Action {
             Self::InstallSync(sync) => format!("sync-{}", sync.subject()),
             Self::RemoveSync(sync) => format!("unsync-{}", sync.subject()),
             Self::Backfill(fill) if fill.deletes() => format!("delete-{}", fill.table),
+            Self::Backfill(FillRows { copy: Some(copy), .. }) => format!("copy-{}", copy.into),
             Self::Backfill(fill) => format!("fill-{}.{}", fill.table, fill.columns("+")),
             Self::Verify(verify) => {
                 format!("prove-{}-{}.{}", verify.rule.word(), verify.table, verify.rule.columns())

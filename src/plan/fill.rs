@@ -17,12 +17,26 @@ pub struct FillRows {
     /// The columns of a unique key, with their types; empty where there is none and none is
     /// needed.
     pub key: Vec<(Ident, String)>,
-    /// What is set; where nothing is, the rows are deleted.
+    /// What is set; where nothing is, and nothing copied, the rows are deleted.
     pub set: Vec<Assignment>,
     /// Which rows still need it.
     pub pending: Pending,
     /// The triggers whose work it does, by their tag: they alone know it for a fill.
     pub does_for: Option<String>,
+    /// Where its rows are copied to, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyRows>,
+}
+
+/// Another table that gets what a query finds of each row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRows {
+    /// The table.
+    pub into: TableName,
+    /// The author's INSERT, up to the condition of its query.
+    pub head: Sql,
+    /// What comes after the condition.
+    pub tail: Option<Sql>,
 }
 
 /// How a fill gets over a table.
@@ -118,14 +132,14 @@ pub enum VerifyRule {
 pub struct Analyze {
     /// The table.
     pub table: TableName,
-    /// The columns.
+    /// The columns; none where all of its rows are new.
     pub columns: Vec<Ident>,
 }
 
 impl FillRows {
     /// Whether rows are deleted.
     pub fn deletes(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.copy.is_none()
     }
 
     /// The columns that are set, joined for a person.

@@ -24,7 +24,7 @@ pub use action::{
     Verbatim,
 };
 pub use derive::{Derived, StandIn};
-pub use fill::{Analyze, Assignment, FillRows, Pending, Verify, VerifyRule, Walk};
+pub use fill::{Analyze, Assignment, CopyRows, FillRows, Pending, Verify, VerifyRule, Walk};
 pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};
 pub use hazard::{CARDS, Hazard, HazardCard, Severity, card};

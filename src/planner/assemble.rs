@@ -166,10 +166,12 @@ fn fires_triggers(parts: &mut Parts, world: &Catalog) {
         Action::Backfill(fill) => Some(fill),
         _ => None,
     });
-    let Some((fill, table)) = fill.and_then(|fill| Some((fill, world.find(&fill.table)?))) else {
-        return;
+    let Some(fill) = fill else { return };
+    let (table, event) = match &fill.copy {
+        Some(copy) => (&copy.into, "INSERT"),
+        None => (&fill.table, if fill.deletes() { "DELETE" } else { "UPDATE" }),
     };
-    let event = if fill.deletes() { "DELETE" } else { "UPDATE" };
+    let Some(table) = world.find(table) else { return };
     let fires = |one: &&crate::catalog::Trigger| {
         one.definition.contains(event) && one.definition.contains("FOR EACH ROW")
     };

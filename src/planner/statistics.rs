@@ -6,7 +6,7 @@ use super::{PlanError, unsupported};
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::migration::MigrationId;
-use crate::plan::{Action, Analyze, Phase, Step, StepId};
+use crate::plan::{Action, Analyze, FillRows, Phase, Step, StepId};
 use crate::sql::{Ident, Span, TableName};
 
 /// Has statistics gathered of the columns that are filled, once they are and that is proved.
@@ -17,17 +17,22 @@ pub(super) fn gather(
     dialect: &dyn Dialect,
 ) -> Result<(), PlanError> {
     let mut filled: BTreeMap<TableName, BTreeSet<Ident>> = BTreeMap::new();
-    for step in &*steps {
-        if let Action::Backfill(fill) = &step.action
-            && step.phase == Phase::Backfill
-        {
-            let columns = fill.set.iter().map(|one| one.column.clone());
-            filled.entry(fill.table.clone()).or_default().extend(columns);
+    let mut copied = BTreeSet::new();
+    for step in steps.iter().filter(|step| step.phase == Phase::Backfill) {
+        let Action::Backfill(fill) = &step.action else { continue };
+        if fill.deletes() {
+            continue;
         }
+        let columns = fill.set.iter().map(|one| one.column.clone());
+        filled.entry(gets(fill).clone()).or_default().extend(columns);
+        copied.extend(fill.copy.iter().map(|copy| copy.into.clone()));
     }
-    for (table, columns) in filled.into_iter().filter(|(_, columns)| !columns.is_empty()) {
+    for (table, mut columns) in filled {
+        if copied.contains(&table) {
+            columns.clear();
+        }
         let of = |step: &Step| match &step.action {
-            Action::Backfill(fill) => step.phase == Phase::Backfill && fill.table == table,
+            Action::Backfill(fill) => step.phase == Phase::Backfill && *gets(fill) == table,
             _ => false,
         };
         let proves = |step: &Step| match &step.action {
@@ -47,4 +52,9 @@ pub(super) fn gather(
         steps.insert(last + 1 + proofs, step);
     }
     Ok(())
+}
+
+/// The table that is written.
+fn gets(fill: &FillRows) -> &TableName {
+    fill.copy.as_ref().map_or(&fill.table, |copy| &copy.into)
 }

@@ -22,6 +22,7 @@ async fn walk(product: &str, schema: &str, key: &[(&str, &str)]) -> Vec<Vec<Stri
         }],
         pending: Pending::Differs,
         does_for: None,
+        copy: None,
     };
     let mut session = database.session().await;
     session.exclusive("the test").await.expect("alone");

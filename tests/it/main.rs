@@ -8,6 +8,7 @@ mod bad_input;
 mod cases;
 mod chunks;
 mod clients;
+mod copies;
 mod corpus;
 mod crash;
 mod derive;

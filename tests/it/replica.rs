@@ -1,16 +1,18 @@
-//! A fill and a streaming replica: servers of its own, from the binaries of the test server.
+//! A fill on servers of its own, from the binaries of the test server: a replica that falls behind,
+//! a crash, a failover.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{OPEN_GATE, Project, ask, attach, server};
+use crate::support::{OPEN_GATE, Project, ask, attach, server, until};
 
 /// A server that is stopped at the end.
 struct Server {
     bin: PathBuf,
     data: PathBuf,
     port: u16,
+    runs: bool,
 }
 
 /// Runs a program of the server's: it refuses to run as root.
@@ -48,14 +50,30 @@ fn free_port() -> u16 {
 
 impl Server {
     fn start(bin: &Path, data: &Path) -> Self {
-        let port = free_port();
-        let options =
-            format!("-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off", data.display());
-        let path = data.display().to_string();
-        let log = data.join("server.log").display().to_string();
+        let (bin, data) = (bin.to_owned(), data.to_owned());
+        let mut server = Self { bin, data, port: free_port(), runs: false };
+        server.start_again();
+        server
+    }
+
+    fn start_again(&mut self) {
+        let (port, folder) = (self.port, self.data.display());
+        let options = format!(
+            "-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c wal_keep_size=1GB"
+        );
+        let path = folder.to_string();
+        let log = self.data.join("server.log").display().to_string();
         let arguments = ["-D", &path, "-l", &log, "-w", "-t", "60", "-o", &options, "start"];
-        run(data.parent().expect("a folder"), &bin.join("pg_ctl"), &arguments);
-        Self { bin: bin.to_owned(), data: data.to_owned(), port }
+        run(self.data.parent().expect("a folder"), &self.bin.join("pg_ctl"), &arguments);
+        self.runs = true;
+    }
+
+    /// As a crash does it.
+    fn stop(&mut self) {
+        let path = self.data.display().to_string();
+        let folder = self.data.parent().expect("a folder");
+        run(folder, &self.bin.join("pg_ctl"), &["-D", &path, "-m", "immediate", "-w", "stop"]);
+        self.runs = false;
     }
 
     fn url(&self) -> String {
@@ -65,35 +83,51 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let path = self.data.display().to_string();
-        let folder = self.data.parent().expect("a folder");
-        run(folder, &self.bin.join("pg_ctl"), &["-D", &path, "-m", "immediate", "-w", "stop"]);
+        if self.runs {
+            self.stop();
+        }
+    }
+}
+
+/// A server and its streaming replica.
+struct Pair {
+    primary: Server,
+    replica: Server,
+    // Removed last.
+    _folder: tempfile::TempDir,
+}
+
+impl Pair {
+    /// Nothing where the test server is elsewhere, or was installed without its programs.
+    async fn start() -> Option<Self> {
+        let mut test = attach(&server(), "test").await.client;
+        let bin = ask(&mut *test, "SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
+        let bin = PathBuf::from(bin);
+        if !bin.join("pg_basebackup").exists() {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).expect("open to the server's user");
+        let at = |name: &str| folder.path().join(name);
+        let text = |name: &str| at(name).display().to_string();
+        let one = text("one");
+        run(folder.path(), &bin.join("initdb"), &["-D", &one, "-U", "postgres", "-A", "trust"]);
+        let primary = Server::start(&bin, &at("one"));
+        let (two, port) = (text("two"), primary.port.to_string());
+        let backup =
+            ["-D", &two, "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R", "-c", "fast"];
+        run(folder.path(), &bin.join("pg_basebackup"), &backup);
+        let replica = Server::start(&bin, &at("two"));
+        Some(Self { primary, replica, _folder: folder })
     }
 }
 
 /// A replica that stands still holds the fill, and once it has caught up the fill goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_falls_behind_holds_the_fill() {
-    let mut test = attach(&server(), "test").await.client;
-    let bin = ask(&mut *test, "SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
-    let bin = PathBuf::from(bin);
-    if !bin.join("pg_basebackup").exists() {
-        // The test server is elsewhere, or was installed without its programs.
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(folder.path(), open).expect("open to the server's user");
-    let at = |name: &str| folder.path().join(name);
-    let text = |name: &str| at(name).display().to_string();
-    run(folder.path(), &bin.join("initdb"), &["-D", &text("one"), "-U", "postgres", "-A", "trust"]);
-    let primary = Server::start(&bin, &at("one"));
-    let port = primary.port.to_string();
-    let backup =
-        ["-D", &text("two"), "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R", "-c", "fast"];
-    run(folder.path(), &bin.join("pg_basebackup"), &backup);
-    let replica = Server::start(&bin, &at("two"));
-
+    let Some(pair) = Pair::start().await else { return };
+    let (primary, replica) = (&pair.primary, &pair.replica);
     let mut client = attach(&primary.url(), "test").await.client;
     client
         .script(
@@ -144,4 +178,56 @@ async fn a_replica_that_falls_behind_holds_the_fill() {
     assert!(said.contains("waits: replica_lag") || said.contains("slower: replica_lag"), "{said}");
     let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
     assert_eq!(ask(&mut *client, wrong).await, "0");
+}
+
+/// The server crashes in the middle of a fill, comes back, and crashes for good: its replica takes
+/// over. Each time the same command goes on, and no row is filled twice or missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fill_goes_on_after_a_crash_and_after_a_failover() {
+    const ROWS: i64 = 300_000;
+    let Some(mut pair) = Pair::start().await else { return };
+    let mut client = attach(&pair.primary.url(), "test").await.client;
+    let rows = format!(
+        "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL);
+         INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, {ROWS}) g; ANALYZE;"
+    );
+    client.script(&rows).await.expect("rows");
+    let rename = "ALTER TABLE users RENAME COLUMN username TO email;";
+    let project = |url: &str| Project::at(url).migration("1_rename", rename).config(OPEN_GATE);
+    let first = project(&pair.primary.url());
+    first.run("expand").done();
+    let mut last = 0;
+    for _ in 0..2 {
+        let mut client = attach(&pair.primary.url(), "test").await.client;
+        let mut command = first.command("backfill --pace gentle --wait 30s");
+        let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let further = format!("SELECT (count(email) > {last} + 20000)::text FROM users");
+        until(&mut *client, &further).await;
+        drop(client);
+        pair.primary.stop();
+        let ended = child.expect("it starts").wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(3), "{said}");
+        assert!(said.contains("go on with: zdmig backfill 1_rename"), "{said}");
+        pair.primary.start_again();
+        let mut client = attach(&pair.primary.url(), "test").await.client;
+        let filled: i64 =
+            ask(&mut *client, "SELECT count(email) FROM users").await.parse().expect("a number");
+        let noted = "SELECT ((SELECT coalesce(sum(rows), 0) FROM zdmig.fill)
+                           + (SELECT coalesce(sum(rows), 0) FROM zdmig.part))::text";
+        assert_eq!(ask(&mut *client, noted).await, filled.to_string(), "what is noted is there");
+        assert!(filled > last && filled < ROWS, "{last}, {filled}");
+        last = filled;
+    }
+    let mut standby = attach(&pair.replica.url(), "test").await.client;
+    let caught_up = format!("SELECT (count(email) >= {last})::text FROM users");
+    until(&mut *standby, &caught_up).await;
+    pair.primary.stop();
+    standby.rows("SELECT pg_promote()", &[]).await.expect("it takes over");
+    let second = project(&pair.replica.url());
+    let ran = second.run("backfill --pace fast --format json --wait 30s").done();
+    let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(report["rows"], ROWS, "the rows of all runs: {}", ran.err);
+    let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
+    assert_eq!(ask(&mut *standby, wrong).await, "0");
 }

@@ -270,3 +270,15 @@ async fn who_waits_for_a_chunk_is_let_through() {
     assert_eq!(ask(&mut *client, WRONG).await, "0");
     assert_eq!(ask(&mut *client, "SELECT email FROM users WHERE id = 1").await, "meanwhile");
 }
+
+/// In another journal mode than WAL readers and chunks wait for each other, and it says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_readers_wait_is_told() {
+    let (database, project) = renamed("sqlite", "steer_journal", 100_000).await;
+    database.script("PRAGMA journal_mode = DELETE").await;
+    let ran = project.run("backfill --pace gentle").done();
+    ran.says(&["warning:", "journal mode `delete`", "PRAGMA journal_mode = WAL"]);
+    let (_database, project) = renamed("sqlite", "steer_journal", 100_000).await;
+    let ran = project.run("backfill --pace gentle").done();
+    assert!(!ran.err.contains("journal mode"), "{}", ran.err);
+}

@@ -16,8 +16,10 @@ use super::places::{Place, Places, Queue};
 use super::singly::Counted;
 use crate::dialect::{ChunkDone, SessionError};
 
-/// So many pages are looked through at a time for rows that are to be filled.
-const LISTED: i64 = 200;
+/// At least so many pages are looked through at a time for rows that are to be filled, and at most
+/// so many.
+const LISTED_MIN: i64 = 50;
+const LISTED_MAX: i64 = 200;
 /// And so many are cleared at a time.
 const CLEARED: usize = 100;
 /// A pass takes at least so many chunks: then other workers' snapshots are younger than what the
@@ -61,7 +63,9 @@ impl PostgresFiller {
             None => Queue::new(part.lo, part.passes),
         };
         if queue.listed < part.hi {
-            let upto = part.hi.min(queue.listed + LISTED);
+            // To look at a page takes about as long as to fill two rows.
+            let pages = (i64::from(rows_max) / 2).clamp(LISTED_MIN, LISTED_MAX);
+            let upto = part.hi.min(queue.listed + pages);
             let (places, paused) = self.list(part, queue.listed, upto).await?;
             queue.deal(places, upto);
             self.queue = Some(queue);

@@ -4,8 +4,8 @@ use super::lower::{asks, step};
 use super::{locks, quote, sync};
 use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::plan::{
-    Analyze, Assignment, Expect, Expr, FillRows, Lowered, Pending, Transaction, Undo, Verify,
-    VerifyRule, Walk,
+    Analyze, Assignment, CopyRows, Expect, Expr, FillRows, Held, Lock, Lowered, Pending,
+    Transaction, Undo, Verify, VerifyRule, Walk,
 };
 use crate::sql::{Ident, TableName, mentions};
 
@@ -152,10 +152,19 @@ pub(super) fn chunk_update(fill: &FillRows, first_chunk: bool, last_chunk: bool)
         format!(" WHERE {}", conditions.join(" AND "))
     };
     let table = quote::table(&fill.table);
-    if fill.deletes() {
-        return format!("DELETE FROM {table}{condition}");
+    change(fill, &table, &condition)
+}
+
+/// What is done to rows of a relation, or from them, for which a condition holds.
+pub(super) fn change(fill: &FillRows, relation: &str, condition: &str) -> String {
+    match &fill.copy {
+        Some(CopyRows { head, tail, .. }) => {
+            let tail = tail.as_ref().map(|tail| format!("\n{tail}")).unwrap_or_default();
+            format!("{head}\n{}{tail}", condition.trim_start())
+        }
+        None if fill.deletes() => format!("DELETE FROM {relation}{condition}"),
+        None => format!("UPDATE {relation} SET {}{condition}", set(fill)),
     }
-    format!("UPDATE {table} SET {}{condition}", set(fill))
 }
 
 /// How a chunk meets rows that somebody has locked.
@@ -235,12 +244,19 @@ pub(super) fn places_chunk(fill: &FillRows, leaf: &str) -> String {
 
 pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     let (statement, note) = match fill.walk {
-        Walk::Key => (
-            chunk_update(fill, false, false),
-            "in chunks along the key; each commits with its watermark, and goes on where it was \
-             after a kill"
-                .to_owned(),
-        ),
+        Walk::Key => {
+            let of = fill.copy.as_ref().map(|_| format!(" of `{}`", fill.table));
+            let late = fill.copy.as_ref().map_or("", |_| {
+                ". Each chunk copies what it finds then: what running code changes behind it is not \
+                 copied again"
+            });
+            let note = format!(
+                "in chunks along the key{}; each commits with its watermark, and goes on where it \
+                 was after a kill{late}",
+                of.unwrap_or_default()
+            );
+            (chunk_update(fill, false, false), note)
+        }
         Walk::Pages { passes } => {
             let leaf = quote::table(&fill.table);
             (rows_update(fill, &leaf, PLACES, Locked::Awaited), by_pages(fill, passes, catalog))
@@ -249,13 +265,20 @@ pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
     let mut lowered = step(
         vec![statement],
         asks(String::new(), Expect::Journal),
-        if fill.deletes() {
-            Undo::Stays("rows that it deleted are not brought back".into())
-        } else {
-            Undo::Nothing
+        match &fill.copy {
+            Some(copy) => Undo::Stays(format!("rows that it copied stay in `{}`", copy.into)),
+            None if fill.deletes() => {
+                Undo::Stays("rows that it deleted are not brought back".into())
+            }
+            None => Undo::Nothing,
         },
     );
-    lowered.locks = locks::chunk(&fill.table, catalog);
+    lowered.locks = if fill.copy.is_some() {
+        let told = locks::of(&lowered.sql, catalog).into_iter();
+        told.map(|lock| Lock { held: Held::PerChunk, ..lock }).collect()
+    } else {
+        locks::chunk(&fill.table, catalog)
+    };
     lowered.transaction = Transaction::PerChunk;
     lowered.note = Some(note);
     lowered
@@ -265,7 +288,8 @@ pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
 /// look on its own does it when a tenth of the table has changed, and there is time.
 pub(super) fn analyze(one: &Analyze) -> Lowered {
     let columns: Vec<_> = one.columns.iter().map(quote::ident).collect();
-    let sql = format!("ANALYZE {} ({})", quote::table(&one.table), columns.join(", "));
+    let of = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+    let sql = format!("ANALYZE {}{of}", quote::table(&one.table));
     step(vec![sql], asks(String::new(), Expect::Journal), Undo::Nothing)
 }
 

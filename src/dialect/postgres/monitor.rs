@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
-use super::connect::{Door, connect_through, settle, unprepared, wrap};
+use super::connect::{Door, PgQuery, connect_through, settle, unprepared, wrap};
 use super::{quote, steering};
 use crate::dialect::{
     DatabaseUrl, FillOrder, Look, Monitor, MonitorOptions, Reading, Report, SessionError, Signal,
@@ -29,6 +29,8 @@ pub(super) struct PostgresMonitor {
     order: FillOrder,
     options: MonitorOptions,
     conn: Option<PgConnection>,
+    /// Whether each look may be in another server process.
+    pooled: bool,
     /// The table and its partitions.
     relations: Vec<i64>,
     /// Where the log ended at each look.
@@ -58,6 +60,7 @@ impl PostgresMonitor {
             order: order.clone(),
             options: options.clone(),
             conn: None,
+            pooled: false,
             relations: Vec::new(),
             places: VecDeque::new(),
             known: BTreeSet::new(),
@@ -74,8 +77,11 @@ impl PostgresMonitor {
         }
         let Door { mut conn, pooled } =
             connect_through(&self.url, "zdmig watch", self.connect_timeout).await?;
+        self.pooled = pooled;
         if !pooled {
             settle(&mut conn, "off").await?;
+            // Looks are the same each time, and to plan them takes longer than to run them.
+            execute(&mut conn, "SET plan_cache_mode = force_generic_plan").await?;
         }
         // One transaction is in one server process, also behind a pooler.
         execute(&mut conn, "BEGIN").await?;
@@ -113,6 +119,11 @@ impl PostgresMonitor {
         Ok(conn)
     }
 
+    /// A statement of every look.
+    fn query(&self, sql: &'static str) -> PgQuery<'static> {
+        sqlx::query(sql).persistent(!self.pooled)
+    }
+
     async fn read(&mut self, conn: &mut PgConnection) -> Result<Look, SessionError> {
         execute(conn, "BEGIN").await?;
         let look = self.read_all(conn).await?;
@@ -130,13 +141,14 @@ impl PostgresMonitor {
         });
         self.let_through(conn).await?;
         let steering = steering::read(conn, self.order.step.migration_prefix()).await?;
-        Ok(Look { readings, unseen: self.unseen.clone(), steering })
+        Ok(Look { readings, remarks: self.unseen.clone(), steering })
     }
 
     /// What other sessions do.
     async fn sessions(&self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
-        let row = unprepared(
-            "WITH ours AS (SELECT pid FROM zdmig.part WHERE pid IS NOT NULL),
+        let row = self
+            .query(
+                "WITH ours AS (SELECT pid FROM zdmig.part WHERE pid IS NOT NULL),
                   waits AS (
                   SELECT count(DISTINCT w.pid) AS n FROM pg_locks w JOIN pg_locks t USING (pid)
                    WHERE NOT w.granted AND t.relation = ANY ($1::text::oid[])
@@ -159,11 +171,11 @@ impl PostgresMonitor {
                         AND pid <> pg_backend_pid() AND pid NOT IN (SELECT pid FROM ours))::float8,
                     current_setting('max_connections')::float8,
                     (SELECT whose FROM oldest), coalesce((SELECT age FROM oldest), 0)",
-        )
-        .bind(oids(&self.relations))
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(wrap)?;
+            )
+            .bind(oids(&self.relations))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(wrap)?;
         let reading = |signal, value, of, whose| Reading { signal, value, of, whose };
         Ok(vec![
             reading(Signal::LockWaits, get(&row, 0)?, None, String::new()),
@@ -181,7 +193,7 @@ impl PostgresMonitor {
     /// so we remember when the log ended where it is now.
     async fn replicas(&mut self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
         let now = Instant::now();
-        let rows = unprepared(
+        let rows = self.query(
             "WITH here AS (SELECT CASE WHEN pg_is_in_recovery() THEN NULL
                                        ELSE pg_current_wal_lsn() END AS lsn)
              SELECT NULL::text, (lsn - '0/0')::float8, NULL::float8, NULL::float8, true FROM here
@@ -226,7 +238,7 @@ impl PostgresMonitor {
 
     /// How the checkpoints and the table itself bear it.
     async fn table(&self, conn: &mut PgConnection) -> Result<Vec<Reading>, SessionError> {
-        let row = unprepared(
+        let row = self.query(
             "SELECT CASE WHEN pg_is_in_recovery() THEN 0
                          ELSE (pg_current_wal_lsn() - (SELECT redo_lsn FROM pg_control_checkpoint()))
                     END::float8,
@@ -270,19 +282,20 @@ impl PostgresMonitor {
 
     /// Takes chunks back for which somebody has waited since the last look.
     async fn let_through(&mut self, conn: &mut PgConnection) -> Result<(), SessionError> {
-        let rows = unprepared(
-            "SELECT w.pid, b.pid, ours.xact_start::text
+        let rows = self
+            .query(
+                "SELECT w.pid, b.pid, ours.xact_start::text
                FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) w
                LEFT JOIN pg_stat_activity a ON a.pid = w.pid,
                     unnest(pg_blocking_pids(w.pid)) AS b (pid)
                LEFT JOIN pg_stat_activity ours ON ours.pid = b.pid
               WHERE b.pid IN (SELECT pid FROM zdmig.part WHERE step = $1)
                 AND coalesce(a.application_name, '') NOT LIKE 'zdmig%'",
-        )
-        .bind(self.order.step.as_str())
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(wrap)?;
+            )
+            .bind(self.order.step.as_str())
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(wrap)?;
         let one = |row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?));
         let waiting: BTreeSet<(i32, i32, Option<String>)> =
             rows.iter().map(one).collect::<Result<_, SessionError>>()?;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{unprepared, wrap};
-use super::fill::{pending, set};
+use super::fill::{change, pending};
 use super::filler::{Part, PostgresFiller};
 use super::places::Place;
 use super::quote;
@@ -142,11 +142,7 @@ fn row_by_row(fill: &FillRows, step: &StepId, from: &str, range: &str) -> String
     }
     let still = pending(fill).map(|one| format!(" AND {one}")).unwrap_or_default();
     let this = format!("tableoid = \"zdmig row\".relation AND ctid = \"zdmig row\".place{still}");
-    let change = if fill.deletes() {
-        format!("DELETE FROM {from} WHERE {this}")
-    } else {
-        format!("UPDATE {from} SET {} WHERE {this}", set(fill))
-    };
+    let change = change(fill, from, &format!(" WHERE {this}"));
     let body = format!(
         "#variable_conflict use_column
          DECLARE

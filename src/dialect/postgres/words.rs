@@ -23,6 +23,17 @@ impl Words {
         self.0.windows(words.len()).position(|found| found == words)
     }
 
+    /// How often a word is there.
+    pub(super) fn count(&self, word: &str) -> usize {
+        self.0.iter().filter(|one| *one == word).count()
+    }
+
+    /// The words that stand before a word.
+    pub(super) fn before(&self, word: &str) -> Vec<&str> {
+        let pairs = self.0.windows(2).filter(|pair| pair[1] == word);
+        pairs.map(|pair| pair[0].as_str()).collect()
+    }
+
     /// The word after a run of words.
     pub(super) fn after(&self, words: &[&str]) -> Option<Ident> {
         let at = self.find(words)? + words.len();

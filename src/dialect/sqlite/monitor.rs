@@ -24,11 +24,20 @@ pub(super) struct SqliteMonitor {
     step: StepId,
     owner: String,
     conn: Option<(SqliteConnection, PathBuf)>,
+    /// What is to be said of the file.
+    remarks: Vec<String>,
 }
 
 impl SqliteMonitor {
     pub(super) fn new(url: &DatabaseUrl, busy: Duration, step: &StepId, owner: &str) -> Self {
-        Self { url: url.clone(), busy, step: step.clone(), owner: owner.to_owned(), conn: None }
+        Self {
+            url: url.clone(),
+            busy,
+            step: step.clone(),
+            owner: owner.to_owned(),
+            conn: None,
+            remarks: Vec::new(),
+        }
     }
 }
 
@@ -37,12 +46,16 @@ impl Monitor for SqliteMonitor {
     async fn look(&mut self) -> Result<Look, SessionError> {
         let (mut conn, path) = match self.conn.take() {
             Some(open) => open,
-            None => connect(&self.url, self.busy).await?,
+            None => {
+                let (mut conn, path) = connect(&self.url, self.busy).await?;
+                self.remarks = waiting_readers(&mut conn).await?.into_iter().collect();
+                (conn, path)
+            }
         };
         let steering = steering(&mut conn, self.step.migration_prefix()).await?;
         let readings = disk::free(&path).into_iter().collect();
         self.conn = Some((conn, path));
-        Ok(Look { readings, steering, ..Look::default() })
+        Ok(Look { readings, remarks: self.remarks.clone(), steering })
     }
 
     async fn report(&mut self, report: &Report) -> Result<(), SessionError> {
@@ -73,6 +86,18 @@ impl Monitor for SqliteMonitor {
             .map_err(wrap)?;
         Ok(())
     }
+}
+
+/// Says so where readers and chunks wait for each other.
+async fn waiting_readers(conn: &mut SqliteConnection) -> Result<Option<String>, SessionError> {
+    let row = sqlx::query("PRAGMA journal_mode").fetch_one(conn).await.map_err(wrap)?;
+    let mode: String = get(&row, 0)?;
+    Ok((mode != "wal").then(|| {
+        format!(
+            "the file is in journal mode `{mode}`, in which readers wait for each chunk that \
+             commits, and chunks for readers; after `PRAGMA journal_mode = WAL` nobody does"
+        )
+    }))
 }
 
 /// What people ask of a migration's fills.

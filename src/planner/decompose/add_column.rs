@@ -230,6 +230,7 @@ fn computed(
         set: vec![Assignment::to(&defined(column), value)],
         pending: Pending::Null(None),
         does_for: None,
+        copy: None,
     };
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     if column.not_null {
@@ -288,6 +289,7 @@ fn filled(
         set: vec![Assignment::to(&defined(column), fill.value.clone())],
         pending: Pending::Null(fill.condition.clone()),
         does_for: Some(sync.tag.clone()),
+        copy: None,
     };
     computes(scene, parts, &rows);
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));

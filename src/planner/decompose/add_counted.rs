@@ -35,6 +35,7 @@ pub(super) fn decompose(scene: &Scene<'_>, table: &Table, column: &NewColumn) ->
         set: vec![Assignment::to(&of, next)],
         pending: Pending::Null(None),
         does_for: None,
+        copy: None,
     };
     parts.step(Phase::Expand, Action::AddCounted(counted.clone()));
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));

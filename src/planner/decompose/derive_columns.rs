@@ -129,6 +129,7 @@ fn fill(
         set: vec![done],
         pending: Pending::Differs,
         does_for: Some(scene.sync_tag(&format!("{} {:?}", table.name, derive.olds))),
+        copy: None,
     })
 }
 
@@ -145,6 +146,7 @@ fn tried(scene: &Scene<'_>, parts: &mut Parts, table: &Table, derive: &Derive) {
         set: derive.columns.iter().filter_map(value).collect(),
         pending: Pending::Where(derive.condition.clone()),
         does_for: None,
+        copy: None,
     };
     computes(scene, parts, &as_written);
 }

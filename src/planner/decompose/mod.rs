@@ -7,6 +7,7 @@ mod add_counted;
 mod attach_partition;
 mod change_type;
 mod column_default;
+mod copy_rows;
 mod create_index;
 mod create_table;
 mod derive_columns;

@@ -1,7 +1,7 @@
 //! Statements that are run as written: what each does to running code says when.
 
 use super::update::whole;
-use super::{Aspect, Parts, Scene, attach_partition, drop_type, side_effects, verbatim};
+use super::{Aspect, Parts, Scene, attach_partition, copy_rows, drop_type, side_effects, verbatim};
 use crate::catalog::{ConstraintKind, Dependent, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Use, Verbatim};
@@ -15,6 +15,7 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
         return parts;
     }
     if let Some(mut parts) = drop_type::decompose(scene, plain) {
+        moves(scene, plain, &mut parts);
         hazards(scene, plain, &mut parts);
         return parts;
     }
@@ -39,7 +40,12 @@ pub(super) fn decompose(scene: &Scene<'_>, plain: &Plain) -> Parts {
         seeds: seeds(scene, plain),
         ..verbatim::statement(scene, false)
     };
-    parts.step(phase, Action::Verbatim(one));
+    let copy = copy_rows::fill(scene, plain);
+    let chunked = copy.is_some();
+    parts.step(phase, copy.map_or(Action::Verbatim(one), Action::Backfill));
+    if !chunked {
+        moves(scene, plain, &mut parts);
+    }
     hazards(scene, plain, &mut parts);
     let into = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
     if let Some((table, rows)) = into.zip(plain.computes.as_ref()) {
@@ -191,20 +197,25 @@ fn domain_rules(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     }
 }
 
+/// The hazard of rows that are written in one piece.
+fn moves(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
+    let Effect::Moves(why) = &plain.effect else { return };
+    let known: Vec<_> =
+        plain.objects.iter().filter_map(|one| scene.catalog.find(&one.name)).collect();
+    if known.is_empty() || !known.iter().all(|table| table.is_empty()) {
+        whole(parts, &named(plain).replace('`', ""), why);
+    }
+}
+
+fn named(plain: &Plain) -> String {
+    let names: Vec<_> = plain.objects.iter().map(|one| format!("`{}`", one.name)).collect();
+    if names.is_empty() { "this statement".to_owned() } else { names.join(", ") }
+}
+
 fn hazards(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
-    let named = || {
-        let names: Vec<_> = plain.objects.iter().map(|one| format!("`{}`", one.name)).collect();
-        if names.is_empty() { "this statement".to_owned() } else { names.join(", ") }
-    };
+    let named = || named(plain);
     let table = plain.on.as_ref().and_then(|table| scene.catalog.find(table));
     match &plain.effect {
-        Effect::Moves(why) => {
-            let known: Vec<_> =
-                plain.objects.iter().filter_map(|one| scene.catalog.find(&one.name)).collect();
-            if known.is_empty() || !known.iter().all(|table| table.is_empty()) {
-                whole(parts, &named().replace('`', ""), why);
-            }
-        }
         Effect::Rewrites if !table.is_some_and(|table| table.is_empty()) => parts.hazard(
             "table-rewrite",
             "nobody reads or writes the table while the server works on it".to_owned(),

@@ -335,6 +335,7 @@ fn fill(
         set: vec![Assignment::to(new, replace.forward.clone())],
         pending,
         does_for: Some(tag.to_owned()),
+        copy: None,
     })
 }
 

@@ -199,6 +199,7 @@ pub(super) fn decompose(
         set: retyped.iter().map(|one| Assignment::to(&one.new, one.forward.clone())).collect(),
         pending: Pending::Differs,
         does_for: Some(sync.tag.clone()),
+        copy: None,
     };
     parts.step(Phase::Backfill, Action::Backfill(fill.clone()));
     prove(parts, &fill, Phase::Backfill);

@@ -66,6 +66,7 @@ pub(super) fn decompose(
         set: vec![Assignment::to(known, fill.value.clone())],
         pending: Pending::Null(None),
         does_for: Some(sync.tag.clone()),
+        copy: None,
     };
     parts.step(Phase::Backfill, Action::Backfill(rows.clone()));
     by_check(scene, &mut parts, column, Some(rows), Phase::Contract, Some(sync));

@@ -122,7 +122,8 @@ pub(super) fn backfill(
     let condition = fill.condition.map(|span| Sql::new(span.of(source)));
     let pending = Pending::Where(condition);
     let (walk, does_for) = (Walk::Key, None);
-    let fill = FillRows { table: table.name.clone(), walk, key, set, pending, does_for };
+    let fill =
+        FillRows { table: table.name.clone(), walk, key, set, pending, does_for, copy: None };
     unset(scene)?;
     computes(scene, &mut parts, &fill);
     parts.step(Phase::Backfill, Action::Backfill(fill));

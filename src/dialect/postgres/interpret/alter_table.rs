@@ -227,6 +227,7 @@ impl Reader<'_> {
                 _ => None,
             },
             computes: None,
+            copies: None,
         })])
     }
 

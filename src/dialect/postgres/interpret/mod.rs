@@ -3,6 +3,7 @@
 
 mod alter_table;
 mod constraint;
+mod copies;
 mod create_index;
 mod create_table;
 mod partition;

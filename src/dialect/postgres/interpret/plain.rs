@@ -63,6 +63,7 @@ impl Reader<'_> {
             cascade: words.ends(&["cascade"]),
             attaches: None,
             computes: self.inserted(node),
+            copies: self.copied(node),
         }))
     }
 }
@@ -80,6 +81,7 @@ impl Plain {
             cascade: false,
             attaches: None,
             computes: None,
+            copies: None,
         }
     }
 }

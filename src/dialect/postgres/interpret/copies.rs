@@ -1,0 +1,179 @@
+//! INSERT of what a query finds: whether it may be done in chunks of the table that it reads.
+
+use squawk_syntax::SyntaxNode;
+use squawk_syntax::ast::{self, AstNode};
+
+use super::{Reader, table_name};
+use crate::change::Copies;
+use crate::dialect::postgres::words::Words;
+use crate::sql::Ident;
+
+/// Functions of one row, of the server's own. Whatever else is called may be an aggregate.
+const OF_ONE_ROW: [&str; 73] = [
+    "abs",
+    "age",
+    "array_length",
+    "btrim",
+    "cardinality",
+    "cast",
+    "ceil",
+    "ceiling",
+    "char_length",
+    "clock_timestamp",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "convert_from",
+    "convert_to",
+    "date_part",
+    "date_trunc",
+    "decode",
+    "encode",
+    "extract",
+    "floor",
+    "format",
+    "gen_random_uuid",
+    "generate_series",
+    "greatest",
+    "initcap",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_set",
+    "jsonb_strip_nulls",
+    "least",
+    "left",
+    "length",
+    "lower",
+    "lpad",
+    "ltrim",
+    "make_date",
+    "make_interval",
+    "md5",
+    "mod",
+    "nextval",
+    "now",
+    "nullif",
+    "octet_length",
+    "position",
+    "power",
+    "regexp_replace",
+    "regexp_split_to_table",
+    "replace",
+    "right",
+    "round",
+    "row_to_json",
+    "rpad",
+    "rtrim",
+    "sign",
+    "split_part",
+    "string_to_array",
+    "strpos",
+    "substr",
+    "substring",
+    "to_char",
+    "to_date",
+    "to_jsonb",
+    "to_timestamp",
+    "trim",
+    "unnest",
+    "upper",
+];
+
+/// Words that may stand before a parenthesis and call nothing.
+const NO_CALLS: [&str; 31] = [
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "between",
+    "bit",
+    "by",
+    "case",
+    "char",
+    "character",
+    "conflict",
+    "decimal",
+    "do",
+    "else",
+    "in",
+    "into",
+    "not",
+    "numeric",
+    "on",
+    "or",
+    "row",
+    "select",
+    "set",
+    "some",
+    "then",
+    "time",
+    "timestamp",
+    "varchar",
+    "when",
+    "where",
+];
+
+impl Reader<'_> {
+    /// What an INSERT copies from one table, each row by itself.
+    pub(super) fn copied(&self, node: &SyntaxNode) -> Option<Copies> {
+        let insert = ast::Insert::cast(node.clone())?;
+        let Some(ast::InsertSource::SelectVariant(ast::SelectVariant::Select(query))) =
+            insert.insert_source()
+        else {
+            return None;
+        };
+        let together = insert.with_clause().is_some()
+            || insert.returning_clause().is_some()
+            || query.with_clause().is_some()
+            || query.group_by_clause().is_some()
+            || query.having_clause().is_some()
+            || query.window_clause().is_some()
+            || query.tail_clauses().next().is_some()
+            || query.select_clause()?.select_quantifier().is_some();
+        let from = query.from_clause()?;
+        let mut items = from.items();
+        let (Some(ast::FromListItem::FromItem(ast::FromItem::RelationFromItem(item))), None) =
+            (items.next(), items.next())
+        else {
+            return None;
+        };
+        let part = item.only_token().is_some()
+            || item.tablesample_clause().is_some()
+            || item.lateral_token().is_some();
+        // What is computed over several rows, or reads other rows, says so by these words.
+        let words = Words::of(node);
+        let selects = words.count("select") > 1;
+        let over = ["over", "filter", "within"].iter().any(|word| words.find(&[word]).is_some());
+        if together || part || selects || over {
+            return None;
+        }
+        let range = node.text_range().start()..from.syntax().text_range().end();
+        let head = &self.text[usize::from(range.start)..usize::from(range.end)];
+        let condition = match query.where_clause() {
+            Some(clause) => Some(self.slice(clause.expr()?.syntax()).to_owned()),
+            None => None,
+        };
+        let tail = insert.on_conflict_clause().map(|clause| self.slice(clause.syntax()).to_owned());
+        let calls = words.before("(").into_iter().filter(|word| {
+            let plain = word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+            plain && !NO_CALLS.contains(word) && !OF_ONE_ROW.contains(word)
+        });
+        // The table that takes the rows, and its columns.
+        let into = table_name(insert.relation_name_ref()?.syntax()).ok()?;
+        let calls = calls.filter(|word| *word != into.name.as_str()).map(Ident::new).collect();
+        Some(Copies {
+            from: table_name(item.relation_name_ref()?.syntax()).ok()?,
+            head: head.trim().to_owned(),
+            condition,
+            tail: tail.unwrap_or_default(),
+            calls,
+        })
+    }
+}
