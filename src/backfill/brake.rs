@@ -92,6 +92,12 @@ impl Brake {
     /// What cannot be seen is no better than what is over its limit, but holds nothing for good: a
     /// role may never get another connection to watch with.
     pub fn blind(&mut self, why: &str) {
+        // A disk that was full is taken to be full until it is seen again.
+        if self.ease <= 0.0
+            && self.by.as_ref().is_some_and(|by| by.starts_with(Signal::FreeDisk.name()))
+        {
+            return;
+        }
         self.press(format!("nobody watches: {why}"), false);
         self.ease = self.ease.max(LEAST);
     }

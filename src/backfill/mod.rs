@@ -2,6 +2,7 @@
 
 mod brake;
 mod pace;
+mod rate;
 mod runner;
 mod worker;
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::brake::{Brake, Limits};
 use super::pace::Pace;
+use super::rate::Rate;
 use super::worker::{Drive, Ended, Said, Until, Worker};
 use crate::dialect::{
     Blocker, ChunkDone, FillOrder, Filled, Look, Monitor, MonitorOptions, Report, Session,
@@ -109,6 +110,13 @@ pub enum ChunkEvent {
         /// The share of its pace that it may use.
         ease: f64,
         /// By what.
+        by: Option<String>,
+    },
+    /// Somebody has looked at the database: what the fill may do now.
+    Looked {
+        /// The share of its pace that it may use.
+        ease: f64,
+        /// What holds it back.
         by: Option<String>,
     },
     /// Something is not as it should be, and does not stop it.
@@ -444,6 +452,7 @@ impl Lead {
         };
         let ease = if paused { 0.0 } else { ease };
         self.ease(ease, by.clone(), notice);
+        notice(ChunkEvent::Looked { ease, by: by.clone() });
         let rate = self.rate.at(self.walked);
         let workers = u32::try_from(crew.hired.len()).unwrap_or_default();
         self.reports.send_replace(Report { workers, pace: pace.name.into(), rate, held_by: by });
@@ -471,27 +480,5 @@ impl Lead {
         // Where one writes at a time more would only wait for each other.
         let most = if job.step_aside { 1 } else { WORKERS_MAX };
         asked.unwrap_or(job.workers).clamp(1, most)
-    }
-}
-
-/// Rows in a second, smoothed over some seconds.
-#[derive(Default)]
-struct Rate {
-    last: Option<(Instant, u64)>,
-    rate: f64,
-}
-
-impl Rate {
-    fn at(&mut self, walked: u64) -> f64 {
-        let now = Instant::now();
-        if let Some((at, before)) = self.last {
-            let passed = now.duration_since(at).as_secs_f64().max(1e-3);
-            #[expect(clippy::cast_precision_loss, reason = "a rate")]
-            let rate = walked.saturating_sub(before) as f64 / passed;
-            let share = (passed / 3.0).min(1.0);
-            self.rate = if self.rate > 0.0 { self.rate + share * (rate - self.rate) } else { rate };
-        }
-        self.last = Some((now, walked));
-        self.rate
     }
 }

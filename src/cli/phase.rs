@@ -67,6 +67,7 @@ impl Tally {
             | Event::Premised { .. }
             | Event::StepSkipped { .. }
             | Event::LockWaiting { .. }
+            | Event::Looked { .. }
             | Event::Doing { .. }
             | Event::ChunkDone { .. }
             | Event::Measured { .. }

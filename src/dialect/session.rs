@@ -176,18 +176,23 @@ pub struct Blocker {
     pub query: String,
 }
 
-impl fmt::Display for Blocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "pid {} ({} as `{}`), {} for {:.1} s: {}",
+impl Blocker {
+    /// Who it is, without what it runs: that may hold anybody's data.
+    pub fn who(&self) -> String {
+        format!(
+            "pid {} ({} as `{}`), {} for {:.1} s",
             self.pid,
             if self.application.is_empty() { "unnamed" } else { &self.application },
             self.user,
             self.state,
-            self.open_for.as_secs_f64(),
-            self.query,
+            self.open_for.as_secs_f64()
         )
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.who(), self.query)
     }
 }
 

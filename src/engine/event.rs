@@ -90,6 +90,15 @@ pub enum Event<'a> {
         /// By what; nothing any more where it is `None`.
         by: Option<&'a str>,
     },
+    /// Somebody has looked at the database: what a fill may do now.
+    Looked {
+        /// The step.
+        step: &'a Step,
+        /// The share of its pace that it may use.
+        ease: f64,
+        /// What holds it back.
+        by: Option<&'a str>,
+    },
     /// Something is not as it should be, and does not stop a step.
     Noticed {
         /// The step.

@@ -1,6 +1,7 @@
 //! Floor 7: runs plans. The only floor that changes a schema.
 
 mod event;
+mod fill;
 mod recover;
 mod run;
 mod undo;
@@ -19,7 +20,7 @@ use crate::plan::{Phase, Plan, StepId};
 use crate::sql::{ColumnRef, Sql, TableName};
 
 pub use event::Event;
-pub use run::help;
+pub use fill::help;
 
 /// Runs plans against one database, as the only zdmig there.
 pub struct Engine<'a> {

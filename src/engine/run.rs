@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use tokio_util::sync::CancellationToken;
-
-use super::{Engine, EngineError, EngineOptions, Event};
-use crate::backfill::{self, ChunkEvent, FillError, FillJob, fill};
-use crate::dialect::{Doing, FillOrder, Filled, Session, SessionError};
+use super::fill::{job, proof, telling};
+use super::{Engine, EngineError, Event};
+use crate::backfill::fill;
+use crate::dialect::{Doing, FillOrder, Filled, SessionError};
 use crate::gate::Permit;
 use crate::journal::{EntryKind, Progress, Status};
-use crate::plan::{Action, Phase, Plan, Premise, Step, StepId, Transaction, Verify, Walk};
+use crate::plan::{Action, Phase, Plan, Premise, Step, StepId, Transaction, Verify};
 
 /// The class of errors that a value causes, in the standard's codes.
 const DATA_EXCEPTION: &str = "22";
@@ -21,6 +20,9 @@ const FAILED_SHOWN: u32 = 3;
 
 /// How long a paused backfill waits before it asks whether it may go on.
 const PAUSED: Duration = Duration::from_millis(300);
+
+/// Statistics are tried to be gathered so many times.
+const GATHERS: u32 = 5;
 
 /// A proof that found something to mend is begun again so many times.
 const REPAIRS_MAX: u32 = 3;
@@ -229,6 +231,7 @@ impl Engine<'_> {
                 Ok(changed)
             }
             (Action::Verify(verify), _) => self.verify(plan, step, verify).await,
+            (Action::Analyze(_), _) => self.gather(plan, step).await,
             (_, Transaction::Forbidden) => {
                 let landed = self.landed(step).await?;
                 if landed && status == Status::Pending {
@@ -252,6 +255,31 @@ impl Engine<'_> {
                 Ok(0)
             }
         }
+    }
+
+    /// Gathers statistics, if that can be done soon: whoever is in the way for long is most often at
+    /// work on the same, and nothing that comes after it needs them.
+    async fn gather(&mut self, plan: &Plan, step: &Step) -> Result<u64, EngineError> {
+        let done = EntryKind::Finished { rows: 0 };
+        for _ in 0..GATHERS {
+            match self.commit(plan, &step.id, &step.lowered.sql, done.clone()).await {
+                Err(EngineError::Session(SessionError::LockTimeout { .. })) => {}
+                other => return other.map(|()| 0),
+            }
+            let cancel = self.cancel;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSED) => {}
+                () = cancel.cancelled() => return Err(EngineError::Interrupted),
+            }
+        }
+        let sql: Vec<_> = step.lowered.sql.iter().map(ToString::to_string).collect();
+        let what = format!(
+            "somebody is at work on the table, so its statistics are left to them, or to you: {}",
+            sql.join("; ")
+        );
+        (self.notice)(Event::Noticed { step, what: &what });
+        self.retried(plan, step, &[], done).await?;
+        Ok(0)
     }
 
     /// A statement that cannot share a transaction with the journal, and the look whether
@@ -406,84 +434,5 @@ impl Engine<'_> {
             let _ = self.commit(plan, &step.id, &[], EntryKind::Failed { message }).await;
         }
         named
-    }
-}
-
-/// Works on a fill that another engine has begun, with workers of our own and without the run
-/// lock, until it is done. Nothing of the schema is changed.
-///
-/// # Errors
-/// When it is interrupted, its time is up, or the database fails.
-pub async fn help(
-    session: &mut dyn Session,
-    step: &Step,
-    options: &EngineOptions,
-    cancel: &CancellationToken,
-    notice: &mut (dyn FnMut(Event<'_>) + Send),
-) -> Result<u64, EngineError> {
-    let order = match &step.action {
-        Action::Backfill(rows) => {
-            FillOrder { step: step.id.clone(), fill: rows.clone(), prove: None }
-        }
-        _ => match proof(step) {
-            Some(order) => order,
-            None => return Ok(0),
-        },
-    };
-    let job = job(order, false, options, cancel);
-    match backfill::help(session, &job, &mut telling(step, notice)).await {
-        // It was taken back, or begun again.
-        Err(FillError::Session(SessionError::Fenced)) => Ok(0),
-        other => Ok(other?.rows),
-    }
-}
-
-/// What a proof walks over, where a fill can mend what it finds.
-fn proof(step: &Step) -> Option<FillOrder> {
-    let Action::Verify(Verify { rule, repair: Some(fill), .. }) = &step.action else { return None };
-    let mut fill = fill.clone();
-    if let Walk::Pages { passes } = &mut fill.walk {
-        *passes = 1;
-    }
-    Some(FillOrder { step: step.id.clone(), fill, prove: Some(rule.clone()) })
-}
-
-fn job<'a>(
-    order: FillOrder,
-    anew: bool,
-    options: &'a EngineOptions,
-    cancel: &'a CancellationToken,
-) -> FillJob<'a> {
-    FillJob {
-        order,
-        anew,
-        pace: options.pace,
-        workers: options.workers,
-        step_aside: options.step_aside,
-        lock_wait_max: options.lock_wait_max,
-        limits: &options.limits,
-        owner: &options.owner,
-        failed_max: options.failed_max,
-        deadline: options.deadline,
-        cancel,
-    }
-}
-
-/// Tells what happens during a fill as what happens during its step.
-fn telling<'a>(
-    step: &'a Step,
-    notice: &'a mut (dyn FnMut(Event<'_>) + Send),
-) -> impl FnMut(ChunkEvent) + Send + use<'a> {
-    move |event| match event {
-        ChunkEvent::Done { rows, walked, chunk } => {
-            let (changed, failed, took) = (chunk.rows, chunk.failed, chunk.took);
-            notice(Event::ChunkDone { step, rows, walked, changed, failed, took });
-        }
-        ChunkEvent::Waiting { blockers, waited } => {
-            notice(Event::LockWaiting { step, waited, blockers: &blockers });
-        }
-        ChunkEvent::Turned { why } => notice(Event::Turned { step, why: &why }),
-        ChunkEvent::Eased { ease, by } => notice(Event::Eased { step, ease, by: by.as_deref() }),
-        ChunkEvent::Noticed { what } => notice(Event::Noticed { step, what: &what }),
     }
 }

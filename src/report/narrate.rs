@@ -88,7 +88,10 @@ impl Reporter {
                 let mark = pen.good("✓");
                 self.narrate(&format!("  {mark} {slug} ({}{rows})", duration(*took)));
             }
-            Event::PhaseStarted { .. } | Event::PhaseFinished { .. } | Event::Measured { .. } => {}
+            Event::PhaseStarted { .. }
+            | Event::PhaseFinished { .. }
+            | Event::Looked { .. }
+            | Event::Measured { .. } => {}
             Event::StepUndone { step } => {
                 self.narrate(&format!("  {} {}", pen.good("↶"), step.id.slug()));
             }

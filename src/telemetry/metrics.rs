@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread::JoinHandle;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -118,7 +117,7 @@ impl Board {
                     self.chunks.get_or_create(&labels).observe(took.as_secs_f64());
                 }
             }
-            Event::Eased { step, ease, by } => {
+            Event::Eased { step, ease, by } | Event::Looked { step, ease, by } => {
                 self.ease.get_or_create(&labels(step)).set(*ease);
                 self.held.clear();
                 if let Some(by) = by {
@@ -171,7 +170,6 @@ fn whole(count: u64) -> i64 {
 pub(super) struct Metrics {
     board: Board,
     server: Arc<Server>,
-    thread: JoinHandle<()>,
 }
 
 impl Metrics {
@@ -185,13 +183,15 @@ impl Metrics {
         })?;
         let server = Arc::new(server);
         let (board, registry) = Board::new();
-        let serving = Arc::clone(&server);
-        let thread = std::thread::spawn(move || {
+        let (serving, registry) = (Arc::clone(&server), Arc::new(registry));
+        std::thread::spawn(move || {
             for request in serving.incoming_requests() {
-                answer(request, &registry);
+                // Who sends slowly keeps nobody else waiting, and not the end of the run either.
+                let registry = Arc::clone(&registry);
+                std::thread::spawn(move || answer(request, &registry));
             }
         });
-        Ok(Self { board, server, thread })
+        Ok(Self { board, server })
     }
 
     pub(super) fn address(&self) -> String {
@@ -204,8 +204,6 @@ impl Metrics {
 
     pub(super) fn close(self) {
         self.server.unblock();
-        // A thread that panicked has nothing more to say.
-        let _ = self.thread.join();
     }
 }
 

@@ -16,6 +16,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::{Ending, http};
+use crate::dialect::Blocker;
 use crate::engine::Event;
 use crate::plan::Step;
 
@@ -40,7 +41,7 @@ struct Client {
     failed: Failed,
 }
 
-/// What went wrong last.
+/// What went wrong first.
 type Failed = Arc<Mutex<Option<String>>>;
 
 #[async_trait]
@@ -52,8 +53,8 @@ impl HttpClient for Client {
             Ok(response) => Some(format!("the collector answered {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
-        if let Ok(mut last) = self.failed.lock() {
-            *last = failed;
+        if let Ok(mut first) = self.failed.lock() {
+            *first = first.take().or(failed);
         }
         sent
     }
@@ -196,7 +197,7 @@ impl Traces {
                 }
             }
             Event::LockWaiting { waited, blockers, .. } => {
-                let who: Vec<_> = blockers.iter().map(|one| one.to_string()).collect();
+                let who: Vec<_> = blockers.iter().map(Blocker::who).collect();
                 self.moment(
                     "lock wait",
                     vec![
@@ -235,6 +236,7 @@ impl Traces {
             Event::Premised { .. }
             | Event::StepSkipped { .. }
             | Event::Doing { .. }
+            | Event::Looked { .. }
             | Event::ChunkDone { .. }
             | Event::Measured { .. } => {}
         }

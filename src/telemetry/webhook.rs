@@ -17,6 +17,9 @@ use crate::plan::{Action, Step};
 /// The pauses between tries to deliver one message.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
+/// The end of a run waits no longer than that for what is still to be delivered.
+const CLOSE: Duration = Duration::from_secs(20);
+
 /// A phase of a migration.
 #[derive(Clone)]
 struct At {
@@ -43,7 +46,7 @@ enum Said {
 
 /// For whom it waits.
 fn waiting(blockers: &[Blocker]) -> String {
-    let who: Vec<_> = blockers.iter().map(|one| one.to_string()).collect();
+    let who: Vec<_> = blockers.iter().map(Blocker::who).collect();
     let who = if who.is_empty() { "somebody".into() } else { who.join(", ") };
     format!("it waits for {who}")
 }
@@ -119,6 +122,7 @@ impl Webhook {
             Event::Eased { .. } => Said::GoesOn,
             Event::Premised { .. }
             | Event::StepSkipped { .. }
+            | Event::Looked { .. }
             | Event::Turned { .. }
             | Event::Noticed { .. }
             | Event::Proved { .. }
@@ -133,11 +137,16 @@ impl Webhook {
     /// Posts how a phase ended that is not finished, and waits until all is delivered.
     pub(super) async fn close(self, ending: Option<Ending<'_>>) -> Option<String> {
         drop(self.told);
-        let mut poster = self.task.await.ok()?;
-        if let Some(ending) = ending {
-            poster.ended(ending).await;
-        }
-        poster.undelivered
+        let all = async {
+            let mut poster = self.task.await.ok()?;
+            if let Some(ending) = ending {
+                poster.ended(ending).await;
+            }
+            poster.undelivered
+        };
+        let late =
+            || Some(format!("the webhook was not told: no answer for {} s", CLOSE.as_secs()));
+        tokio::time::timeout(CLOSE, all).await.unwrap_or_else(|_| late())
     }
 }
 
@@ -164,7 +173,9 @@ impl Poster {
     async fn run(mut self, mut heard: UnboundedReceiver<Said>) -> Self {
         loop {
             // A step that is one statement may take as long as it does, unless it waits.
-            let watched = self.at.is_some() && (self.chunked || self.waits.is_some());
+            let watched = self.at.is_some()
+                && !self.stalled.is_zero()
+                && (self.chunked || self.waits.is_some());
             let due = self.moved + self.stalled;
             tokio::select! {
                 said = heard.recv() => match said {
@@ -272,7 +283,9 @@ impl Poster {
     }
 
     async fn deliver(&self, body: String) -> Result<(), String> {
-        let mut pauses = PAUSES.into_iter();
+        // Who was not to be reached once is not waited for again.
+        let tries = if self.undelivered.is_none() { PAUSES.len() } else { 0 };
+        let mut pauses = PAUSES.into_iter().take(tries);
         loop {
             let (agent, url, body) = (self.agent.clone(), self.url.clone(), body.clone());
             let tried = tokio::task::spawn_blocking(move || once(&agent, &url, body)).await;

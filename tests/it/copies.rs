@@ -115,14 +115,18 @@ async fn rows_that_the_other_table_refuses_are_named() {
 async fn what_is_not_of_one_row_is_not_cut() {
     let also = "CREATE TABLE t (id bigint, name text); INSERT INTO t VALUES (0, '');
                 CREATE TABLE bare (id bigint, name text);
+                CREATE TABLE keyed (id bigint PRIMARY KEY, name text); INSERT INTO keyed VALUES (0, '');
                 CREATE VIEW seen AS SELECT id, name FROM users;
                 CREATE AGGREGATE longest (text) (SFUNC = textcat, STYPE = text);
                 CREATE FUNCTION twice(text) RETURNS text LANGUAGE sql AS 'SELECT $1 || $1';";
-    let (_database, project) = with_users("copies_whole", 10, also, "").await;
+    let (database, project) = with_users("copies_whole", 10, also, "").await;
     for (query, cut) in [
         ("SELECT id, name FROM users", true),
-        ("SELECT users.id, twice(name) FROM users WHERE name IN ('a', 'b') AND (id > 3)", true),
+        ("SELECT users.id, lower(name) FROM users WHERE name IN ('a', 'b') AND (id > 3)", true),
         ("SELECT id, CASE WHEN id > 3 THEN upper(name) END FROM users AS u", true),
+        ("SELECT id, name FROM users ON CONFLICT DO NOTHING", true),
+        ("SELECT id, name FROM users ON CONFLICT (id) DO UPDATE SET name = 'x'", false),
+        ("SELECT id, twice(name) FROM users", false),
         ("SELECT DISTINCT id, name FROM users", false),
         ("SELECT max(id), name FROM users GROUP BY name", false),
         ("SELECT count(*), 'x' FROM users", false),
@@ -141,12 +145,34 @@ async fn what_is_not_of_one_row_is_not_cut() {
         ("SELECT id + 1, name FROM t", false),
         ("SELECT g, 'x' FROM generate_series(1, 3) g", false),
     ] {
-        project.write("migrations/1_copy.sql", &format!("INSERT INTO t {query};"));
-        let plan = project.run("plan");
-        let cuts = plan.out.contains("in chunks along the key");
-        let whole = plan.out.contains("whole-statement");
-        assert_eq!((cuts, whole), (cut, !cut), "{query}\n{}\n{}", plan.out, plan.err);
+        is_cut(&project, &format!("INSERT INTO t {query};"), cut);
     }
+    // A row is found by what is given to it from the key of the table that is read.
+    let upsert = "ON CONFLICT (id) DO UPDATE SET name = excluded.name;";
+    for (columns, query, cut) in [
+        ("(id, name)", "SELECT id, name FROM users", true),
+        ("(name, id)", "SELECT u.name, u.id FROM users AS u", true),
+        ("(id, name)", "SELECT score, name FROM users", false),
+        ("(id, name)", "SELECT id + 1, name FROM users", false),
+        ("", "SELECT id, name FROM users", false),
+    ] {
+        is_cut(&project, &format!("INSERT INTO keyed {columns} {query} {upsert}"), cut);
+    }
+    let back = "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN INSERT INTO users VALUES (NEW.id + 100, 'x'); RETURN NEW; END$$;
+                CREATE TRIGGER back BEFORE INSERT ON keyed FOR EACH ROW EXECUTE FUNCTION back();";
+    database.script(back).await;
+    is_cut(&project, "INSERT INTO keyed SELECT id, name FROM users;", false);
+    is_cut(&project, "INSERT INTO seen SELECT id + 10, name FROM users;", false);
+}
+
+#[track_caller]
+fn is_cut(project: &Project, statement: &str, cut: bool) {
+    project.write("migrations/1_copy.sql", statement);
+    let plan = project.run("plan");
+    let cuts = plan.out.contains("in chunks along the key");
+    let whole = plan.out.contains("whole-statement");
+    assert_eq!((cuts, whole), (cut, !cut), "{statement}\n{}\n{}", plan.out, plan.err);
 }
 
 /// It is steered like any other fill.
@@ -166,6 +192,28 @@ async fn a_copy_pauses_and_is_seen() {
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("copy-public.t"), "{said}");
+    let each = "SELECT count(*) || ' ' || count(DISTINCT id) FROM t";
+    assert_eq!(ask(&mut *client, each).await, "50000 50000");
+}
+
+/// A table that is renamed for a moment stops a copy, and it goes on where it was: it must not
+/// begin again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_never_begins_again_by_itself() {
+    let copy = "INSERT INTO t SELECT id, name FROM users;";
+    let also = "CREATE TABLE t (id bigint, name text);";
+    let (database, project) = with_users("copies_renamed", 50_000, also, copy).await;
+    project.run("expand").done();
+    let mut command = project.command("backfill --pace gentle");
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut client = database.client().await;
+    until(&mut *client, "SELECT (count(*) > 1000)::text FROM t").await;
+    database.script("ALTER TABLE users RENAME TO u2").await;
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(15), "{said}");
+    database.script("ALTER TABLE u2 RENAME TO users").await;
+    project.run("backfill --pace fast").done();
     let each = "SELECT count(*) || ' ' || count(DISTINCT id) FROM t";
     assert_eq!(ask(&mut *client, each).await, "50000 50000");
 }

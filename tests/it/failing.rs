@@ -118,3 +118,29 @@ async fn rows_that_fail_are_left_out_and_tried_again() {
         assert!(ask(&mut *client, &filled).await.contains("10000"), "{}", case.name);
     }
 }
+
+/// Whether a row is to be filled is asked by the expression too: that it fails for one row stops no
+/// other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_that_fails_stops_no_other_row() {
+    let database = Database::postgres("failing_expression").await;
+    let rows = "CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL);
+                INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; ANALYZE;";
+    database.script(rows).await;
+    let add = "ALTER TABLE t ADD COLUMN ratio int;
+               UPDATE t SET ratio = 10000 / n WHERE ratio IS NULL;";
+    let project = Project::new(&database).migration("1_ratio", add).config(OPEN_GATE);
+    project.run("expand").done();
+    // Written by code that knows nothing of it.
+    database.script("INSERT INTO t (id, n) VALUES (0, 0)").await;
+    project.run("backfill").exits(15).says(&[
+        "left 1 row out",
+        "(0) of public.t",
+        "division by zero",
+    ]);
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, "SELECT count(ratio) FROM t").await, "2000");
+    database.script("UPDATE t SET n = 5 WHERE id = 0").await;
+    project.run("backfill").done();
+    assert_eq!(ask(&mut *client, "SELECT count(ratio) FROM t").await, "2001");
+}

@@ -113,7 +113,7 @@ impl PostgresFiller {
         let mut all = false;
         loop {
             let listed = if self.may_do_without_a_note(part) {
-                Ok((self.listed(part, (from, upto), all).await?, false))
+                self.listed(part, (from, upto), all).await.map(|places| (places, false))
             } else {
                 self.begin(self.row_waits).await?;
                 let listed = self.listed_and_noted(part, (from, upto), all).await;

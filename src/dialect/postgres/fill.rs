@@ -266,7 +266,11 @@ pub(super) fn backfill(fill: &FillRows, catalog: &Catalog) -> Lowered {
         vec![statement],
         asks(String::new(), Expect::Journal),
         match &fill.copy {
-            Some(copy) => Undo::Stays(format!("rows that it copied stay in `{}`", copy.into)),
+            Some(copy) => Undo::Stays(format!(
+                "rows that it copied stay in `{}`, unless that goes, and a new backfill copies them \
+                 again",
+                copy.into
+            )),
             None if fill.deletes() => {
                 Undo::Stays("rows that it deleted are not brought back".into())
             }

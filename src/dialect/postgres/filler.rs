@@ -345,7 +345,12 @@ impl Filler for PostgresFiller {
         }
         let done = match done {
             // A partition may be dropped or renamed at any time; what is left is looked up again.
-            Err(error) if error.is_missing() && !self.is_there(&part.leaf).await? => {
+            // Along a key there is but the table, and to begin again would copy rows twice.
+            Err(error)
+                if error.is_missing()
+                    && self.order.fill.walk != Walk::Key
+                    && !self.is_there(&part.leaf).await? =>
+            {
                 self.moved = true;
                 ChunkDone { ended: true, ..ChunkDone::default() }
             }

@@ -141,7 +141,17 @@ fn row_by_row(fill: &FillRows, step: &StepId, from: &str, range: &str) -> String
         key.push("ctid::text".into());
     }
     let still = pending(fill).map(|one| format!(" AND {one}")).unwrap_or_default();
-    let this = format!("tableoid = \"zdmig row\".relation AND ctid = \"zdmig row\".place{still}");
+    // Rows that are only read are neither locked nor changed: their key is enough.
+    let by_key = fill.key.iter().enumerate().map(|(at, (name, kind))| {
+        format!("{} = (\"zdmig row\".key)[{}]::{kind}", quote::ident(name), at + 1)
+    });
+    let (this, locked) = if fill.copy.is_some() {
+        (by_key.collect::<Vec<_>>().join(" AND "), "")
+    } else {
+        let place = "tableoid = \"zdmig row\".relation AND ctid = \"zdmig row\".place";
+        (place.to_owned(), " FOR UPDATE")
+    };
+    let this = format!("{this}{still}");
     let change = change(fill, from, &format!(" WHERE {this}"));
     let body = format!(
         "#variable_conflict use_column
@@ -153,7 +163,7 @@ fn row_by_row(fill: &FillRows, step: &StepId, from: &str, range: &str) -> String
          BEGIN
              FOR \"zdmig row\" IN
                  SELECT tableoid AS relation, ctid AS place, ARRAY[{key}]::text[] AS key
-                   FROM {from} WHERE {range} FOR UPDATE
+                   FROM {from} WHERE {range}{locked}
              LOOP
                  BEGIN
                      {change};

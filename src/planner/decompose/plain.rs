@@ -2,7 +2,7 @@
 
 use super::update::whole;
 use super::{Aspect, Parts, Scene, attach_partition, copy_rows, drop_type, side_effects, verbatim};
-use crate::catalog::{ConstraintKind, Dependent, TableKind};
+use crate::catalog::{ConstraintKind, Dependent, Table, TableKind};
 use crate::change::{Effect, Object, ObjectKind, Plain};
 use crate::plan::{Action, Phase, Seeds, Target, Use, Verbatim};
 use crate::planner::intent::Words;
@@ -202,7 +202,9 @@ fn moves(scene: &Scene<'_>, plain: &Plain, parts: &mut Parts) {
     let Effect::Moves(why) = &plain.effect else { return };
     let known: Vec<_> =
         plain.objects.iter().filter_map(|one| scene.catalog.find(&one.name)).collect();
-    if known.is_empty() || !known.iter().all(|table| table.is_empty()) {
+    // Of a view nothing is known.
+    let empty = |table: &&Table| table.is_empty() && table.kind != TableKind::View;
+    if known.is_empty() || !known.iter().all(empty) {
         whole(parts, &named(plain).replace('`', ""), why);
     }
 }

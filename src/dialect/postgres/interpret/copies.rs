@@ -3,7 +3,7 @@
 use squawk_syntax::SyntaxNode;
 use squawk_syntax::ast::{self, AstNode};
 
-use super::{Reader, table_name};
+use super::{Reader, fold, table_name};
 use crate::change::Copies;
 use crate::dialect::postgres::words::Words;
 use crate::sql::Ident;
@@ -161,19 +161,51 @@ impl Reader<'_> {
             None => None,
         };
         let tail = insert.on_conflict_clause().map(|clause| self.slice(clause.syntax()).to_owned());
-        let calls = words.before("(").into_iter().filter(|word| {
-            let plain = word.starts_with(|c: char| c.is_alphabetic() || c == '_');
-            plain && !NO_CALLS.contains(word) && !OF_ONE_ROW.contains(word)
-        });
-        // The table that takes the rows, and its columns.
-        let into = table_name(insert.relation_name_ref()?.syntax()).ok()?;
-        let calls = calls.filter(|word| *word != into.name.as_str()).map(Ident::new).collect();
+        let mut called = Words::of(query.syntax()).calls();
+        called.extend(
+            insert.on_conflict_clause().iter().flat_map(|one| Words::of(one.syntax()).calls()),
+        );
         Some(Copies {
             from: table_name(item.relation_name_ref()?.syntax()).ok()?,
             head: head.trim().to_owned(),
             condition,
             tail: tail.unwrap_or_default(),
-            calls,
+            calls: called,
+            upserts: self.upserts(&insert, &query),
         })
+    }
+
+    /// The columns that are given to those by which a row is found that is there, where it is then
+    /// changed.
+    fn upserts(&self, insert: &ast::Insert, query: &ast::Select) -> Option<Vec<Ident>> {
+        let conflict = insert.on_conflict_clause()?;
+        let words = Words::of(conflict.syntax());
+        words.find(&["do", "update"])?;
+        let found_by = conflict.conflict_target().map(|one| Words::of(one.syntax()).first_list());
+        let names = insert.column_target_list().map(|one| Words::of(one.syntax()).first_list());
+        let targets = query.select_clause().and_then(|clause| clause.target_list());
+        let values = targets.iter().flat_map(ast::TargetList::targets);
+        let values = values.map(|one| {
+            let text =
+                one.expr().map(|one| self.slice(one.syntax()).to_owned()).unwrap_or_default();
+            let name = text.rsplit('.').next().unwrap_or_default().trim().to_owned();
+            let plain = text.chars().all(|c| c.is_alphanumeric() || "_.\"".contains(c));
+            plain.then(|| Ident::new(fold(&name)))
+        });
+        let pairs: Vec<_> = names.unwrap_or_default().into_iter().zip(values).collect();
+        let by = found_by.unwrap_or_default();
+        let given = pairs.into_iter().filter(|(name, _)| by.contains(name));
+        Some(given.filter_map(|(_, value)| value).collect())
+    }
+}
+
+impl Words {
+    /// What is called, as far as it is not known to be a function of one row.
+    fn calls(&self) -> Vec<Ident> {
+        let called = self.before("(").into_iter().filter(|word| {
+            let plain = word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+            plain && !NO_CALLS.contains(word) && !OF_ONE_ROW.contains(word)
+        });
+        called.map(Ident::new).collect()
     }
 }
