@@ -17,7 +17,8 @@ pub struct Pace {
 impl Pace {
     /// Not felt: chunks of 1 ms, a quarter of the time.
     pub const GENTLE: Self = Self { name: "gentle", target: Duration::from_millis(1), duty: 0.25 };
-    /// Barely felt: chunks of 1 ms, three quarters of the time.
+    /// Barely felt: chunks of 1 ms, each with a rest that a timer makes 1 or 2 ms long; rests that were
+    /// saved up, so that three quarters of the time were worked, were felt more.
     pub const DEFAULT: Self =
         Self { name: "default", target: Duration::from_millis(1), duty: 0.75 };
     /// Chunks of 20 ms: for an application that is not there, or does not mind.

@@ -12,8 +12,6 @@ use crate::dialect::{Blocker, ChunkDone, Filled, Filler, Look, SessionError, Tak
 
 /// How long a worker waits for another one's part before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// Rests that are shorter are saved up: a timer does not know them.
-const REST_MIN: Duration = Duration::from_millis(5);
 /// How long it rests at most: what it is at stays its own for longer than that.
 const REST_MAX: Duration = Duration::from_secs(10);
 /// So many chunks in a row may be ended from outside before it is taken for an error.
@@ -98,8 +96,6 @@ pub(super) struct Worker {
     until: Until,
     step_aside: bool,
     sizer: Sizer,
-    /// How long it should have rested already.
-    owed: Duration,
     wait: Wait,
     told: mpsc::Sender<Said>,
 }
@@ -113,7 +109,7 @@ impl Worker {
         told: mpsc::Sender<Said>,
     ) -> Self {
         let (sizer, wait) = (Sizer::default(), Wait::new(lock_wait_max));
-        Self { filler, drive, until, step_aside, sizer, owed: Duration::ZERO, wait, told }
+        Self { filler, drive, until, step_aside, sizer, wait, told }
     }
 
     /// Works until the table is done.
@@ -226,11 +222,7 @@ impl Worker {
             if self.step_aside {
                 rest = rest.max(whole).max(Duration::from_millis(1));
             }
-            self.owed += rest;
-            if self.step_aside || self.owed >= REST_MIN {
-                let owed = std::mem::take(&mut self.owed);
-                self.rest(owed).await;
-            }
+            self.rest(rest).await;
         }
     }
 
