@@ -220,6 +220,11 @@ mod tests {
             brake.blind("the connection is lost");
         }
         assert!((brake.ease() - LEAST).abs() < 1e-9, "it crawls");
+        let reading =
+            Reading { signal: Signal::FreeDisk, value: 0.0, of: Some(1e9), whose: String::new() };
+        brake.take(&[reading], &Limits::default());
+        brake.blind("the connection is lost");
+        assert!(brake.ease() <= 0.0, "a full disk stays full until it is seen again");
     }
 
     proptest! {

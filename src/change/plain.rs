@@ -37,8 +37,6 @@ pub struct Copies {
     pub condition: Option<String>,
     /// What comes after the condition.
     pub tail: String,
-    /// What it calls that may be no function of one row.
-    pub calls: Vec<Ident>,
     /// Where it changes rows that are there: the columns of the table that is read which are given to
     /// those by which such a row is found.
     pub upserts: Option<Vec<Ident>>,

@@ -163,15 +163,14 @@ fn note_dear_undo(lowered: &mut Lowered, after: &Catalog, dialect: &dyn Dialect)
 /// Says so where a fill sets off triggers of the user's.
 fn fires_triggers(parts: &mut Parts, world: &Catalog) {
     let fill = parts.steps.iter().find_map(|(_, action)| match action {
-        Action::Backfill(fill) => Some(fill),
+        // Rows are not copied in chunks into a table with triggers for them.
+        Action::Backfill(fill) if fill.copy.is_none() => Some(fill),
         _ => None,
     });
-    let Some(fill) = fill else { return };
-    let (table, event) = match &fill.copy {
-        Some(copy) => (&copy.into, "INSERT"),
-        None => (&fill.table, if fill.deletes() { "DELETE" } else { "UPDATE" }),
+    let Some((fill, table)) = fill.and_then(|fill| Some((fill, world.find(&fill.table)?))) else {
+        return;
     };
-    let Some(table) = world.find(table) else { return };
+    let event = if fill.deletes() { "DELETE" } else { "UPDATE" };
     let fires = |one: &&crate::catalog::Trigger| {
         one.definition.contains(event) && one.definition.contains("FOR EACH ROW")
     };

@@ -14,7 +14,7 @@ use tiny_http::{Header, Method, Request, Response, Server};
 
 use super::TelemetryError;
 use crate::engine::Event;
-use crate::plan::Step;
+use crate::plan::{Phase, Step};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -129,14 +129,13 @@ impl Board {
                 }
             }
             Event::StepFinished { step, took, .. } => {
-                self.steps.get_or_create(&of_phase(step)).inc();
+                self.steps.get_or_create(&of_phase(migration(step), step.phase)).inc();
                 self.step_seconds.get_or_create(&labels(step)).set(took.as_secs_f64());
                 self.held.clear();
                 self.done.clear();
             }
             Event::PhaseFinished { plan, phase, .. } => {
-                let labels =
-                    vec![("migration", plan.migration.to_string()), ("phase", phase.to_string())];
+                let labels = of_phase(plan.migration.to_string(), *phase);
                 self.phases.get_or_create(&labels).inc();
             }
             Event::PhaseStarted { .. }
@@ -152,14 +151,16 @@ impl Board {
     }
 }
 
-fn labels(step: &Step) -> Labels {
-    let migration = step.id.migration_prefix().trim_end_matches('/').to_owned();
-    vec![("migration", migration), ("step", step.id.slug().to_owned())]
+fn migration(step: &Step) -> String {
+    step.id.migration_prefix().trim_end_matches('/').to_owned()
 }
 
-fn of_phase(step: &Step) -> Labels {
-    let migration = step.id.migration_prefix().trim_end_matches('/').to_owned();
-    vec![("migration", migration), ("phase", step.phase.to_string())]
+fn labels(step: &Step) -> Labels {
+    vec![("migration", migration(step)), ("step", step.id.slug().to_owned())]
+}
+
+fn of_phase(migration: String, phase: Phase) -> Labels {
+    vec![("migration", migration), ("phase", phase.to_string())]
 }
 
 fn whole(count: u64) -> i64 {

@@ -111,6 +111,10 @@ async fn metrics_are_served_while_it_runs() {
         assert!(held.contains("application/openmetrics-text"), "{held}");
         assert!(held.contains("zdmig_build_info{version="), "{held}");
         assert!(get(&address, "/other").starts_with("HTTP/1.1 404"));
+        // Who promises more than comes keeps nobody waiting: not the others, and not the end.
+        let mut slow = TcpStream::connect(&address).expect("it listens");
+        let promise = "GET /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 5000\r\n\r\n";
+        slow.write_all(promise.as_bytes()).expect("asked");
         project.run("resume").done();
         let walking = scraped("zdmig_fill_chunk_seconds_bucket{");
         let rows = "zdmig_fill_rows_total{migration=\"1_rename\",step=\"fill-";
@@ -131,6 +135,11 @@ async fn an_address_that_is_taken_is_told_before_anything_is_done() {
         .run(&format!("backfill --metrics-listen {address}"))
         .exits(2)
         .says(&[&address.to_string(), "--metrics-listen"]);
+    project
+        .run(&format!("expand --metrics-listen {address}"))
+        .exits(2)
+        .says(&[&address.to_string(), "--metrics-listen"]);
+    project.run("backfill --metrics-listen nowhere").exits(2).says(&["`nowhere`"]);
     project.run("status").done().says(&["expanded"]);
 }
 

@@ -249,3 +249,17 @@ async fn statistics_are_there_when_a_column_is_filled() {
     project.run("backfill").done().says(&["✓ analyze-public.users"]);
     assert_eq!(ask(&mut *client, known).await, "1");
 }
+
+/// Statistics are worth no waiting: whoever is at work on the table gathers them, or a person does.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_left_to_whoever_is_in_the_way() {
+    let rows = "CREATE TABLE users (id bigint PRIMARY KEY, username text);
+                INSERT INTO users SELECT g, 'user ' || g FROM generate_series(1, 100) g; ANALYZE;";
+    let (database, project) = expanded("walks_statistics", rows, ADD).await;
+    let mut vacuum = database.client().await;
+    vacuum.script("BEGIN; LOCK TABLE users IN SHARE UPDATE EXCLUSIVE MODE").await.expect("held");
+    let ran = project.run("backfill").done();
+    ran.says(&["warning:", "ANALYZE \"public\".\"users\" (\"email\")"]);
+    vacuum.script("COMMIT").await.expect("let go");
+    project.run("backfill").done().says(&["nothing to backfill"]);
+}

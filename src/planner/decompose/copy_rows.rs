@@ -28,7 +28,7 @@ pub(super) fn fill(scene: &Scene<'_>, plain: &Plain) -> Option<FillRows> {
     // In one piece a row that comes to another's is an error, whatever the size of a chunk.
     let apart =
         copies.upserts.as_ref().is_none_or(|given| from.key.iter().all(|one| given.contains(one)));
-    if !apart || !copies.calls.is_empty() || !scene.intent.settings.is_empty() {
+    if !apart || !scene.intent.settings.is_empty() {
         return None;
     }
     Some(FillRows {

@@ -151,7 +151,10 @@ impl Reader<'_> {
         let words = Words::of(node);
         let selects = words.count("select") > 1;
         let over = ["over", "filter", "within"].iter().any(|word| words.find(&[word]).is_some());
-        if together || part || selects || over {
+        let conflict = insert.on_conflict_clause();
+        let calls = Words::of(query.syntax()).call_more()
+            || conflict.as_ref().is_some_and(|one| Words::of(one.syntax()).call_more());
+        if together || part || selects || over || calls {
             return None;
         }
         let range = node.text_range().start()..from.syntax().text_range().end();
@@ -160,17 +163,12 @@ impl Reader<'_> {
             Some(clause) => Some(self.slice(clause.expr()?.syntax()).to_owned()),
             None => None,
         };
-        let tail = insert.on_conflict_clause().map(|clause| self.slice(clause.syntax()).to_owned());
-        let mut called = Words::of(query.syntax()).calls();
-        called.extend(
-            insert.on_conflict_clause().iter().flat_map(|one| Words::of(one.syntax()).calls()),
-        );
+        let tail = conflict.map(|clause| self.slice(clause.syntax()).to_owned());
         Some(Copies {
             from: table_name(item.relation_name_ref()?.syntax()).ok()?,
             head: head.trim().to_owned(),
             condition,
             tail: tail.unwrap_or_default(),
-            calls: called,
             upserts: self.upserts(&insert, &query),
         })
     }
@@ -200,12 +198,10 @@ impl Reader<'_> {
 }
 
 impl Words {
-    /// What is called, as far as it is not known to be a function of one row.
-    fn calls(&self) -> Vec<Ident> {
-        let called = self.before("(").into_iter().filter(|word| {
-            let plain = word.starts_with(|c: char| c.is_alphabetic() || c == '_');
-            plain && !NO_CALLS.contains(word) && !OF_ONE_ROW.contains(word)
-        });
-        called.map(Ident::new).collect()
+    /// Whether something is called that is not known to be a function of one row.
+    fn call_more(&self) -> bool {
+        let plain = |word: &str| word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let mut before = self.before("(").into_iter();
+        before.any(|word| plain(word) && !NO_CALLS.contains(&word) && !OF_ONE_ROW.contains(&word))
     }
 }
