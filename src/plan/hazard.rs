@@ -182,7 +182,7 @@ pub const CARDS: &[HazardCard] = &[
         severity: Severity::Deny,
         condition: "a statement that changes or copies rows cannot be cut into chunks",
         effect: "it holds every row that it touches until it ends, and rows written meanwhile are not seen",
-        remedy: "write it as `UPDATE table SET column = expression WHERE condition`, or allow it where the table is small",
+        remedy: "write it as `UPDATE table SET column = expression WHERE condition`, or as an `INSERT … SELECT` of one table, or allow it where the table is small",
     },
     HazardCard {
         code: "not-repeatable",

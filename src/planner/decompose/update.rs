@@ -68,8 +68,9 @@ pub(super) fn whole(parts: &mut Parts, table: &str, why: &str) {
     parts.hazard(
         "whole-statement",
         format!("this runs as one statement and holds every row of `{table}` that it touches until it ends: {why}"),
-        "write it as `UPDATE table SET column = expression WHERE condition`, or as `DELETE FROM \
-         table WHERE condition`, which are run in chunks, or allow it where the table is small",
+        "write it as `UPDATE table SET column = expression WHERE condition`, as `DELETE FROM table \
+         WHERE condition`, or as `INSERT INTO table SELECT … FROM other WHERE condition`, which are \
+         run in chunks, or allow it where the table is small",
     );
 }
 
