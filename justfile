@@ -25,6 +25,10 @@ corpus:
 cuts:
     ZDMIG_EVERY_CUT=1 scripts/with-postgres cargo test --test it every_case_is_taken_back
 
+# every case from every phase, and with two applications; ten minutes more than `check`
+every:
+    ZDMIG_EVERY=1 scripts/with-postgres cargo test --test it case
+
 # a thousand random tables and changes
 random:
     ZDMIG_RANDOM=1000 scripts/with-postgres cargo test --test it random

@@ -14,6 +14,7 @@ mod url;
 use std::path::Path;
 
 use async_trait::async_trait;
+use sqlparser::dialect::Dialect as Grammar;
 use thiserror::Error;
 
 pub use client::{Client, Value};
@@ -44,6 +45,9 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// When the text is not in the product's grammar, with the place.
     fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError>;
+
+    /// How an application's queries are written.
+    fn grammar(&self) -> &'static dyn Grammar;
 
     /// What a statement means. One statement may hold several changes.
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind>;

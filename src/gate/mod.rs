@@ -10,5 +10,5 @@ mod verdict;
 pub use evidence::{Evidence, Seen, State, collect};
 pub use judge::{Question, judge, nobody_at_work};
 pub use policy::{Consumer, GatePolicy, Waiver};
-pub use usage::{Item, Usage, UsageError};
+pub use usage::{Explained, Item, Reader, Schema, Statement, Usage, UsageError, Way};
 pub use verdict::{Permit, Reason, Severity, Verdict, VersionLine};

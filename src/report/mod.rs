@@ -1,6 +1,7 @@
 //! Floor 8: the only code that writes to a stream. stdout is the product, stderr the
 //! narration.
 
+mod explain;
 mod hazard;
 mod narrate;
 mod plan;
@@ -16,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub use explain::{ExplainReport, StatementLine, render_explained};
 pub use hazard::hazard_page;
 pub use plan::render_plan;
 pub use snippet::snippet;

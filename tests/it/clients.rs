@@ -14,7 +14,7 @@ use zdmig::dialect::Client;
 
 use crate::cases::{cases, read};
 use crate::seed::{in_order, labels, quoted, row, seed, value};
-use crate::support::{Database, OPEN_GATE, Project, attach};
+use crate::support::{Database, OPEN_GATE, Project, attach, way};
 
 /// Hazards that a case's author accepts, because what they warn of is not what is shown here.
 const ALLOWED: [&str; 8] = [
@@ -291,11 +291,13 @@ async fn story(case: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_and_a_new_application_through_every_case() {
+    // Every other one without `ZDMIG_EVERY=1`.
     let wanted = std::env::var("ZDMIG_CASE").unwrap_or_default();
     let mut waiting = cases("postgres");
     waiting.retain(|path| {
         let told = ["refused.txt", "no_clients.txt"].map(|name| read(path, name));
-        path.display().to_string().contains(&wanted) && told.iter().all(Option::is_none)
+        let now = !wanted.is_empty() || way(path, 2).is_none_or(|way| way == 0);
+        now && path.display().to_string().contains(&wanted) && told.iter().all(Option::is_none)
     });
     let (mut failed, mut written, mut busy) = (Vec::new(), 0, 0);
     for some in waiting.chunks(4) {
@@ -320,7 +322,7 @@ async fn an_old_and_a_new_application_through_every_case() {
         }
     }
     assert!(failed.is_empty(), "failed: {}", failed.join(", "));
-    let few = wanted.is_empty() && (written < 5_000 || busy * 4 < waiting.len() * 3);
+    let few = wanted.is_empty() && (written < 2_500 || busy * 4 < waiting.len() * 3);
     assert!(
         !few,
         "the applications hardly wrote: {written} rows, {busy} of {} cases",

@@ -32,5 +32,6 @@ mod story;
 mod support;
 mod taken_back;
 mod telemetry;
+mod usage;
 mod verbs;
 mod walks;

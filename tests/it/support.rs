@@ -22,6 +22,18 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}_{}_{number}", std::process::id())
 }
 
+/// Which of so many ways a case goes, always the same one by its name; `None` where all are wanted,
+/// by `ZDMIG_EVERY=1`.
+pub fn way(case: &Path, of: usize) -> Option<usize> {
+    if std::env::var_os("ZDMIG_EVERY").is_some() {
+        return None;
+    }
+    let name = case.file_name().expect("a case has a name").as_encoded_bytes();
+    let mixed =
+        name.iter().fold(0_usize, |mixed, byte| mixed.wrapping_mul(31) + usize::from(*byte));
+    Some(mixed % of)
+}
+
 /// The address of the test server's own database.
 pub fn server() -> String {
     std::env::var("ZDMIG_TEST_POSTGRES_URL")

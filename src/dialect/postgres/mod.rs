@@ -79,6 +79,10 @@ impl Dialect for Postgres {
         split::split(source)
     }
 
+    fn grammar(&self) -> &'static dyn sqlparser::dialect::Dialect {
+        &sqlparser::dialect::PostgreSqlDialect {}
+    }
+
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
         interpret::interpret(source, statement)
     }

@@ -56,6 +56,10 @@ impl Dialect for Sqlite {
         split::split(source)
     }
 
+    fn grammar(&self) -> &'static dyn sqlparser::dialect::Dialect {
+        &sqlparser::dialect::SQLiteDialect {}
+    }
+
     fn interpret(&self, source: &str, statement: Span) -> Vec<ChangeKind> {
         interpret::interpret(source, statement)
     }

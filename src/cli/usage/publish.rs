@@ -1,28 +1,20 @@
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
-use super::failure::{Exit, Failure};
 use crate::catalog::Catalog;
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
 use crate::dialect::Fact;
 use crate::gate::Usage;
 use crate::report::Format;
 use crate::sql::{Ident, TableName};
 
-/// Tell the gate what a version uses
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// Publish a version's manifest, once and for all
-    Publish(PublishArgs),
-}
-
 #[derive(Debug, clap::Args)]
-pub(super) struct PublishArgs {
+pub(in crate::cli) struct Args {
     /// The manifest, as docs/usage-manifest.md describes it
     file: PathBuf,
 }
 
-pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let Command::Publish(args) = command;
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let usage = publish(&args.file, None, context).await?;
     for name in unknown(&usage, &context.connect().await?.catalog().await?) {
         context.reporter.warn(&format!("the manifest names {name}, which is not in this database"));
@@ -62,7 +54,7 @@ fn unknown(usage: &Usage, catalog: &Catalog) -> Vec<String> {
 
 /// Publishes a manifest. A version's manifest never changes: a second, different one for
 /// the same version is refused.
-pub(super) async fn publish(
+pub(in crate::cli) async fn publish(
     path: &Path,
     of: Option<(&str, &str)>,
     context: &Context<'_>,

@@ -96,7 +96,7 @@ pub enum UsageError {
 
 /// Whether a version depends on a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hit {
+pub(in crate::gate) enum Hit {
     /// No.
     None,
     /// Yes, in this way.
@@ -119,7 +119,7 @@ impl Usage {
     }
 
     /// Whether this version depends on a target, as far as its manifest says.
-    pub(super) fn hit(&self, target: &Target) -> Hit {
+    pub(in crate::gate) fn hit(&self, target: &Target) -> Hit {
         let column = target.column.column.as_str();
         match &target.ends {
             Use::Names => return self.hit_name(&target.column.table),
@@ -171,7 +171,7 @@ impl Usage {
     }
 
     /// Queries that could not be read and in which the target may stand.
-    pub(super) fn suspects<'a>(
+    pub(in crate::gate) fn suspects<'a>(
         &'a self,
         target: &'a Target,
     ) -> impl Iterator<Item = &'a Unresolved> {

@@ -1,0 +1,14 @@
+//! What a version uses: as it says itself in a manifest, and as its queries say.
+
+mod explain;
+mod manifest;
+mod resolver;
+mod schema;
+mod statements;
+mod tokens;
+
+pub use explain::{Explained, Reader, Way};
+pub(in crate::gate) use manifest::Hit;
+pub use manifest::{Item, Usage, UsageError};
+pub use schema::Schema;
+pub use statements::Statement;
