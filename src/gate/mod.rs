@@ -10,5 +10,8 @@ mod verdict;
 pub use evidence::{Evidence, Seen, State, collect};
 pub use judge::{Question, judge, nobody_at_work};
 pub use policy::{Consumer, GatePolicy, Waiver};
-pub use usage::{Explained, Item, Reader, Schema, Statement, Usage, UsageError, Way};
+pub use usage::{
+    Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,
+    scan,
+};
 pub use verdict::{Permit, Reason, Severity, Verdict, VersionLine};

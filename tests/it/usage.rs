@@ -11,7 +11,7 @@ use zdmig::sql::{ColumnRef, Ident, TableName};
 
 use generator::{Dice, Maker, World};
 
-use crate::support::{Database, attach, unique};
+use crate::support::{Database, Project, attach, unique};
 
 fn target() -> ColumnRef {
     ColumnRef::new(&TableName::new(Some("public"), "users"), &Ident::new("legacy_name"))
@@ -180,4 +180,99 @@ async fn nothing_that_the_server_needs_is_called_unused() {
     assert!(alarms.len() * 100 <= compared * 3, "{told}\n{}", alarms.join("\n"));
     assert!(needed * 5 > compared && needed * 5 < compared * 4, "{told}");
     eprintln!("{told}\n{}", alarms.join("\n"));
+}
+
+fn git(folder: &std::path::Path, arguments: &[&str]) {
+    let ran = std::process::Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .output()
+        .expect("git is installed");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// A manifest made of a commit's own code, and the gate that reads it: the old version's commit has
+/// the query that uses the column, the new one's has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_made_of_the_code_of_a_commit() {
+    let database = Database::postgres("published").await;
+    database
+        .script("CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL, age int)")
+        .await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    let folder = project.folder.path();
+    git(folder, &["init", "-q"]);
+    std::fs::create_dir_all(folder.join("src")).expect("a folder");
+    std::fs::create_dir_all(folder.join(".sqlx")).expect("a folder");
+    let write = |name: &str, text: &str| project.write(name, text);
+    write("src/old.rs", "fn q() {\n    run(\"SELECT id, username FROM users\");\n}\n");
+    write(
+        ".sqlx/query-00aa11bb22.json",
+        "{\"query\": \"UPDATE users SET age = $1 WHERE id = $2\"}",
+    );
+    git(folder, &["add", "src", ".sqlx"]);
+    git(folder, &["commit", "-qm", "one"]);
+    std::fs::remove_file(folder.join("src/old.rs")).expect("removed");
+    write(
+        "src/new.py",
+        "q = f\"SELECT {columns} FROM orders\"\nrun('SELECT id, email FROM users')\n",
+    );
+    git(folder, &["add", "-A", "src"]);
+    git(folder, &["commit", "-qm", "two"]);
+
+    // What the folder holds now says nothing of the commit before.
+    let of = |version: &str, more: &str| {
+        project.run(&format!(
+            "usage publish --service api --version {version} --from sqlx,scan=src --by-search-path {more}"
+        ))
+    };
+    of("1", "--git-ref HEAD~1 --complete --output one.json").done();
+    let text = std::fs::read_to_string(folder.join("one.json")).expect("a manifest");
+    let one: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(one["complete"], true);
+    assert_eq!(one["unresolved"], serde_json::json!([]));
+    let items = one["items"].as_array().expect("items");
+    let item = |via: &str| {
+        items.iter().find(|one| one["via"][0] == via).unwrap_or_else(|| panic!("{via}: {text}"))
+    };
+    assert_eq!(item("src/old.rs:2")["read"], serde_json::json!(["id", "username"]));
+    assert_eq!(item("sqlx:00aa11bb")["write"], serde_json::json!(["age"]));
+
+    project.run("expand").done();
+    project.run("backfill").done();
+    of("1", "--git-ref HEAD~1 --complete").done();
+    let told = of("2", "--git-ref HEAD");
+    let told = told.done().err;
+    assert!(told.contains("src/new.py:1 cannot be read to its end"), "{told}");
+    assert!(told.contains("--complete"), "{told}");
+    project.write(
+        "zdmig.toml",
+        "[[consumer]]\nname = \"api\"\nroles = [\"postgres\"]\nunnamed_sessions = true\n",
+    );
+    project.run("heartbeat --service api --version 1 --instance a").done();
+    project.run("gate 1").exits(11).says(&["E_VERSION_USES", "src/old.rs:2"]);
+    project.run("heartbeat --service api --version 1 --instance a --bye").done();
+    project.run("heartbeat --service api --version 2 --instance b").done();
+    project.run("gate 1").exits(12).says(&["U_INCOMPLETE", "U_DYNAMIC_SQL", "src/new.py:1"]);
+
+    // People say what the code does not: why the one is no danger, and that this is all.
+    write(
+        "waivers.json",
+        "{\"zdmig_usage\": 1, \"service\": \"api\", \"version\": \"3\", \"unresolved\": [{\"at\": \
+         \"src/new.py:1\", \"sql\": \"SELECT {} FROM orders\", \"waiver\": \"columns of orders\"}]}",
+    );
+    project
+        .run(
+            "usage publish waivers.json --service api --version 3 --from sqlx,scan=src \
+             --by-search-path --complete",
+        )
+        .done();
+    project.run("heartbeat --service api --version 2 --instance b --bye").done();
+    project.run("heartbeat --service api --version 3 --instance b").done();
+    project.run("gate 1").done().says(&["PASS"]);
+    project.run("usage publish --from scan=nowhere --service a --version 1").exits(2);
+    project.run("usage publish --from guess --service a --version 1").exits(2);
 }

@@ -1,11 +1,9 @@
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::catalog::Catalog;
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::snapshot;
-use crate::dialect::Dialect;
 use crate::gate::{Explained, Reader, Schema, Statement, Way};
 use crate::report::{ExplainReport, Format, StatementLine, render_explained};
 use crate::sql::{ColumnRef, Ident, TableName};
@@ -31,7 +29,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let texts = texts(args)?;
-    let (catalog, dialect) = known(args.catalog.as_deref(), context).await?;
+    let (catalog, dialect) = super::known(args.catalog.as_deref(), context).await?;
     let target = target(&args.target, &catalog)?;
     let schema = Schema::new(&catalog, args.by_search_path);
     let mut reader = Reader::new(&schema, dialect.grammar());
@@ -50,20 +48,6 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         context.reporter.product(&render_explained(&report, pen));
     }
     Ok(Exit::Done)
-}
-
-async fn known(
-    file: Option<&Path>,
-    context: &mut Context<'_>,
-) -> Result<(Catalog, &'static dyn Dialect), Failure> {
-    match file {
-        Some(path) => {
-            let snapshot = snapshot::read(path)?;
-            let dialect = snapshot::dialect(&snapshot, path)?;
-            Ok((snapshot.catalog, dialect))
-        }
-        None => Ok((context.connect().await?.catalog().await?, context.dialect()?)),
-    }
 }
 
 /// What there is to read, and how its places begin.

@@ -1,8 +1,14 @@
 mod explain;
 mod publish;
+mod sources;
+
+use std::path::Path;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::snapshot;
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
 pub(super) use publish::publish;
 
 /// Tell the gate what a version uses, or ask what a query uses
@@ -18,5 +24,20 @@ pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<
     match command {
         Command::Publish(args) => publish::run(args, context).await,
         Command::Explain(args) => explain::run(args, context).await,
+    }
+}
+
+/// What the database holds, or a snapshot of it.
+async fn known(
+    file: Option<&Path>,
+    context: &mut Context<'_>,
+) -> Result<(Catalog, &'static dyn Dialect), Failure> {
+    match file {
+        Some(path) => {
+            let snapshot = snapshot::read(path)?;
+            let dialect = snapshot::dialect(&snapshot, path)?;
+            Ok((snapshot.catalog, dialect))
+        }
+        None => Ok((context.connect().await?.catalog().await?, context.dialect()?)),
     }
 }

@@ -1,24 +1,91 @@
 use std::path::{Path, PathBuf};
 
+use super::sources::{Place, Source};
 use crate::catalog::Catalog;
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
 use crate::dialect::Fact;
-use crate::gate::Usage;
-use crate::report::Format;
+use crate::gate::{Collector, Schema, Usage};
+use crate::report::{Format, counted};
 use crate::sql::{Ident, TableName};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The manifest, as docs/usage-manifest.md describes it
-    file: PathBuf,
+    /// A manifest, as docs/usage-manifest.md describes it; what --from finds is added to it
+    file: Option<PathBuf>,
+    /// Where the version's queries are: `sqlx` (what `cargo sqlx prepare` wrote), `sql` (files) or
+    /// `scan` (literals of source code), each with a folder after `=`
+    #[arg(long, value_name = "KIND[=DIR]", value_delimiter = ',')]
+    from: Vec<Source>,
+    /// The service
+    #[arg(long, requires = "from", required_unless_present = "file")]
+    service: Option<String>,
+    /// Its version
+    #[arg(long, requires = "from", required_unless_present = "file")]
+    version: Option<String>,
+    /// The commit it is built from
+    #[arg(long, requires = "from")]
+    commit: Option<String>,
+    /// Say that these are all queries that the version can run
+    #[arg(long, requires = "from")]
+    complete: bool,
+    /// Read the files of a commit, without a checkout
+    #[arg(long, value_name = "REF", requires = "from")]
+    git_ref: Option<String>,
+    /// Files and folders to leave out, by name
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "from")]
+    skip: Vec<String>,
+    /// Look up names without a schema along the search path; else they may be any schema's
+    #[arg(long, requires = "from")]
+    by_search_path: bool,
+    /// A snapshot of the catalogue instead of the database; with --output
+    #[arg(long, value_name = "FILE", requires = "from", requires = "output")]
+    catalog: Option<PathBuf>,
+    /// Write the manifest instead of publishing it
+    #[arg(short, long, value_name = "FILE", requires = "from")]
+    output: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let usage = publish(&args.file, None, context).await?;
-    for name in unknown(&usage, &context.connect().await?.catalog().await?) {
-        context.reporter.warn(&format!("the manifest names {name}, which is not in this database"));
+    if let ([], Some(file)) = (args.from.as_slice(), &args.file) {
+        let usage = publish(file, None, context).await?;
+        for name in unknown(&usage, &context.connect().await?.catalog().await?) {
+            let name = format!("the manifest names {name}, which is not in this database");
+            context.reporter.warn(&name);
+        }
+        told(&usage, context);
+        return Ok(Exit::Done);
     }
+    let usage = found(args, context).await?;
+    let mut text = serde_json::to_string_pretty(&usage).unwrap_or_default();
+    text.push('\n');
+    for one in usage.unresolved.iter().filter(|one| one.waiver.is_none()) {
+        context.reporter.warn(&format!("{} cannot be read to its end: {}", one.at, one.sql));
+    }
+    if !usage.complete {
+        context.reporter.hint(
+            "the gate takes it for a part of what the version uses; say --complete where these are \
+             all its queries",
+        );
+    }
+    match &args.output {
+        Some(path) => {
+            std::fs::write(path, text).map_err(|error| {
+                Failure::usage(format!("cannot write `{}`: {error}", path.display()))
+            })?;
+            let path = path.display();
+            let text = format!("{path}: what {}@{} uses\n", usage.service, usage.version);
+            context.reporter.product(&text);
+        }
+        None => {
+            record(&usage, &text, context).await?;
+            told(&usage, context);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn told(usage: &Usage, context: &mut Context<'_>) {
     if context.reporter.format() == Format::Json {
         let report = serde_json::json!({
             "zdmig_usage_published": 1, "service": usage.service, "version": usage.version
@@ -28,7 +95,40 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         let text = format!("published what {}@{} uses\n", usage.service, usage.version);
         context.reporter.product(&text);
     }
-    Ok(Exit::Done)
+}
+
+/// The manifest of what the version's own queries say.
+async fn found(args: &Args, context: &mut Context<'_>) -> Result<Usage, Failure> {
+    let (Some(service), Some(version)) = (&args.service, &args.version) else {
+        return Err(Failure::usage("--from needs --service and --version".to_owned()));
+    };
+    let known = match &args.file {
+        Some(path) => Some(read(path, Some((service, version)))?.0),
+        None => None,
+    };
+    let (catalog, dialect) = super::known(args.catalog.as_deref(), context).await?;
+    let schema = Schema::new(&catalog, args.by_search_path);
+    let mut collector = Collector::new(&schema, dialect.grammar());
+    let place = Place {
+        git_ref: args.git_ref.as_deref(),
+        skip: &args.skip,
+        migrations: &context.settings.migrations.value,
+    };
+    let mut files = 0;
+    for source in &args.from {
+        files += source.collect(&place, dialect, &mut collector)?;
+    }
+    let (read, open) = (collector.read() as u64, collector.unresolved() as u64);
+    let mut usage = collector.manifest(known, (service, version));
+    usage.complete |= args.complete;
+    usage.commit = args.commit.clone().or(usage.commit);
+    context.reporter.narrate(&format!(
+        "{} in {}, {} that cannot be read to the end",
+        counted(read, "statement"),
+        counted(files as u64, "file"),
+        counted(open, "piece")
+    ));
+    Ok(usage)
 }
 
 /// Names that the database does not have. A manifest may be older or newer than the schema,
@@ -59,6 +159,13 @@ pub(in crate::cli) async fn publish(
     of: Option<(&str, &str)>,
     context: &Context<'_>,
 ) -> Result<Usage, Failure> {
+    let (usage, text) = read(path, of)?;
+    record(&usage, &text, context).await?;
+    Ok(usage)
+}
+
+/// A manifest in a file, of that service and version.
+fn read(path: &Path, of: Option<(&str, &str)>) -> Result<(Usage, String), Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
@@ -72,15 +179,19 @@ pub(in crate::cli) async fn publish(
             usage.service, usage.version
         )));
     }
+    Ok((usage, text))
+}
+
+async fn record(usage: &Usage, text: &str, context: &Context<'_>) -> Result<(), Failure> {
     let env = &context.settings.env.value;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
-    let fact = Fact::Usage { service: &usage.service, version: &usage.version, text: &text };
+    let fact = Fact::Usage { service: &usage.service, version: &usage.version, text };
     observer.record(&fact).await?;
     let kept = observer.witness(env, &[]).await?.manifests;
     let differs = kept.iter().any(|one| {
         one.service == usage.service
             && one.version == usage.version
-            && Usage::read(&one.text).ok().as_ref() != Some(&usage)
+            && Usage::read(&one.text).ok().as_ref() != Some(usage)
     });
     if differs {
         return Err(Failure::usage(format!(
@@ -89,5 +200,5 @@ pub(in crate::cli) async fn publish(
         ))
         .hint("give each build its own version"));
     }
-    Ok(usage)
+    Ok(())
 }

@@ -142,7 +142,7 @@ impl Usage {
         for item in self.items.iter().filter(|item| item.is_of(&target.column.table)) {
             match item.hit(column, &target.ends) {
                 Hit::None => {}
-                hit @ Hit::Uses(_) => return hit,
+                Hit::Uses(how) => return Hit::Uses(format!("{how}{}", item.places())),
                 hit @ Hit::Unsaid(_) => unsaid = hit,
             }
         }
@@ -196,6 +196,15 @@ impl Item {
                 (Some(a), Some(b)) => same(a, b),
                 _ => true,
             }
+    }
+
+    /// Where it was found, for a person.
+    fn places(&self) -> String {
+        match self.via.as_slice() {
+            [] => String::new(),
+            [one] => format!(" ({one})"),
+            [one, others @ ..] => format!(" ({one} and {} more)", others.len()),
+        }
     }
 
     fn hit(&self, column: &str, ends: &Use) -> Hit {

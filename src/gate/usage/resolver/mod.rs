@@ -63,6 +63,8 @@ pub(super) struct Reading {
     pub(super) nulls: BTreeMap<TableName, Option<BTreeSet<Ident>>>,
     /// Words whose meaning was found, by line and column.
     pub(super) understood: BTreeSet<(u64, u64)>,
+    /// Names that stand for nothing that is known.
+    pub(super) unknown: BTreeSet<String>,
     /// What was not understood.
     pub(super) gaps: Vec<String>,
 }

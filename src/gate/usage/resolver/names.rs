@@ -128,6 +128,24 @@ impl<'s> Resolver<'s> {
         if let Some(source) = rows(env, &name).next() {
             self.understood(word);
             self.whole(source, Way::WholeRow, place(word.span));
+            return;
+        }
+        let is_open = |source: &Source<'s>| matches!(self.find(source, &name), Found::Maybe(_));
+        let is_known = env.frames().flat_map(|frame| frame.sources).any(is_open);
+        if !is_known && (word.quote_style.is_some() || name != "default") {
+            self.not_yet(&name, env, place(word.span));
+        }
+    }
+
+    /// A name that no source has: a column that is still to come, perhaps, of one of the innermost.
+    fn not_yet(&mut self, name: &str, env: Env<'_, 's>, at: (u64, u64)) {
+        self.reading.unknown.insert(name.to_owned());
+        for source in env.frame.map_or(&[][..], |frame| frame.sources) {
+            if let Columns::Tables(tables, _) = &source.columns {
+                for table in tables {
+                    self.used(&table.name, Some(&Ident::new(name)), Way::Read, at);
+                }
+            }
         }
     }
 
@@ -184,6 +202,7 @@ impl<'s> Resolver<'s> {
             if let [first, ..] = owner {
                 self.bare(first, env);
             }
+            self.reading.unknown.insert(name);
             return;
         };
         for word in words {
@@ -199,8 +218,17 @@ impl<'s> Resolver<'s> {
                 self.used(&table, Some(&Ident::new(name)), Way::Read, place(column.span));
             }
             Found::Maybe(None) => {}
-            // A function that is called like a column takes the row.
-            Found::No => self.whole(source, Way::WholeRow, place(column.span)),
+            // A function that is called like a column takes the row; or it is still to come.
+            Found::No => {
+                self.whole(source, Way::WholeRow, place(column.span));
+                if let Columns::Tables(tables, _) = &source.columns {
+                    for table in tables {
+                        let column_name = Ident::new(name.as_str());
+                        self.used(&table.name, Some(&column_name), Way::Read, place(column.span));
+                    }
+                    self.reading.unknown.insert(name);
+                }
+            }
         }
     }
 
