@@ -29,6 +29,10 @@ cuts:
 every:
     ZDMIG_EVERY=1 scripts/with-postgres cargo test --test it case
 
+# twenty thousand random queries, and what the server says of them; three minutes
+queries:
+    ZDMIG_QUERIES=20000 scripts/with-postgres cargo test --test it usage -- --nocapture
+
 # a thousand random tables and changes
 random:
     ZDMIG_RANDOM=1000 scripts/with-postgres cargo test --test it random

@@ -4,7 +4,7 @@
 #[path = "usage/generator.rs"]
 mod generator;
 
-use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use zdmig::dialect::Client;
 use zdmig::gate::{Explained, Reader, Schema, Way};
 use zdmig::sql::{ColumnRef, Ident, TableName};
@@ -275,4 +275,39 @@ async fn a_manifest_is_made_of_the_code_of_a_commit() {
     project.run("gate 1").done().says(&["PASS"]);
     project.run("usage publish --from scan=nowhere --service a --version 1").exits(2);
     project.run("usage publish --from guess --service a --version 1").exits(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_of_a_file_are_read_in_its_own_grammar() {
+    let database = Database::sqlite().await;
+    database
+        .script(
+            "CREATE TABLE Users (id INTEGER PRIMARY KEY, Name TEXT, age INT); \
+             CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INT, name TEXT); \
+             CREATE VIEW Named AS SELECT id, name AS called FROM users; \
+             CREATE VIEW aged AS SELECT id, age FROM users",
+        )
+        .await;
+    let catalog = database.session().await.catalog().await.expect("a catalogue");
+    let schema = Schema::new(&catalog, true);
+    let mut reader = Reader::new(&schema, &SQLiteDialect {});
+    let target = ColumnRef::new(&TableName::new(None, "Users"), &Ident::new("Name"));
+    for (expected, sql) in [
+        ('R', "SELECT NAME FROM users"),
+        ('R', "SELECT \"name\" FROM \"users\""),
+        ('R', "SELECT [name] FROM main.users"),
+        ('R', "SELECT `u`.`name` FROM users u"),
+        ('R', "SELECT * FROM users"),
+        ('R', "SELECT called FROM named"),
+        ('-', "SELECT age FROM aged"),
+        ('-', "SELECT name FROM pets"),
+        ('-', "SELECT p.name FROM pets p JOIN users u ON u.id = p.owner"),
+        ('W', "INSERT OR REPLACE INTO users (id, name) VALUES (?1, ?2)"),
+        ('W', "INSERT INTO users VALUES (1, 'a', 2)"),
+        ('W', "UPDATE users SET name = ?1 WHERE id = :id"),
+        ('-', "DELETE FROM users WHERE id = ?"),
+    ] {
+        let explained = reader.explain(sql, &target);
+        assert_eq!(kind(&explained), expected, "{sql}: {explained:?}");
+    }
 }

@@ -13,8 +13,8 @@ use super::quote;
 use super::session::wrap;
 use super::split::lex;
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Index, Server,
-    Table, TableKind,
+    Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Index, Object,
+    Server, Table, TableKind,
 };
 use crate::dialect::SessionError;
 use crate::sql::{Ident, TableName};
@@ -66,6 +66,17 @@ async fn read_snapshot(conn: &mut SqliteConnection) -> Read<Catalog> {
             let table = read_table(conn, &name, &sql).await?;
             catalog.tables.insert(table.name.clone(), table);
         }
+    }
+    let views = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY name";
+    for row in rows(conn, views.to_owned()).await? {
+        catalog.objects.push(Object {
+            kind: "view".into(),
+            name: TableName::new(None, &get::<String>(&row, 0)?),
+            on: None,
+            arguments: None,
+            definition: get(&row, 1)?,
+            said: Vec::new(),
+        });
     }
     read_dependents(conn, &mut catalog).await?;
     read_incoming(conn, &mut catalog).await?;

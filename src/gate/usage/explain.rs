@@ -7,6 +7,7 @@ pub use super::resolver::Way;
 use super::resolver::{Reading, Resolver, Used};
 use super::schema::Schema;
 use super::tokens::{Names, Tokens};
+use crate::catalog::{Dependent, DependentKind};
 use crate::sql::{ColumnRef, TableName};
 
 /// Reads statements, and says of each what it does with a column or a table.
@@ -40,6 +41,8 @@ impl Explained {
 struct Watched {
     family: BTreeSet<TableName>,
     names: Names,
+    /// What uses it and is not known any better.
+    opaque: BTreeSet<String>,
 }
 
 impl<'s> Reader<'s> {
@@ -89,6 +92,16 @@ impl<'s> Reader<'s> {
             names.carriers.extend(rules.map(|name| name.as_str().to_lowercase()));
         }
         let bodies: Vec<_> = self.schema.bodies().collect();
+        let bodied: BTreeSet<String> = bodies.iter().map(|(name, _)| lower(name)).collect();
+        let mut opaque = BTreeSet::new();
+        for table in family.iter().filter_map(|name| self.schema.catalog.tables.get(name)) {
+            let runs =
+                |one: &&Dependent| matches!(one.kind, DependentKind::View | DependentKind::Body);
+            let names = table.dependents_of(&target.column).filter(runs);
+            opaque.extend(names.map(|one| one.name.as_str().to_lowercase()));
+        }
+        opaque.retain(|name| !bodied.contains(name));
+        names.carriers.extend(opaque.iter().cloned());
         loop {
             let before = names.carriers.len();
             for (name, body) in &bodies {
@@ -101,7 +114,7 @@ impl<'s> Reader<'s> {
                 }
             }
             if names.carriers.len() == before {
-                return Watched { family, names };
+                return Watched { family, names, opaque };
             }
         }
     }
@@ -143,6 +156,11 @@ impl Watched {
         }
         let gap = reading.gaps.first().cloned();
         explained.unresolved = gap.or_else(|| self.overlooked(reading, tokens));
+        if explained.is_none()
+            && let Some(name) = self.opaque.iter().find(|name| tokens.names(name))
+        {
+            explained = Explained::unresolved(&format!("`{name}` uses it in some way"));
+        }
         if explained.is_none() && tokens.says_it(&self.names) {
             explained = Explained::unresolved("a text in it is a statement itself, and names it");
         }

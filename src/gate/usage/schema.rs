@@ -7,7 +7,8 @@ use crate::sql::{Ident, TableName};
 pub struct Schema<'a> {
     pub(super) catalog: &'a Catalog,
     tables: BTreeMap<String, Vec<&'a Table>>,
-    views: BTreeMap<&'a TableName, &'a str>,
+    /// By their names as they are compared.
+    views: BTreeMap<String, Vec<(&'a TableName, &'a str)>>,
     functions: BTreeMap<String, Vec<&'a Object>>,
     /// Whether a name without a schema is looked up along the catalogue's search path; else it
     /// may be any schema's.
@@ -22,13 +23,14 @@ impl<'a> Schema<'a> {
         for table in catalog.tables.values() {
             tables.entry(folded(catalog, table.name.name.as_str())).or_default().push(table);
         }
-        let mut views = BTreeMap::new();
+        let mut views: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let mut functions: BTreeMap<String, Vec<&Object>> = BTreeMap::new();
         for object in &catalog.objects {
             match object.kind.as_str() {
                 "view" => {
                     if let Some(query) = query_of(&object.definition) {
-                        views.insert(&object.name, query);
+                        let name = folded(catalog, object.name.name.as_str());
+                        views.entry(name).or_default().push((&object.name, query));
                     }
                 }
                 "function" | "procedure" | "aggregate" => {
@@ -69,9 +71,13 @@ impl<'a> Schema<'a> {
         all.clone()
     }
 
-    /// What a view shows.
-    pub(super) fn view(&self, name: &TableName) -> Option<&'a str> {
-        self.views.get(name).copied()
+    /// The views that a name may stand for, with what they show.
+    pub(super) fn views(&self, schema: Option<&str>, name: &str) -> Vec<(&'a TableName, &'a str)> {
+        let all = self.views.get(name).into_iter().flatten().copied();
+        let tables = self.named(schema, name);
+        let is_one = |view: &TableName| tables.iter().any(|table| table.name == *view);
+        // Where views are no tables of the catalogue a name that is no table's is one.
+        all.filter(|(view, _)| is_one(view) || tables.is_empty()).collect()
     }
 
     /// Every function of the author's that a name may stand for.
@@ -110,7 +116,8 @@ impl<'a> Schema<'a> {
 
     /// Every view and function of the author's, for whoever looks for what rests on something.
     pub(super) fn bodies(&self) -> impl Iterator<Item = (&'a TableName, Body<'a>)> {
-        let views = self.views.iter().map(|(name, query)| (*name, Body::View(query)));
+        let views = self.views.values().flatten();
+        let views = views.map(|(name, query)| (*name, Body::View(query)));
         views.chain(self.functions.values().flatten().map(|one| (&one.name, Body::Function(one))))
     }
 }

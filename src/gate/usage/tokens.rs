@@ -91,6 +91,11 @@ impl Tokens {
         self.word(at).map(|word| word.value.to_lowercase())
     }
 
+    /// Whether a word of it is this one, which is in lower case.
+    pub(super) fn names(&self, word: &str) -> bool {
+        (0..self.list.len()).any(|at| self.lower(at).as_deref() == Some(word))
+    }
+
     /// Whether it may use what has these names.
     pub(super) fn suspect(&self, names: &Names) -> bool {
         let named: Vec<usize> = (0..self.list.len())

@@ -319,9 +319,9 @@ impl<'s> Resolver<'s> {
         let written = TableName::new(schema, table);
         for one in &tables {
             self.reading.tables.insert(one.name.clone());
-            if let Some(query) = self.schema.view(&one.name) {
-                self.through(&one.name, Body::View(query));
-            }
+        }
+        for (view, query) in self.schema.views(schema, table) {
+            self.through(view, Body::View(query));
         }
         if tables.is_empty() {
             self.reading.tables.insert(written.clone());
