@@ -1,7 +1,7 @@
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs, past};
-use super::{gate, project};
+use super::{fence, gate, project};
 use crate::gate::Verdict;
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
@@ -97,7 +97,7 @@ pub(super) async fn phase(
     let journal =
         start(&mut *session, &options, cancel, wait.time()?, &mut unheard).await?.journal().clone();
     let permit = match gate::ask(plan, phase, &journal, context).await? {
-        Verdict::Pass { permit, .. } => permit,
+        Verdict::Pass { .. } => fence::raise(plan, phase, &journal, context).await?,
         verdict => {
             if context.reporter.format() == Format::Human {
                 let next = format!(
@@ -119,6 +119,10 @@ pub(super) async fn phase(
         Phase::Expand | Phase::Backfill | Phase::Contract => engine.contract(plan, permit).await,
     };
     let journal = engine.journal().clone();
+    drop(engine);
+    if let Err(error) = &done {
+        fence::stopped(error, plan, &journal, context).await?;
+    }
     done.map_err(|error| {
         Failure::from(error).resumed_by(&format!("zdmig {phase} {}", plan.migration))
     })?;

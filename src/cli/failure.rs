@@ -197,6 +197,8 @@ impl From<SessionError> for Failure {
             SessionError::Denied { .. } | SessionError::Failed { .. } => {
                 Self::new(Exit::StepFailed, message)
             }
+            SessionError::Entered { .. } => Self::new(Exit::Drift, message)
+                .hint("`zdmig gate` tells more of it; let it end, then run the same command again"),
             SessionError::Journal(_) | SessionError::Bookkeeping { .. } => {
                 Self::new(Exit::Drift, message)
             }

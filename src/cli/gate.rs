@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Duration;
 
 use super::context::Context;
@@ -84,11 +83,7 @@ pub(super) async fn judge(
 ) -> Result<(Verdict, String), Failure> {
     let policy = &context.settings.gate;
     let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
-    let files = match &context.settings.usage {
-        Some(folder) => manifests(&folder.value)?,
-        None => Vec::new(),
-    };
-    let evidence = gate::collect(&witness, &files, policy);
+    let evidence = gate::collect(&witness, &manifests(context)?, policy);
     let soaking = (phase == Phase::Purge).then(|| left(plan, journal, &evidence, context));
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)
@@ -126,7 +121,11 @@ fn left(
     soak.saturating_sub(passed)
 }
 
-fn manifests(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+/// The manifests in the project's folder, as their path and text.
+pub(super) fn manifests(context: &Context<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let Some(folder) = context.settings.usage.as_ref().map(|folder| folder.value.as_path()) else {
+        return Ok(Vec::new());
+    };
     let unreadable = |error: std::io::Error| {
         Failure::usage(format!("cannot read the manifests in `{}`: {error}", folder.display()))
     };

@@ -33,6 +33,17 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let gone = Fact::Gone { env: &env, service, version, instance };
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
     observer.record(if args.bye { &gone } else { &alive }).await?;
+    let behind =
+        if args.bye { Vec::new() } else { observer.fenced(&env, service, version).await? };
+    if let Some(migration) = behind.first() {
+        let text = format!(
+            "{service}@{version} is fenced: it is not known to do without what {migration} takes away"
+        );
+        let failure = Failure::new(Exit::GateRefuse, text);
+        return Err(
+            failure.hint(format!("zdmig can-deploy --service {service} --version {version}"))
+        );
+    }
     if let Some(every) = every {
         loop {
             tokio::select! {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backfill;
+mod can_deploy;
 mod check;
 mod context;
 mod contract;
@@ -9,6 +10,7 @@ mod demo;
 mod deploy;
 mod expand;
 mod failure;
+mod fence;
 mod gate;
 mod generate;
 mod heartbeat;
@@ -111,6 +113,7 @@ enum Command {
     Resume(resume::Args),
     Tune(tune::Args),
     Gate(gate::Args),
+    CanDeploy(can_deploy::Args),
     #[command(subcommand)]
     Deploy(deploy::Command),
     #[command(subcommand)]
@@ -310,6 +313,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Resume(args) => resume::run(&args, context).await,
         Command::Tune(args) => tune::run(&args, context).await,
         Command::Gate(args) => gate::run(&args, context).await,
+        Command::CanDeploy(args) => can_deploy::run(&args, context).await,
         Command::Deploy(command) => deploy::run(&command, context).await,
         Command::Usage(command) => usage::run(&command, context).await,
         Command::Heartbeat(args) => heartbeat::run(&args, context).await,

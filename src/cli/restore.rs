@@ -1,7 +1,7 @@
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
-use super::gate;
 use super::phase::{Tally, WaitArgs};
+use super::{fence, gate};
 use crate::plan::Phase;
 
 /// Undo a contract: old code works again at once
@@ -35,6 +35,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     done.map_err(|error| {
         Failure::from(error).resumed_by(&format!("zdmig restore {}", plan.migration))
     })?;
+    fence::lower(&plan, context).await?;
     tally.report(&plan, "restored", &journal, context);
     Ok(Exit::Done)
 }

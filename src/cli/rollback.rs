@@ -1,7 +1,7 @@
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
-use super::gate;
 use super::phase::{Tally, WaitArgs};
+use super::{fence, gate};
 use crate::journal::{Journal, Status};
 use crate::plan::{Action, Phase, Plan, Target, Use};
 use crate::sql::ColumnRef;
@@ -42,6 +42,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     done.map_err(|error| {
         Failure::from(error).resumed_by(&format!("zdmig rollback {}", plan.migration))
     })?;
+    fence::lower(&plan, context).await?;
     tally.report(&plan, "rolled back", &journal, context);
     Ok(Exit::Done)
 }

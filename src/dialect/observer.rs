@@ -13,6 +13,15 @@ pub trait Observer: Send {
     /// only; empty where zdmig never ran.
     async fn witness(&mut self, env: &str, targets: &[Target]) -> Result<Witness, SessionError>;
 
+    /// The migrations behind whose fences this version is: it is not known to do without what they
+    /// take away.
+    async fn fenced(
+        &mut self,
+        env: &str,
+        service: &str,
+        version: &str,
+    ) -> Result<Vec<String>, SessionError>;
+
     /// Writes a fact down.
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError>;
 }
@@ -135,6 +144,33 @@ pub enum Fact<'a> {
         version: &'a str,
         /// The instance.
         instance: &'a str,
+    },
+    /// A migration is about to take something away: only these versions do without it.
+    Fenced {
+        /// The environment.
+        env: &'a str,
+        /// The migration.
+        migration: &'a str,
+        /// For how long a sign of life counts.
+        alive: Duration,
+        /// The versions, as service and version.
+        cleared: &'a [(String, String)],
+    },
+    /// Another version does without what a migration takes away.
+    Cleared {
+        /// The environment.
+        env: &'a str,
+        /// The migration.
+        migration: &'a str,
+        /// The service.
+        service: &'a str,
+        /// The version.
+        version: &'a str,
+    },
+    /// A migration takes nothing away any more.
+    Unfenced {
+        /// The migration.
+        migration: &'a str,
     },
     /// A version's usage manifest.
     Usage {

@@ -1,5 +1,6 @@
 //! Evidence in, verdict out. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -312,6 +313,22 @@ fn passed(dependent: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
     policy.functions.iter().any(|one| is(&one.name) && one.holds(now))
 }
 
+/// Every version that is known to do without what a plan takes away.
+pub fn cleared(plan: &Plan, evidence: &Evidence) -> Vec<(String, String)> {
+    let does_without = |usage: &Usage| {
+        usage.complete
+            && plan.requirement.targets.iter().all(|target| {
+                usage.hit(target) == Hit::None && usage.suspects(target).next().is_none()
+            })
+    };
+    let versions: BTreeMap<&(String, String), bool> =
+        evidence.usages.iter().fold(BTreeMap::new(), |mut all, (version, usage)| {
+            *all.entry(version).or_insert(true) &= does_without(usage);
+            all
+        });
+    versions.into_iter().filter(|(_, clear)| *clear).map(|(version, _)| version.clone()).collect()
+}
+
 /// Lets all phases run at once where no version is known to be at work: a database for
 /// development or tests, or a maintenance window.
 pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
@@ -328,8 +345,6 @@ pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::super::policy::Waiver;

@@ -1,14 +1,16 @@
 //! Floor 6: which versions can still run × what each of them uses. Fails closed: what is
 //! missing, stale or not understood is UNKNOWN, and only a PASS makes a permit.
 
+mod admission;
 mod evidence;
 mod judge;
 mod policy;
 mod usage;
 mod verdict;
 
+pub use admission::{Newcomer, admit};
 pub use evidence::{Evidence, Seen, State, collect};
-pub use judge::{Question, judge, nobody_at_work};
+pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use policy::{Consumer, GatePolicy, Waiver};
 pub use usage::{
     Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,

@@ -67,6 +67,12 @@ impl StepId {
         self.0.find('/').map_or(&self.0, |at| &self.0[..=at])
     }
 
+    /// Whether it is of a phase that takes away.
+    pub fn takes_away(&self) -> bool {
+        let phase = self.0.split('/').nth(1);
+        matches!(phase, Some("contract" | "purge"))
+    }
+
     /// The part after the migration and the phase.
     pub fn slug(&self) -> &str {
         self.0.splitn(3, '/').nth(2).unwrap_or(&self.0)

@@ -55,6 +55,20 @@ impl<'a> VerdictReport<'a> {
     }
 }
 
+/// What speaks against something, each with what to do about it.
+pub fn render_reasons(reasons: &[Reason], pen: Pen) -> String {
+    let mut out = String::new();
+    for reason in reasons {
+        let mark = match reason.severity {
+            Severity::Refuse => pen.bad("✗"),
+            Severity::Unknown => pen.warn("?"),
+        };
+        out.push_str(&format!("  {mark} {}  {}\n", reason.code, reason.message));
+        out.push_str(&format!("      {} {}\n", pen.dim("→"), reason.remedy));
+    }
+    out
+}
+
 /// For a person.
 pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
     let word = match report.result {
@@ -73,14 +87,7 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
     if !report.reasons.is_empty() {
         out.push('\n');
     }
-    for reason in report.reasons {
-        let mark = match reason.severity {
-            Severity::Refuse => pen.bad("✗"),
-            Severity::Unknown => pen.warn("?"),
-        };
-        out.push_str(&format!("  {mark} {}  {}\n", reason.code, reason.message));
-        out.push_str(&format!("      {} {}\n", pen.dim("→"), reason.remedy));
-    }
+    out.push_str(&render_reasons(report.reasons, pen));
     if !report.versions.is_empty() {
         let rows = report
             .versions

@@ -14,6 +14,7 @@ mod crash;
 mod derive;
 mod elsewhere;
 mod failing;
+mod fence;
 mod hazards;
 mod join;
 mod kept;

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::snapshot;
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
-pub(super) use publish::publish;
+pub(super) use publish::{publish, unknown};
 
 /// Tell the gate what a version uses, or ask what a query uses
 #[derive(Debug, clap::Subcommand)]

@@ -4,8 +4,8 @@ use super::sources::{Place, Source};
 use crate::catalog::Catalog;
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
-use crate::dialect::Fact;
-use crate::gate::{Collector, Schema, Usage};
+use crate::dialect::{Fact, Observer};
+use crate::gate::{self, Collector, Schema, Usage};
 use crate::report::{Format, counted};
 use crate::sql::{Ident, TableName};
 
@@ -133,7 +133,7 @@ async fn found(args: &Args, context: &mut Context<'_>) -> Result<Usage, Failure>
 
 /// Names that the database does not have. A manifest may be older or newer than the schema,
 /// so they are no error; most often they are typos, which the gate takes as written.
-fn unknown(usage: &Usage, catalog: &Catalog) -> Vec<String> {
+pub(in crate::cli) fn unknown(usage: &Usage, catalog: &Catalog) -> Vec<String> {
     let mut names = Vec::new();
     for item in &usage.items {
         let Some(table) = catalog.find(&TableName::from(item.table.clone())) else {
@@ -199,6 +199,34 @@ async fn record(usage: &Usage, text: &str, context: &Context<'_>) -> Result<(), 
             usage.service, usage.version
         ))
         .hint("give each build its own version"));
+    }
+    clear(usage, &mut *observer, context).await
+}
+
+/// Lets a version through the fences of what it does without: it was not known when they were
+/// raised.
+async fn clear(
+    usage: &Usage,
+    observer: &mut dyn Observer,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    let env = &context.settings.env.value;
+    let (service, version) = (usage.service.as_str(), usage.version.as_str());
+    let fenced = observer.fenced(env, service, version).await?;
+    if fenced.is_empty() {
+        return Ok(());
+    }
+    let journal = context.connect().await?.journal().await?;
+    let witness = observer.witness(env, &[]).await?;
+    let evidence =
+        gate::collect(&witness, &crate::cli::gate::manifests(context)?, &context.settings.gate);
+    for plan in journal.plans() {
+        let migration = plan.migration.to_string();
+        let of = (service.to_owned(), version.to_owned());
+        if fenced.contains(&migration) && gate::cleared(plan, &evidence).contains(&of) {
+            let migration = migration.as_str();
+            observer.record(&Fact::Cleared { env, migration, service, version }).await?;
+        }
     }
     Ok(())
 }

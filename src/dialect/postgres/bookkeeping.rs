@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 3;
+pub(super) const FORMAT: i32 = 4;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -17,8 +17,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 3 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 3;
+INSERT INTO zdmig.format SELECT 4 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 4;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -150,12 +150,56 @@ CREATE TABLE IF NOT EXISTS zdmig.usage (
     published timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (service, version)
 );
+-- What a migration takes away, or is about to: only versions that are cleared do without it.
+CREATE TABLE IF NOT EXISTS zdmig.fence (
+    env text NOT NULL,
+    migration text NOT NULL,
+    alive interval NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (env, migration)
+);
+CREATE TABLE IF NOT EXISTS zdmig.cleared (
+    env text NOT NULL,
+    migration text NOT NULL,
+    service text NOT NULL,
+    version text NOT NULL,
+    PRIMARY KEY (env, migration, service, version)
+);
+CREATE OR REPLACE FUNCTION zdmig.fenced(env text, service text, version text)
+RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
+    SELECT f.migration FROM zdmig.fence f
+     WHERE f.env = $1 AND NOT EXISTS (SELECT FROM zdmig.cleared c
+           WHERE c.env = $1 AND c.migration = f.migration AND c.service = $2 AND c.version = $3)
+     ORDER BY f.since
+$zdmig$;
+-- Who came to life behind a migration's fence. Asked in the transaction that takes away.
+CREATE OR REPLACE FUNCTION zdmig.entered(migration text)
+RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $zdmig$
+    -- What was seen of the sessions before stays as it was seen for as long as the transaction lasts.
+    SELECT pg_stat_clear_snapshot();
+    SELECT seen.who
+      FROM (SELECT f.env, h.service, h.version,
+                   format('%s@%s (heartbeat of `%s`)', h.service, h.version, h.instance) AS who
+              FROM zdmig.fence f JOIN zdmig.heartbeat h ON h.env = f.env
+             WHERE f.migration = $1 AND h.last_seen > clock_timestamp() - f.alive
+            UNION ALL
+            SELECT f.env, substring(a.application_name FROM '^([^@]+)@'),
+                   substring(a.application_name FROM '^[^@]+@([^#]+)'),
+                   format('%s (session %s of role `%s`)', a.application_name, a.pid, a.usename)
+              FROM zdmig.fence f, pg_stat_activity a
+             WHERE f.migration = $1 AND a.datname = current_database()
+               AND a.application_name ~ '^[^@]+@[^#]') seen
+     WHERE NOT EXISTS (SELECT FROM zdmig.cleared c
+           WHERE c.env = seen.env AND c.migration = $1 AND c.service = seen.service
+             AND c.version = seen.version)
+     LIMIT 1
+$zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.heartbeat(env text, service text, version text, instance text)
 RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
     INSERT INTO zdmig.heartbeat AS h (env, service, version, instance)
     VALUES ($1, $2, $3, $4)
-    ON CONFLICT ON CONSTRAINT heartbeat_pkey DO UPDATE SET last_seen = clock_timestamp()
-    RETURNING 'ok'::text
+    ON CONFLICT ON CONSTRAINT heartbeat_pkey DO UPDATE SET last_seen = clock_timestamp();
+    SELECT coalesce('fenced: ' || (SELECT zdmig.fenced($1, $2, $3) LIMIT 1), 'ok')
 $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.goodbye(env text, service text, version text, instance text)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$

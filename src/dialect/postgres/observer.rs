@@ -194,6 +194,25 @@ impl Observer for PostgresObserver {
         Ok(witness)
     }
 
+    async fn fenced(
+        &mut self,
+        env: &str,
+        service: &str,
+        version: &str,
+    ) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig.fence").await? {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query("SELECT * FROM zdmig.fenced($1, $2, $3)")
+            .bind(env)
+            .bind(service)
+            .bind(version)
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
         make_bookkeeping(&mut self.conn).await?;
         let query = match fact {
@@ -233,6 +252,39 @@ impl Observer for PostgresObserver {
                     .bind(*version)
                     .bind(*instance)
             }
+            Fact::Fenced { env, migration, alive, cleared } => {
+                let (services, versions): (Vec<String>, Vec<String>) =
+                    cleared.iter().cloned().unzip();
+                // In one statement, because a fence that clears nobody must not be seen alone.
+                sqlx::query(
+                    "WITH f AS (INSERT INTO zdmig.fence (env, migration, alive)
+                                VALUES ($1, $2, make_interval(secs => $3))
+                                ON CONFLICT (env, migration) DO UPDATE SET alive = excluded.alive),
+                          gone AS (DELETE FROM zdmig.cleared c WHERE c.env = $1 AND c.migration = $2
+                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($4::text[], $5::text[])))
+                     INSERT INTO zdmig.cleared (env, migration, service, version)
+                     SELECT DISTINCT $1, $2, s, v FROM unnest($4::text[], $5::text[]) AS c (s, v)
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind(*env)
+                .bind(*migration)
+                .bind(alive.as_secs_f64())
+                .bind(services)
+                .bind(versions)
+            }
+            Fact::Cleared { env, migration, service, version } => sqlx::query(
+                "INSERT INTO zdmig.cleared (env, migration, service, version)
+                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            )
+            .bind(*env)
+            .bind(*migration)
+            .bind(*service)
+            .bind(*version),
+            Fact::Unfenced { migration } => sqlx::query(
+                "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1)
+                 DELETE FROM zdmig.fence WHERE migration = $1",
+            )
+            .bind(*migration),
             Fact::Usage { service, version, text } => sqlx::query(
                 "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
                  ON CONFLICT (service, version) DO NOTHING",

@@ -188,6 +188,18 @@ impl PostgresSession {
         .execute(&mut self.conn)
         .await
         .map_err(wrap)?;
+        let migration = work.entry.step.migration_prefix().trim_end_matches('/');
+        let takes_away = work.entry.step.takes_away() && !work.sql.is_empty();
+        if takes_away && matches!(kind, EntryKind::Finished { .. }) {
+            let entered = sqlx::query("SELECT * FROM zdmig.entered($1)")
+                .bind(migration)
+                .fetch_optional(&mut self.conn)
+                .await
+                .map_err(wrap)?;
+            if let Some(row) = entered {
+                return Err(SessionError::Entered { who: get(&row, 0)? });
+            }
+        }
         if *kind == EntryKind::RolledBack {
             sqlx::query(
                 "WITH s AS (DELETE FROM zdmig.steering WHERE prefix = $1)

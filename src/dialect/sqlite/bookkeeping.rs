@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database file: tables that start with `zdmig_`.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 /// How far each fill has come: its step, its rows, whether it is done, and how many failed.
 pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
@@ -11,8 +11,8 @@ pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
-INSERT INTO zdmig_format SELECT 2 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
-UPDATE zdmig_format SET version = 2;
+INSERT INTO zdmig_format SELECT 3 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+UPDATE zdmig_format SET version = 3;
 CREATE TABLE IF NOT EXISTS zdmig_journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,
@@ -84,7 +84,30 @@ CREATE TABLE IF NOT EXISTS zdmig_usage (
     published TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     PRIMARY KEY (service, version)
 );
+-- What a migration takes away, or is about to: only versions that are cleared do without it.
+CREATE TABLE IF NOT EXISTS zdmig_fence (
+    env TEXT NOT NULL,
+    migration TEXT NOT NULL,
+    alive_seconds TEXT NOT NULL,
+    PRIMARY KEY (env, migration)
+);
+CREATE TABLE IF NOT EXISTS zdmig_cleared (
+    env TEXT NOT NULL,
+    migration TEXT NOT NULL,
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (env, migration, service, version)
+);
 ";
+
+/// Who came to life behind a migration's fence. Asked in the transaction that takes away.
+pub(super) const ENTERED: &str = "
+    SELECT h.service || '@' || h.version || ' (heartbeat of `' || h.instance || '`)'
+      FROM zdmig_fence f JOIN zdmig_heartbeat h ON h.env = f.env
+     WHERE f.migration = ?1
+       AND julianday(h.last_seen) > julianday('now') - CAST(f.alive_seconds AS REAL) / 86400.0
+       AND NOT EXISTS (SELECT 1 FROM zdmig_cleared c WHERE c.env = f.env AND c.migration = f.migration
+           AND c.service = h.service AND c.version = h.version) LIMIT 1";
 
 /// The working name's beginning of everything else of ours.
 pub(super) const PREFIX: &str = "zdmig_";

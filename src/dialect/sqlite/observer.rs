@@ -91,6 +91,29 @@ impl Observer for SqliteObserver {
         Ok(witness)
     }
 
+    async fn fenced(
+        &mut self,
+        env: &str,
+        service: &str,
+        version: &str,
+    ) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig_fence").await? {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(
+            "SELECT migration FROM zdmig_fence f WHERE env = ?1 AND NOT EXISTS \
+             (SELECT 1 FROM zdmig_cleared c WHERE c.env = ?1 AND c.migration = f.migration \
+              AND c.service = ?2 AND c.version = ?3) ORDER BY 1",
+        )
+        .bind(env)
+        .bind(service)
+        .bind(version)
+        .fetch_all(&mut self.conn)
+        .await
+        .map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
         make_bookkeeping(&mut self.conn).await?;
         match fact {
@@ -119,6 +142,20 @@ impl Observer for SqliteObserver {
                            WHERE env = ?1 AND service = ?2 AND version = ?3 AND instance = ?4";
                 self.run(sql, &[env, service, version, instance]).await
             }
+            Fact::Fenced { env, migration, alive, cleared } => {
+                self.run("BEGIN IMMEDIATE", &[]).await?;
+                let done = self.fence([env, migration], *alive, cleared).await;
+                self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }, &[]).await?;
+                done
+            }
+            Fact::Cleared { env, migration, service, version } => {
+                let sql = "INSERT OR IGNORE INTO zdmig_cleared VALUES (?1, ?2, ?3, ?4)";
+                self.run(sql, &[env, migration, service, version]).await
+            }
+            Fact::Unfenced { migration } => {
+                self.run("DELETE FROM zdmig_fence WHERE migration = ?1", &[migration]).await?;
+                self.run("DELETE FROM zdmig_cleared WHERE migration = ?1", &[migration]).await
+            }
             Fact::Usage { service, version, text } => {
                 let sql = "INSERT INTO zdmig_usage (service, version, manifest) \
                            VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -139,6 +176,22 @@ impl SqliteObserver {
         }
         query.execute(&mut self.conn).await.map_err(wrap)?;
         Ok(())
+    }
+
+    async fn fence(
+        &mut self,
+        of: [&str; 2],
+        alive: Duration,
+        cleared: &[(String, String)],
+    ) -> Result<(), SessionError> {
+        self.run("DELETE FROM zdmig_cleared WHERE env = ?1 AND migration = ?2", &of).await?;
+        for (service, version) in cleared {
+            let sql = "INSERT OR IGNORE INTO zdmig_cleared VALUES (?1, ?2, ?3, ?4)";
+            self.run(sql, &[of[0], of[1], service, version]).await?;
+        }
+        let alive = alive.as_secs_f64().to_string();
+        self.run("INSERT OR REPLACE INTO zdmig_fence VALUES (?1, ?2, ?3)", &[of[0], of[1], &alive])
+            .await
     }
 
     async fn deployed(&mut self, of: [&str; 3], keep_previous: bool) -> Result<(), SessionError> {

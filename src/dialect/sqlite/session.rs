@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
-use super::bookkeeping::{CREATE, FILLS, FORMAT};
+use super::bookkeeping::{CREATE, ENTERED, FILLS, FORMAT};
 use super::catalog::{self, get};
 use super::filler::{self, SqliteFiller};
 use super::monitor::{self, SqliteMonitor};
@@ -97,6 +97,18 @@ impl SqliteSession {
         .execute(&mut self.conn)
         .await
         .map_err(wrap)?;
+        let takes_away = work.entry.step.takes_away() && !work.sql.is_empty();
+        if takes_away && matches!(kind, EntryKind::Finished { .. }) {
+            let migration = work.entry.step.migration_prefix().trim_end_matches('/');
+            let entered = sqlx::query(ENTERED)
+                .bind(migration)
+                .fetch_optional(&mut self.conn)
+                .await
+                .map_err(wrap)?;
+            if let Some(row) = entered {
+                return Err(SessionError::Entered { who: get(&row, 0)? });
+            }
+        }
         if *kind == EntryKind::RolledBack {
             sqlx::query("DELETE FROM zdmig_steering WHERE prefix = ?1")
                 .bind(work.entry.step.migration_prefix())

@@ -1,0 +1,155 @@
+//! The other side of the gate: who may start while something is taken away, and who had started
+//! between the verdict and the lock.
+
+use crate::support::{Database, Project};
+
+const CONSUMER: &str =
+    "[[consumer]]\nname = \"api\"\nroles = [\"postgres\"]\nunnamed_sessions = true\n";
+
+fn manifest(version: &str, column: &str) -> String {
+    format!(
+        "{{\"zdmig_usage\": 1, \"service\": \"api\", \"version\": \"{version}\", \"complete\": true, \
+         \"items\": [{{\"table\": \"users\", \"read\": [\"id\", \"{column}\"], \"write\": [\"{column}\"], \
+         \"nulls\": [], \"upsert\": []}}]}}"
+    )
+}
+
+/// A table, a rename of its column, and the manifests of an old and a new version, published.
+async fn town(product: &str) -> (Database, Project) {
+    let database = Database::of(product, "fence").await;
+    database
+        .script(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(20)); \
+             INSERT INTO users VALUES (1, 'a'), (2, 'b')",
+        )
+        .await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config(CONSUMER);
+    for (version, column) in [("1", "username"), ("2", "email"), ("3", "email")] {
+        project.write(&format!("{version}.json"), &manifest(version, column));
+    }
+    for version in ["1", "2"] {
+        project.run(&format!("usage publish {version}.json")).done();
+    }
+    (database, project)
+}
+
+fn may(project: &Project, version: &str, code: i32, word: &str) {
+    let line = format!("can-deploy --service api --version {version}");
+    project.run(&line).exits(code).says(&[word]);
+}
+
+fn beat(project: &Project, version: &str, code: i32) {
+    let line = format!("heartbeat --service api --version {version} --instance i{version}");
+    project.run(&line).exits(code);
+}
+
+async fn both_sides(product: &str) {
+    let (database, project) = town(product).await;
+    may(&project, "1", 0, "PASS");
+    may(&project, "2", 11, "E_SCHEMA");
+    project.run("expand").done();
+    may(&project, "1", 0, "PASS");
+    may(&project, "2", 11, "E_BACKFILL");
+    project.run("backfill").done();
+    may(&project, "2", 0, "PASS");
+    may(&project, "4", 12, "U_NO_USAGE");
+
+    beat(&project, "2", 0);
+    project.run("contract --soak 1h").done();
+    may(&project, "1", 11, "E_FENCED");
+    may(&project, "2", 0, "PASS");
+    beat(&project, "2", 0);
+    beat(&project, "1", 11);
+    if product == "postgres" {
+        let mut client = database.client().await;
+        for (version, expected) in
+            [("1", "fenced: 1_rename"), ("2", "ok"), ("9", "fenced: 1_rename")]
+        {
+            let sql = format!("SELECT zdmig.heartbeat('production', 'api', '{version}', 'x')");
+            let rows = client.rows(&sql, &[]).await.expect("a heartbeat");
+            assert_eq!(rows[0][0].as_deref(), Some(expected), "{version}");
+            let bye = format!("SELECT zdmig.goodbye('production', 'api', '{version}', 'x')");
+            client.script(&bye).await.expect("a goodbye");
+        }
+    }
+    // One that was built later, and does without.
+    beat(&project, "3", 11);
+    project.run("usage publish 3.json").done();
+    beat(&project, "3", 0);
+    may(&project, "3", 0, "PASS");
+
+    project.run("restore 1_rename").done();
+    may(&project, "1", 0, "PASS");
+    beat(&project, "1", 0);
+    project.run("heartbeat --service api --version 1 --instance i1 --bye").done();
+    project.run("contract --soak 0s").done();
+    // What is purged stays so: a rollback to the old version is refused for good.
+    may(&project, "1", 11, "E_FENCED");
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_start_is_asked_on_both_sides() {
+    both_sides("postgres").await;
+    both_sides("sqlite").await;
+}
+
+/// What makes an old version's heartbeat appear at a moment that no test could hit by itself: when
+/// a row comes into one of our own tables.
+async fn starts_when(database: &Database, product: &str, table: &str, when: &str) {
+    let beat = "INSERT INTO HEARTBEAT (env, service, version, instance) VALUES ('production', \
+                'api', '1', 'late')";
+    let sql = if product == "postgres" {
+        let beat = beat.replace("HEARTBEAT", "zdmig.heartbeat");
+        format!(
+            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {beat} ON CONFLICT DO \
+             NOTHING; RETURN NULL; END $$; CREATE TRIGGER late AFTER INSERT ON zdmig.{table} FOR EACH \
+             ROW WHEN ({when}) EXECUTE FUNCTION late()"
+        )
+    } else {
+        let beat =
+            beat.replace("HEARTBEAT", "zdmig_heartbeat").replace("INSERT", "INSERT OR IGNORE");
+        format!("CREATE TRIGGER late AFTER INSERT ON zdmig_{table} WHEN {when} BEGIN {beat}; END")
+    };
+    database.script(&sql).await;
+}
+
+async fn late(product: &str, table: &str, when: &str) {
+    let (database, project) = town(product).await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    beat(&project, "2", 0);
+    project.run("gate 1").done();
+    starts_when(&database, product, table, when).await;
+    let ran = project.run("contract --soak 1h").exits(13);
+    assert!(ran.out.contains("api@1"), "{}", ran.out);
+    // Nothing is gone: the old version reads and writes.
+    database.script("UPDATE users SET username = 'c' WHERE id = 1").await;
+    let drop = match product {
+        "postgres" => format!("DROP TRIGGER late ON zdmig.{table}"),
+        _ => "DROP TRIGGER late".to_owned(),
+    };
+    database.script(&drop).await;
+    project.run("gate 1").exits(11).says(&["E_VERSION_USES", "api@1"]);
+    // And no fence stands without need: it may go on.
+    beat(&project, "1", 0);
+    for instance in ["i1", "late"] {
+        let line = format!("heartbeat --service api --version 1 --instance {instance} --bye");
+        project.run(&line).done();
+    }
+    project.run("contract --soak 0s").done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_starts_before_the_fence_is_seen_behind_it() {
+    late("postgres", "fence", "true").await;
+    late("sqlite", "fence", "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_starts_behind_the_fence_is_seen_in_the_lock() {
+    late("postgres", "journal", "new.kind = 'permitted'").await;
+    late("sqlite", "journal", "new.kind = 'permitted'").await;
+}
