@@ -4,7 +4,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{gate, usage};
 use crate::catalog::Catalog;
-use crate::gate::{Newcomer, Reason, Severity, Usage, admit};
+use crate::gate::{Inventory, Newcomer, Reason, Severity, Usage, admit, collect};
 use crate::journal::{Journal, Status};
 use crate::plan::{Action, Phase, Plan};
 use crate::report::{Format, render_reasons};
@@ -40,8 +40,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let (service, version) = (args.service.as_str(), args.version.as_str());
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let witness = observer.witness(&env, &[]).await?;
-    let evidence =
-        crate::gate::collect(&witness, &gate::manifests(context)?, &context.settings.gate);
+    let none = Inventory::default();
+    let files = gate::manifests(context)?;
+    let evidence = collect(&witness, &none, &files, &context.settings.gate);
     let usages: Vec<&Usage> = evidence
         .usages
         .iter()

@@ -5,7 +5,7 @@ use super::failure::{Exit, Failure};
 use super::gate;
 use crate::dialect::{Fact, SessionError};
 use crate::engine::EngineError;
-use crate::gate::{Permit, Verdict, cleared, collect};
+use crate::gate::{Permit, Verdict, cleared};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
 
@@ -21,7 +21,7 @@ pub(super) async fn raise(
     let policy = &context.settings.gate;
     if !plan.requirement.targets.is_empty() {
         let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
-        let evidence = collect(&witness, &gate::manifests(context)?, policy);
+        let evidence = gate::gathered(&witness, context).await?;
         let migration = plan.migration.to_string();
         let alive = policy.heartbeat_ttl + policy.drain;
         let cleared = cleared(plan, &evidence);

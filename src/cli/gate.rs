@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use chrono::Utc;
+
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::phase::time;
 use super::project;
-use crate::dialect::{DatabaseUrl, Observer};
-use crate::gate::{self, Question, Verdict};
+use crate::dialect::{DatabaseUrl, Observer, Witness};
+use crate::gate::{self, Inventory, Question, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
 use crate::report::{Format, VerdictReport, render_verdict};
@@ -17,6 +20,12 @@ pub(super) struct Args {
     /// Ask for the purge, which the soak holds back too
     #[arg(long)]
     purge: bool,
+    /// Go on asking for so long, until it passes
+    #[arg(long, value_name = "TIME")]
+    wait: Option<String>,
+    /// How often to ask while it waits
+    #[arg(long, value_name = "TIME", default_value = "15s", requires = "wait")]
+    interval: String,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -24,6 +33,11 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let journal = session.journal().await?;
     let plan = taken_up(&args.id, &journal, context)?;
     let phase = if args.purge { Phase::Purge } else { Phase::Contract };
+    if let Some(wait) = &args.wait {
+        let (wait, interval) = (time("--wait", wait)?, time("--interval", &args.interval)?);
+        until_it_passes(&plan, phase, (wait, interval), context).await?;
+    }
+    let journal = session.journal().await?;
     let verdict = ask(&plan, phase, &journal, context).await?;
     if context.reporter.format() == Format::Human {
         let next = match (&verdict, phase) {
@@ -37,6 +51,39 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         context.reporter.product(&format!("\nnext: {next}\n"));
     }
     Ok(exit_of(&verdict))
+}
+
+/// Asks until it passes or the time is over, and tells whom it waits for where that changes.
+async fn until_it_passes(
+    plan: &Plan,
+    phase: Phase,
+    (wait, interval): (Duration, Duration),
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut told = String::new();
+    loop {
+        let journal = context.connect().await?.journal().await?;
+        let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+        let verdict = judge(plan, phase, &journal, &mut *observer, context).await?.0;
+        let Some(reason) = verdict.reasons().first() else { return Ok(()) };
+        let more = verdict.reasons().len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let waits = format!("waiting: {} {}{more}", reason.code, reason.message);
+        // How long ago somebody was seen changes at each look, and is nothing new.
+        if told.split('(').next() != waits.split('(').next() {
+            context.reporter.narrate(&waits);
+            told = waits;
+        }
+        let next = tokio::time::Instant::now() + interval;
+        if next > deadline {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = context.cancel.cancelled() => return Err(Failure::interrupted()),
+        }
+    }
 }
 
 /// The plan of a migration that was taken up.
@@ -83,7 +130,7 @@ pub(super) async fn judge(
 ) -> Result<(Verdict, String), Failure> {
     let policy = &context.settings.gate;
     let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
-    let evidence = gate::collect(&witness, &manifests(context)?, policy);
+    let evidence = gathered(&witness, context).await?;
     let soaking = (phase == Phase::Purge).then(|| left(plan, journal, &evidence, context));
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)
@@ -102,7 +149,7 @@ pub(super) async fn evidence(
     let dialect = crate::dialect::for_url(url)?;
     let mut observer = dialect.attach(url, "zdmig gate").await?.observer;
     let witness = observer.witness(&policy.env, &[]).await?;
-    Ok(gate::collect(&witness, &[], policy))
+    Ok(gate::collect(&witness, &Inventory::default(), &[], policy))
 }
 
 /// What is left of the soak since the retire.
@@ -119,6 +166,16 @@ fn left(
         .find_map(|phase| journal.phase_done_at(plan, phase));
     let passed = since.and_then(|since| (evidence.at - since).to_std().ok()).unwrap_or_default();
     soak.saturating_sub(passed)
+}
+
+/// What a database says, and those who run the versions, put in order.
+pub(super) async fn gathered(
+    witness: &Witness,
+    context: &Context<'_>,
+) -> Result<gate::Evidence, Failure> {
+    let policy = &context.settings.gate;
+    let inventory = gate::take_stock(policy, Utc::now()).await;
+    Ok(gate::collect(witness, &inventory, &manifests(context)?, policy))
 }
 
 /// The manifests in the project's folder, as their path and text.

@@ -73,6 +73,42 @@ pub struct ConsumerEntry {
     /// Whether its sessions need not name their version.
     #[serde(default)]
     pub unnamed_sessions: bool,
+    /// Who is asked which versions of it run.
+    #[serde(default)]
+    pub source: Vec<SourceEntry>,
+}
+
+/// `[[consumer.source]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceEntry {
+    /// `exec`, `kubernetes` or `http`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Of `exec`: the program and its arguments.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Of `kubernetes`: the program.
+    pub kubectl: Option<String>,
+    /// Of `kubernetes`: the context of its configuration.
+    pub context: Option<String>,
+    /// Of `kubernetes`: every namespace that holds the database's credentials.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+    /// Of `kubernetes`: which objects are the consumer's.
+    pub selector: Option<String>,
+    /// Of `kubernetes`: `label:KEY`, `annotation:KEY`, `env:NAME` or `image`; of `http`: a JSON pointer.
+    pub version: Option<String>,
+    /// Of `kubernetes`: whether Argo's rollouts are installed.
+    #[serde(default)]
+    pub rollouts: bool,
+    /// Of `http`: the address of each instance.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// How long it may take.
+    pub timeout: Option<String>,
+    /// How old its answer may be.
+    pub max_age: Option<String>,
 }
 
 /// `[[waive]]`.
@@ -188,7 +224,7 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
         .cloned()
         .collect();
     let lists = [
-        ("consumer", &["name", "roles", "idle", "unnamed_sessions"][..]),
+        ("consumer", &["name", "roles", "idle", "unnamed_sessions", "source"][..]),
         ("waive", &["role", "function", "reason", "expires"][..]),
         ("allow", &["hazard", "reason"][..]),
     ];

@@ -5,6 +5,7 @@ mod file;
 mod limits;
 mod secret;
 mod settings;
+mod sources;
 
 pub use env::{VARIABLES, Variable};
 pub use file::{ConfigError, ConfigFile};

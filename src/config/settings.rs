@@ -177,7 +177,7 @@ impl Sources<'_> {
             "45s",
         )?;
         let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
-        let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value);
+        let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value)?;
         let allow = self.file.allow.iter().map(|one| (one.hazard.clone(), one.reason.clone()));
         Ok(Settings {
             allow: allow.collect(),
@@ -306,12 +306,22 @@ impl Sources<'_> {
         }
     }
 
-    fn gate(&self, env: &str, heartbeat_ttl: Duration, drain: Duration) -> GatePolicy {
-        let consumer = |one: &super::file::ConsumerEntry| Consumer {
-            name: one.name.clone(),
-            roles: one.roles.clone(),
-            idle: one.idle,
-            unnamed_sessions: one.unnamed_sessions,
+    fn gate(
+        &self,
+        env: &str,
+        heartbeat_ttl: Duration,
+        drain: Duration,
+    ) -> Result<GatePolicy, ConfigError> {
+        let consumer = |one: &super::file::ConsumerEntry| {
+            let origin = format!("`[[consumer]]` {}", one.name);
+            let sources = one.source.iter().map(|entry| super::sources::source(entry, &origin));
+            Ok(Consumer {
+                name: one.name.clone(),
+                roles: one.roles.clone(),
+                idle: one.idle,
+                unnamed_sessions: one.unnamed_sessions,
+                sources: sources.collect::<Result<_, ConfigError>>()?,
+            })
         };
         let waiver = |one: &super::file::WaiveEntry, name: Option<&String>| {
             name.map(|name| Waiver {
@@ -321,14 +331,19 @@ impl Sources<'_> {
             })
         };
         let waived = &self.file.waive;
-        GatePolicy {
+        Ok(GatePolicy {
             env: env.to_owned(),
-            consumers: self.file.consumer.iter().map(consumer).collect(),
+            consumers: self
+                .file
+                .consumer
+                .iter()
+                .map(consumer)
+                .collect::<Result<_, ConfigError>>()?,
             waivers: waived.iter().filter_map(|one| waiver(one, one.role.as_ref())).collect(),
             functions: waived.iter().filter_map(|one| waiver(one, one.function.as_ref())).collect(),
             heartbeat_ttl,
             drain,
-        }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::inventory::Inventory;
 use super::policy::GatePolicy;
 use super::usage::Usage;
 use crate::dialect::{Connected, Witness};
@@ -46,8 +47,12 @@ pub struct Seen {
 pub enum State {
     /// It is.
     Live,
-    /// It was a moment ago.
+    /// It was a moment ago, or is about to end.
     Draining,
+    /// It can start without a deployment.
+    Latent,
+    /// It is kept, to be gone back to.
+    Rollback,
     /// It was deployed, and nobody said that it ended.
     Recorded,
 }
@@ -65,7 +70,12 @@ pub struct Unversioned {
 
 /// Puts what a database says in order. `files` are manifests from the project's folder, as
 /// their path and text.
-pub fn collect(witness: &Witness, files: &[(String, String)], policy: &GatePolicy) -> Evidence {
+pub fn collect(
+    witness: &Witness,
+    inventory: &Inventory,
+    files: &[(String, String)],
+    policy: &GatePolicy,
+) -> Evidence {
     let mut seen: BTreeMap<(String, String), Vec<(State, String)>> = BTreeMap::new();
     let mut add = |service: &str, version: &str, state: State, how: String| {
         seen.entry((service.to_owned(), version.to_owned())).or_default().push((state, how));
@@ -85,6 +95,9 @@ pub fn collect(witness: &Witness, files: &[(String, String)], policy: &GatePolic
             }
             None => count(&mut unversioned, session),
         }
+    }
+    for one in &inventory.seen {
+        add(&one.service, &one.version, one.state, one.how.clone());
     }
     for deployed in &witness.deployments {
         let how = format!("deployment recorded {}", deployed.since.format("%Y-%m-%d %H:%M UTC"));
@@ -120,7 +133,7 @@ pub fn collect(witness: &Witness, files: &[(String, String)], policy: &GatePolic
         usages,
         bad_manifests,
         dependents: witness.dependents.clone(),
-        gaps: Vec::new(),
+        gaps: inventory.gaps.clone(),
     }
 }
 

@@ -225,22 +225,18 @@ impl Bench {
                     Hit::None => {}
                     Hit::Uses(how) => {
                         line.uses.clone_from(&how);
-                        let after = if *state == State::Recorded {
-                            format!(
-                                "run `zdmig deploy end --service {} --version {}` once it runs no more",
-                                seen.service, seen.version
-                            )
-                        } else {
-                            "finish the rollout, and wait until it has drained".into()
+                        let code = match state {
+                            State::Rollback => "E_ROLLBACK",
+                            _ => "E_VERSION_USES",
                         };
                         self.refuse(
-                            "E_VERSION_USES",
+                            code,
                             format!(
                                 "{named} is {} ({source}) and {how}: `{}`",
                                 word(*state),
                                 target.shown()
                             ),
-                            after,
+                            until_gone(seen, *state),
                         );
                     }
                     Hit::Unsaid(why) => {
@@ -287,10 +283,28 @@ impl Bench {
     }
 }
 
+/// How a version comes to its end.
+fn until_gone(seen: &Seen, state: State) -> String {
+    match state {
+        State::Live | State::Draining => "finish the rollout, and wait until it has drained".into(),
+        State::Latent => "give it the new version, or delete it".into(),
+        State::Rollback => {
+            "delete it once it is sure that nobody goes back to it; after contract nobody can"
+                .into()
+        }
+        State::Recorded => format!(
+            "run `zdmig deploy end --service {} --version {}` once it runs no more",
+            seen.service, seen.version
+        ),
+    }
+}
+
 fn word(state: State) -> &'static str {
     match state {
         State::Live => "live",
         State::Draining => "draining",
+        State::Latent => "not running but can start at any time",
+        State::Rollback => "kept to be gone back to",
         State::Recorded => "recorded as deployed",
     }
 }

@@ -3,6 +3,7 @@
 
 mod admission;
 mod evidence;
+mod inventory;
 mod judge;
 mod policy;
 mod usage;
@@ -10,6 +11,7 @@ mod verdict;
 
 pub use admission::{Newcomer, admit};
 pub use evidence::{Evidence, Seen, State, collect};
+pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use policy::{Consumer, GatePolicy, Waiver};
 pub use usage::{

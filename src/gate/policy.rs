@@ -3,6 +3,8 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
+use super::inventory::Source;
+
 /// What an environment's gate demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GatePolicy {
@@ -31,6 +33,8 @@ pub struct Consumer {
     pub idle: bool,
     /// Whether its sessions need not name their version, because it sends heartbeats.
     pub unnamed_sessions: bool,
+    /// Who is asked which versions of it run, beside the database.
+    pub sources: Vec<Source>,
 }
 
 /// A role or a function that is let through by name.

@@ -16,6 +16,7 @@ mod elsewhere;
 mod failing;
 mod fence;
 mod hazards;
+mod inventory;
 mod join;
 mod kept;
 mod kill;

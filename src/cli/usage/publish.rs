@@ -218,8 +218,9 @@ async fn clear(
     }
     let journal = context.connect().await?.journal().await?;
     let witness = observer.witness(env, &[]).await?;
-    let evidence =
-        gate::collect(&witness, &crate::cli::gate::manifests(context)?, &context.settings.gate);
+    let files = crate::cli::gate::manifests(context)?;
+    let none = gate::Inventory::default();
+    let evidence = gate::collect(&witness, &none, &files, &context.settings.gate);
     for plan in journal.plans() {
         let migration = plan.migration.to_string();
         let of = (service.to_owned(), version.to_owned());
