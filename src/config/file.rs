@@ -73,6 +73,9 @@ pub struct ConsumerEntry {
     /// Whether its sessions need not name their version.
     #[serde(default)]
     pub unnamed_sessions: bool,
+    /// Publications and slots that it reads.
+    #[serde(default)]
+    pub streams: Vec<String>,
     /// Who is asked which versions of it run.
     #[serde(default)]
     pub source: Vec<SourceEntry>,
@@ -224,7 +227,7 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
         .cloned()
         .collect();
     let lists = [
-        ("consumer", &["name", "roles", "idle", "unnamed_sessions", "source"][..]),
+        ("consumer", &["name", "roles", "idle", "unnamed_sessions", "streams", "source"][..]),
         ("waive", &["role", "function", "reason", "expires"][..]),
         ("allow", &["hazard", "reason"][..]),
     ];

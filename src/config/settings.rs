@@ -320,6 +320,7 @@ impl Sources<'_> {
                 roles: one.roles.clone(),
                 idle: one.idle,
                 unnamed_sessions: one.unnamed_sessions,
+                streams: one.streams.clone(),
                 sources: sources.collect::<Result<_, ConfigError>>()?,
             })
         };

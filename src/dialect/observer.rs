@@ -43,6 +43,8 @@ pub struct Witness {
     pub roles: Option<Vec<RoleAccess>>,
     /// What uses a target inside the database and is not part of the plan.
     pub dependents: Vec<String>,
+    /// What sends a target's changes to others: publications, and slots that read everything.
+    pub streams: Vec<String>,
 }
 
 /// A sign of life.

@@ -26,6 +26,8 @@ pub struct Evidence {
     pub bad_manifests: Vec<(String, String)>,
     /// What uses a target inside the database.
     pub dependents: Vec<String>,
+    /// What sends a target's changes to others.
+    pub streams: Vec<String>,
     /// Sources that could not answer.
     pub gaps: Vec<String>,
 }
@@ -133,6 +135,7 @@ pub fn collect(
         usages,
         bad_manifests,
         dependents: witness.dependents.clone(),
+        streams: witness.streams.clone(),
         gaps: inventory.gaps.clone(),
     }
 }

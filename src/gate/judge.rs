@@ -51,6 +51,7 @@ pub fn judge(
     }
     if !requirement.targets.is_empty() {
         bench.freshness(evidence, policy, now);
+        bench.streams(evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
     }
@@ -89,6 +90,22 @@ impl Bench {
                 "E_DEPENDENT",
                 format!("{dependent}, and would break"),
                 "change it first, in a migration of its own".into(),
+            );
+        }
+    }
+
+    /// Whoever reads a stream is told of changes to what goes, and is in no session here.
+    fn streams(&mut self, evidence: &Evidence, policy: &GatePolicy) {
+        let claimed =
+            |stream: &String| policy.consumers.iter().any(|one| one.streams.contains(stream));
+        for stream in evidence.streams.iter().filter(|stream| !claimed(stream)) {
+            self.refuse(
+                "E_CDC",
+                format!("{stream} sends it to others, and no consumer claims that"),
+                format!(
+                    "add `streams = [\"{stream}\"]` to the `[[consumer]]` that reads it, whose \
+                     versions and manifests then count, or take it out of there"
+                ),
             );
         }
     }
@@ -446,6 +463,7 @@ mod tests {
             usages: vec![usage("2", "email")],
             bad_manifests: Vec::new(),
             dependents: Vec::new(),
+            streams: Vec::new(),
             gaps: Vec::new(),
         }
     }
@@ -477,6 +495,11 @@ mod tests {
             evidence.usages.push(usage("1", "username"));
         });
         case("REFUSE", "E_DEPENDENT", |evidence, _| evidence.dependents.push("view v".into()));
+        case("REFUSE", "E_CDC", |evidence, _| evidence.streams.push("publication p".into()));
+        case("REFUSE", "E_ROLLBACK", |evidence, _| {
+            evidence.seen.push(seen("1", State::Rollback));
+            evidence.usages.push(usage("1", "username"));
+        });
         case("UNKNOWN", "U_NO_USAGE", |evidence, _| evidence.seen.push(seen("3", State::Recorded)));
         case("UNKNOWN", "U_INCOMPLETE", |evidence, _| evidence.usages[0].1.complete = false);
         case("UNKNOWN", "U_EMPTY", |evidence, _| evidence.seen.clear());

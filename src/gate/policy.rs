@@ -33,6 +33,8 @@ pub struct Consumer {
     pub idle: bool,
     /// Whether its sessions need not name their version, because it sends heartbeats.
     pub unnamed_sessions: bool,
+    /// Publications and replication slots that it reads, as the gate names them.
+    pub streams: Vec<String>,
     /// Who is asked which versions of it run, beside the database.
     pub sources: Vec<Source>,
 }

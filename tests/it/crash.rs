@@ -246,6 +246,7 @@ fn permit(plan: &Plan) -> Permit {
         usages: Vec::new(),
         bad_manifests: Vec::new(),
         dependents: Vec::new(),
+        streams: Vec::new(),
         gaps: Vec::new(),
     };
     let question = Question { plan, backfilled: true, soaking: None };

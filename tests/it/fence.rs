@@ -153,3 +153,27 @@ async fn a_version_that_starts_behind_the_fence_is_seen_in_the_lock() {
     late("postgres", "journal", "new.kind = 'permitted'").await;
     late("sqlite", "journal", "new.kind = 'permitted'").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_changes_from_afar_is_asked_about() {
+    let (database, project) = town("postgres").await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    beat(&project, "2", 0);
+    database.script("CREATE TABLE other (id int PRIMARY KEY)").await;
+    for (publication, told) in [
+        ("FOR TABLE other", false),
+        ("FOR TABLE users (id)", false),
+        ("FOR TABLE users", true),
+        ("FOR ALL TABLES", true),
+    ] {
+        database.script(&format!("CREATE PUBLICATION feed {publication}")).await;
+        let ran = project.run("gate 1");
+        assert_eq!(ran.out.contains("E_CDC  publication feed"), told, "{publication}: {}", ran.out);
+        assert_eq!(ran.code, Some(if told { 11 } else { 0 }), "{publication}: {}", ran.out);
+        database.script("DROP PUBLICATION feed").await;
+    }
+    database.script("CREATE PUBLICATION feed FOR TABLE users").await;
+    project.write("zdmig.toml", &format!("{CONSUMER}streams = [\"publication feed\"]\n"));
+    project.run("gate 1").done();
+}

@@ -138,6 +138,44 @@ impl PostgresObserver {
             .collect())
     }
 
+    /// What sends changes of a target to others. Whoever reads them by the built-in plugin sees
+    /// what is published; any other plugin sees every table.
+    async fn streams(&mut self, targets: &[Target]) -> Result<Vec<String>, SessionError> {
+        let mut found = Vec::new();
+        let columns = targets.iter().filter(|target| target.ends == Use::Any);
+        for target in columns {
+            let rows = sqlx::query(
+                // The view has no names of columns before 15, and all of them are sent there.
+                "WITH family AS (
+                     SELECT to_regclass($1)::oid AS oid
+                     UNION SELECT relid FROM pg_partition_tree(to_regclass($1))
+                     UNION SELECT relid FROM pg_partition_ancestors(to_regclass($1)))
+                 SELECT DISTINCT 'publication ' || p.pubname
+                   FROM pg_publication_tables p
+                   JOIN pg_namespace n ON n.nspname = p.schemaname
+                   JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+                  WHERE c.oid IN (SELECT oid FROM family)
+                    AND ($2 = '*' OR coalesce(to_jsonb(p) -> 'attnames' ? $2, true))
+                 UNION
+                 SELECT 'replication slot ' || slot_name FROM pg_replication_slots
+                  WHERE slot_type = 'logical' AND database = current_database()
+                    AND plugin <> 'pgoutput' AND to_regclass($1) IS NOT NULL
+                  ORDER BY 1",
+            )
+            .bind(quote::table(&target.column.table))
+            .bind(target.column.column.as_str())
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(wrap)?;
+            for row in &rows {
+                found.push(get(row, 0)?);
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
     /// Functions whose text names both the table and the column: the server does not know
     /// that they would break.
     async fn late_bound(&mut self, targets: &[Target]) -> Result<Vec<String>, SessionError> {
@@ -186,11 +224,13 @@ impl Observer for PostgresObserver {
             manifests: Vec::new(),
             roles: None,
             dependents: Vec::new(),
+            streams: Vec::new(),
         };
         self.facts(env, &mut witness).await?;
         witness.sessions = Some(self.sessions().await?);
         witness.roles = Some(self.roles(targets).await?);
         witness.dependents = self.late_bound(targets).await?;
+        witness.streams = self.streams(targets).await?;
         Ok(witness)
     }
 

@@ -41,6 +41,7 @@ impl Observer for SqliteObserver {
             manifests: Vec::new(),
             roles: None,
             dependents: Vec::new(),
+            streams: Vec::new(),
         };
         if !exists(&mut self.conn, "zdmig_heartbeat").await? {
             return Ok(witness);
