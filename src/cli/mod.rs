@@ -14,6 +14,7 @@ mod fence;
 mod gate;
 mod generate;
 mod heartbeat;
+mod matrix;
 mod new;
 mod pause;
 mod phase;
@@ -114,6 +115,7 @@ enum Command {
     Tune(tune::Args),
     Gate(gate::Args),
     CanDeploy(can_deploy::Args),
+    Matrix(matrix::Args),
     #[command(subcommand)]
     Deploy(deploy::Command),
     #[command(subcommand)]
@@ -314,6 +316,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Tune(args) => tune::run(&args, context).await,
         Command::Gate(args) => gate::run(&args, context).await,
         Command::CanDeploy(args) => can_deploy::run(&args, context).await,
+        Command::Matrix(args) => matrix::run(&args, context).await,
         Command::Deploy(command) => deploy::run(&command, context).await,
         Command::Usage(command) => usage::run(&command, context).await,
         Command::Heartbeat(args) => heartbeat::run(&args, context).await,

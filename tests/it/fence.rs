@@ -56,7 +56,15 @@ async fn both_sides(product: &str) {
     may(&project, "2", 0, "PASS");
     may(&project, "4", 12, "U_NO_USAGE");
 
+    beat(&project, "1", 0);
     beat(&project, "2", 0);
+    project.run("matrix").done().says(&["1_rename", "reads it", "REFUSE"]);
+    let json = project.run("matrix --format json").done().out;
+    let matrix: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(matrix["migrations"]["1_rename"], "REFUSE");
+    assert_eq!(matrix["versions"][0]["uses"]["1_rename"], "reads it");
+    assert_eq!(matrix["versions"][1]["uses"]["1_rename"], "-");
+    project.run("heartbeat --service api --version 1 --instance i1 --bye").done();
     project.run("contract --soak 1h").done();
     may(&project, "1", 11, "E_FENCED");
     may(&project, "2", 0, "PASS");
@@ -87,6 +95,7 @@ async fn both_sides(product: &str) {
     project.run("contract --soak 0s").done();
     // What is purged stays so: a rollback to the old version is refused for good.
     may(&project, "1", 11, "E_FENCED");
+    project.run("matrix").done().says(&["no open migration"]);
     assert_eq!(database.leftovers().await, Vec::<String>::new());
 }
 
