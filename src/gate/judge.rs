@@ -230,7 +230,7 @@ impl Bench {
         }
         for usage in usages {
             if !usage.complete {
-                line.uses = "?".into();
+                unsure(&mut line);
                 self.unknown(
                     "U_INCOMPLETE",
                     format!("the manifest of {named} does not say that it is complete"),
@@ -257,7 +257,7 @@ impl Bench {
                         );
                     }
                     Hit::Unsaid(why) => {
-                        line.uses = "?".into();
+                        unsure(&mut line);
                         self.unknown(
                             "U_UNSAID",
                             format!(
@@ -270,7 +270,7 @@ impl Bench {
                     }
                 }
                 for one in usage.suspects(target) {
-                    line.uses = "?".into();
+                    unsure(&mut line);
                     self.unknown(
                         "U_DYNAMIC_SQL",
                         format!(
@@ -297,6 +297,13 @@ impl Bench {
         } else {
             Verdict::Unknown { reasons, versions }
         }
+    }
+}
+
+/// What is known of a version is told before what is not.
+fn unsure(line: &mut VersionLine) {
+    if line.uses == "-" {
+        line.uses = "?".into();
     }
 }
 
