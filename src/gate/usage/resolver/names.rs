@@ -53,14 +53,14 @@ impl<'w, 'e, 's> Walk<'w, 'e, 's> {
         // Whatever the row is of, the field is not looked up among the sources.
         self.read.insert(dot);
         let Expr::Identifier(field) = dot else { return };
-        if let Expr::Identifier(row) = inner
-            && self.resolver.is_row(row, self.env)
-        {
+        match inner {
             // The server asks for the right to read the whole row, whichever column it takes.
-            self.resolver.qualified(&[row, field], self.env);
-        } else {
+            Expr::Identifier(row) if self.resolver.is_row(row, self.env) => {
+                self.resolver.qualified(&[row, field], self.env);
+            }
+            Expr::Identifier(value) if !self.resolver.is_column(value, self.env) => {}
             // A field of a value: the value itself is read.
-            self.resolver.understood(field);
+            _ => self.resolver.understood(field),
         }
     }
 
@@ -254,10 +254,13 @@ impl<'s> Resolver<'s> {
     }
 
     fn is_row(&self, word: &Word, env: Env<'_, 's>) -> bool {
+        !self.is_column(word, env) && rows(env, &self.fold(word)).next().is_some()
+    }
+
+    fn is_column(&self, word: &Word, env: Env<'_, 's>) -> bool {
         let name = self.fold(word);
-        let column = |source: &Source<'s>| matches!(self.find(source, &name), Found::Yes(_));
-        !env.frames().flat_map(|frame| frame.sources).any(column)
-            && rows(env, &name).next().is_some()
+        let has = |source: &Source<'s>| matches!(self.find(source, &name), Found::Yes(_));
+        env.frames().flat_map(|frame| frame.sources).any(has)
     }
 
     /// `t.*` of a name, wherever it is a row.
@@ -268,9 +271,10 @@ impl<'s> Resolver<'s> {
                 self.all_understood(name);
                 self.whole(source, Way::Star, place_of(name));
             }
+            // Of a row that is a value.
             None => match words.as_slice() {
-                [word] => self.bare(word, env),
-                words => self.qualified(words, env),
+                [word] if self.is_column(word, env) => self.bare(word, env),
+                _ => self.gap(format!("`{name}.*`, of what is not known")),
             },
         }
     }
