@@ -11,6 +11,7 @@ use crate::sql::TableName;
 
 /// Puts a manifest together from the statements of a version.
 pub struct Collector<'s> {
+    schema: &'s Schema<'s>,
     grammar: &'s dyn Grammar,
     resolver: Resolver<'s>,
     /// What is used of a table, and where.
@@ -36,6 +37,7 @@ impl<'s> Collector<'s> {
     /// Of statements that are written for a catalogue.
     pub fn new(schema: &'s Schema<'s>, grammar: &'s dyn Grammar) -> Self {
         Self {
+            schema,
             grammar,
             resolver: Resolver::new(schema, grammar),
             items: BTreeMap::new(),
@@ -66,12 +68,31 @@ impl<'s> Collector<'s> {
         }
         let Ok(reading) = self.resolver.read(&tokens) else { return self.cannot_read(at, text) };
         self.read += 1;
-        if !reading.gaps.is_empty() || !reading.unknown.is_empty() {
+        let understood = reading.gaps.is_empty() && reading.unknown.is_empty();
+        if !understood || tokens.holds_a_statement() || self.overlooks(&reading, &tokens) {
             self.cannot_read(at, text);
         }
         for key in keys(&reading) {
             self.items.entry(key).or_default().insert(at.to_owned());
         }
+    }
+
+    /// Whether a word is the name of a column of its tables, and was not found to stand for anything.
+    fn overlooks(&self, reading: &Reading, tokens: &Tokens) -> bool {
+        let columns: BTreeSet<String> = reading
+            .tables
+            .iter()
+            .filter_map(|name| self.schema.catalog.tables.get(name))
+            .flat_map(|table| &table.columns)
+            .map(|column| column.name.as_str().to_lowercase())
+            .collect();
+        tokens.list.iter().any(|one| match &one.token {
+            Token::Word(word) => {
+                let place = (one.span.start.line, one.span.start.column);
+                !reading.understood.contains(&place) && columns.contains(&word.value.to_lowercase())
+            }
+            _ => false,
+        })
     }
 
     /// Takes in what is no statement as it stands.
@@ -97,13 +118,9 @@ impl<'s> Collector<'s> {
             upsert: Some(list(key.upsert)),
             via: list(via),
         }));
-        let waived: BTreeMap<String, Option<String>> =
-            usage.unresolved.iter().map(|one| (one.sql.clone(), one.waiver.clone())).collect();
-        for (sql, one) in self.unresolved {
-            if !waived.contains_key(&sql) {
-                usage.unresolved.push(one);
-            }
-        }
+        let said: BTreeSet<String> = usage.unresolved.iter().map(|one| one.sql.clone()).collect();
+        let found = self.unresolved.into_iter().filter(|(sql, _)| !said.contains(sql));
+        usage.unresolved.extend(found.map(|(_, one)| one));
         let mut names: BTreeSet<String> =
             usage.names.take().unwrap_or_default().into_iter().collect();
         names.extend(self.names);

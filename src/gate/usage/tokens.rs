@@ -124,16 +124,31 @@ impl Tokens {
         })
     }
 
+    /// Its strings, and whether each is in the quotes in which code is written.
+    fn strings(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.list.iter().filter_map(|one| match &one.token {
+            Token::SingleQuotedString(text)
+            | Token::EscapedStringLiteral(text)
+            | Token::NationalStringLiteral(text) => Some((text.as_str(), false)),
+            Token::DollarQuotedString(quoted) => Some((quoted.value.as_str(), true)),
+            _ => None,
+        })
+    }
+
+    /// Whether a string is a statement, as far as its words tell.
+    pub(super) fn holds_a_statement(&self) -> bool {
+        self.strings().any(|(text, _)| {
+            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            let first = words.first().map_or("", String::as_str);
+            let second = ["from", "into", "set", "as"];
+            ["select", "insert", "update", "delete", "with"].contains(&first)
+                && words.iter().any(|word| second.contains(&word.as_str()))
+        })
+    }
+
     /// Text in quotes that is a statement itself, and names it.
     pub(super) fn says_it(&self, names: &Names) -> bool {
-        self.list.iter().any(|one| {
-            let (text, is_code) = match &one.token {
-                Token::SingleQuotedString(text)
-                | Token::EscapedStringLiteral(text)
-                | Token::NationalStringLiteral(text) => (text, false),
-                Token::DollarQuotedString(quoted) => (&quoted.value, true),
-                _ => return false,
-            };
+        self.strings().any(|(text, is_code)| {
             let said: BTreeSet<String> = text
                 .to_lowercase()
                 .split(|c: char| !c.is_alphanumeric() && c != '_')

@@ -73,10 +73,11 @@ pub(super) struct Reading {
 pub(super) struct Resolver<'s> {
     schema: &'s Schema<'s>,
     grammar: &'s dyn Grammar,
-    /// What views and functions use, once it was looked up.
-    bodies: BTreeMap<TableName, Rc<Reading>>,
+    /// What views and functions use, once it was looked up, by their texts: several functions may
+    /// have one name.
+    bodies: BTreeMap<&'s str, Rc<Reading>>,
     /// Those that are being looked up.
-    open: Vec<TableName>,
+    open: Vec<&'s str>,
     reading: Reading,
 }
 
@@ -187,18 +188,19 @@ impl<'s> Resolver<'s> {
 
     /// Takes over what something uses that the statement calls.
     fn through(&mut self, name: &TableName, body: Body<'s>) {
-        if self.open.contains(name) {
+        let text = body.text();
+        if self.open.contains(&text) {
             return;
         }
-        let reading = match self.bodies.get(name) {
+        let reading = match self.bodies.get(text) {
             Some(reading) => Rc::clone(reading),
             None => {
-                self.open.push(name.clone());
+                self.open.push(text);
                 let reading = Rc::new(self.body(name, body));
                 self.open.pop();
                 // One that calls itself is read whole only from its own beginning.
                 if self.open.is_empty() {
-                    self.bodies.insert(name.clone(), Rc::clone(&reading));
+                    self.bodies.insert(text, Rc::clone(&reading));
                 }
                 reading
             }
