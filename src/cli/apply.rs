@@ -46,7 +46,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let can = context.dialect()?.capabilities(&server);
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
-    let evidence = gate::evidence(&context.url()?, context).await?;
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let witness = observer.witness(&context.settings.gate.env, &[]).await?;
+    let evidence = gate::gathered(&witness, context).await?;
     let mut journal = session.journal().await?;
     for file in &files {
         journal = one(file, journal, &mut *session, &options, &evidence, context)

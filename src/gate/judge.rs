@@ -82,15 +82,19 @@ impl Bench {
                 "ask again".into(),
             );
         }
-        for gap in &evidence.gaps {
-            self.unknown("U_GAP", gap.clone(), "mend that source, then ask again".into());
-        }
+        self.gaps(evidence);
         for dependent in evidence.dependents.iter().filter(|one| !passed(one, policy, now)) {
             self.refuse(
                 "E_DEPENDENT",
                 format!("{dependent}, and would break"),
                 "change it first, in a migration of its own".into(),
             );
+        }
+    }
+
+    fn gaps(&mut self, evidence: &Evidence) {
+        for gap in &evidence.gaps {
+            self.unknown("U_GAP", gap.clone(), "mend that source, then ask again".into());
         }
     }
 
@@ -371,6 +375,7 @@ pub fn cleared(plan: &Plan, evidence: &Evidence) -> Vec<(String, String)> {
 /// development or tests, or a maintenance window.
 pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
     let mut bench = Bench::default();
+    bench.gaps(evidence);
     for seen in &evidence.seen {
         bench.refuse(
             "E_AT_WORK",

@@ -95,6 +95,11 @@ async fn a_cluster_says_which_versions_can_run() {
     }
     std::fs::remove_file(project.path("kubectl")).expect("removed");
     project.run("gate 1").exits(12).says(&["U_GAP", "does not run"]);
+    // All phases at once ask it too, and go on only where nobody is known, and nothing unknown.
+    project.write("migrations/2_more.sql", "ALTER TABLE users ADD COLUMN age INT;");
+    project.run("apply").exits(11).says(&["does not run"]);
+    says(&[pod("new", "1.5", "")]);
+    project.run("apply").exits(11).says(&["api 1.5"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
