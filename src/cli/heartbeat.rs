@@ -1,7 +1,7 @@
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::phase::time;
-use crate::dialect::Fact;
+use crate::dialect::{Fact, Observer};
 use crate::report::Format;
 
 /// Tell the gate that an instance is alive; for a sidecar or a script
@@ -33,21 +33,16 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let gone = Fact::Gone { env: &env, service, version, instance };
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
     observer.record(if args.bye { &gone } else { &alive }).await?;
-    let behind =
-        if args.bye { Vec::new() } else { observer.fenced(&env, service, version).await? };
-    if let Some(migration) = behind.first() {
-        let text = format!(
-            "{service}@{version} is fenced: it is not known to do without what {migration} takes away"
-        );
-        let failure = Failure::new(Exit::GateRefuse, text);
-        return Err(
-            failure.hint(format!("zdmig can-deploy --service {service} --version {version}"))
-        );
+    if !args.bye {
+        not_fenced(&mut *observer, &env, service, version).await?;
     }
     if let Some(every) = every {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(every) => observer.record(&alive).await?,
+                () = tokio::time::sleep(every) => {
+                    observer.record(&alive).await?;
+                    not_fenced(&mut *observer, &env, service, version).await?;
+                }
                 () = context.cancel.cancelled() => break,
             }
         }
@@ -64,4 +59,21 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         context.reporter.product(&format!("{service}@{version}#{instance} is {state} in {env}\n"));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses a version that is not known to do without what a migration takes away.
+async fn not_fenced(
+    observer: &mut dyn Observer,
+    env: &str,
+    service: &str,
+    version: &str,
+) -> Result<(), Failure> {
+    let Some(migration) = observer.fenced(env, service, version).await?.into_iter().next() else {
+        return Ok(());
+    };
+    let text = format!(
+        "{service}@{version} is fenced: it is not known to do without what {migration} takes away"
+    );
+    let hint = format!("zdmig can-deploy --service {service} --version {version}");
+    Err(Failure::new(Exit::GateRefuse, text).hint(hint))
 }

@@ -188,9 +188,9 @@ impl PostgresSession {
         .execute(&mut self.conn)
         .await
         .map_err(wrap)?;
-        let migration = work.entry.step.migration_prefix().trim_end_matches('/');
         let takes_away = work.entry.step.takes_away() && !work.sql.is_empty();
         if takes_away && matches!(kind, EntryKind::Finished { .. }) {
+            let migration = work.entry.step.migration_prefix().trim_end_matches('/');
             let entered = sqlx::query("SELECT * FROM zdmig.entered($1)")
                 .bind(migration)
                 .fetch_optional(&mut self.conn)
