@@ -2,7 +2,7 @@ use super::context::{Context, start};
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs, past};
 use super::{fence, gate, project};
-use crate::gate::Verdict;
+use crate::gate::{Override, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
 use crate::report::Format;
@@ -17,9 +17,15 @@ pub(super) struct Args {
     pub(super) soak: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    wish: OverrideArgs,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    if args.wish.verdict.is_some() && args.id.is_none() {
+        return Err(Failure::usage("an override is of one migration, and none is named")
+            .hint("zdmig contract ID --override …"));
+    }
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     if let Ok(files) = project::files(context) {
@@ -41,13 +47,44 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     drop(session);
     let mut worst = Exit::Done;
     for plan in &todo {
-        let exit = phase(plan, Phase::Contract, &args.wait, context).await?;
+        let exit = phase(plan, Phase::Contract, &args.wait, &args.wish, context).await?;
         worst = worse(worst, exit);
         if exit == Exit::Done && context.settings.soak.value.is_zero() {
-            worst = worse(worst, phase(plan, Phase::Purge, &args.wait, context).await?);
+            // Of another verdict, so an override does not reach it.
+            let none = OverrideArgs::default();
+            worst = worse(worst, phase(plan, Phase::Purge, &args.wait, &none, context).await?);
         }
     }
     Ok(worst)
+}
+
+/// Going on although the gate does not pass: never a boolean.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct OverrideArgs {
+    /// Go on although the gate does not pass: the verdict that somebody looked at, as `zdmig gate` prints it
+    #[arg(long = "override", value_name = "VERDICT", requires_all = ["ack", "reason", "ticket"])]
+    pub(super) verdict: Option<String>,
+    /// The codes of all its reasons, each answered for
+    #[arg(long, value_name = "CODE,…", value_delimiter = ',', requires = "verdict")]
+    ack: Vec<String>,
+    /// Why it is right all the same
+    #[arg(long, value_name = "TEXT", requires = "verdict")]
+    reason: Option<String>,
+    /// Where it was decided
+    #[arg(long, value_name = "TEXT", requires = "verdict")]
+    ticket: Option<String>,
+}
+
+impl OverrideArgs {
+    fn asked(&self) -> Option<Override> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.verdict.clone().map(|verdict| Override {
+            verdict,
+            codes: self.ack.clone(),
+            reason: text(&self.reason),
+            ticket: text(&self.ticket),
+        })
+    }
 }
 
 /// Plans that wait for their contract. One that has no step in it is done with it once the
@@ -81,6 +118,7 @@ pub(super) async fn phase(
     plan: &Plan,
     phase: Phase,
     wait: &WaitArgs,
+    wish: &OverrideArgs,
     context: &mut Context<'_>,
 ) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
@@ -96,19 +134,36 @@ pub(super) async fn phase(
     let mut unheard = |_: crate::engine::Event<'_>| {};
     let journal =
         start(&mut *session, &options, cancel, wait.time()?, &mut unheard).await?.journal().clone();
-    let permit = match gate::ask(plan, phase, &journal, context).await? {
-        Verdict::Pass { .. } => fence::raise(plan, phase, &journal, context).await?,
-        verdict => {
-            if context.reporter.format() == Format::Human {
-                let next = format!(
-                    "\nnext: deal with the reasons above, then: zdmig {phase} {}\n",
-                    plan.migration
-                );
-                context.reporter.product(&next);
-            }
-            return Ok(gate::exit_of(&verdict));
+    let judged = gate::ask(plan, phase, &journal, context).await?;
+    let passes = match (&judged.verdict, wish.asked()) {
+        (Verdict::Pass { .. }, _) => true,
+        (_, None) => false,
+        (_, Some(wish)) => {
+            fence::overruled(plan, phase, &judged, &wish, &journal, context)?;
+            true
         }
     };
+    if !passes {
+        if context.reporter.format() == Format::Human {
+            let next = format!(
+                "\nnext: deal with the reasons above, then: zdmig {phase} {}\n",
+                plan.migration
+            );
+            context.reporter.product(&next);
+        }
+        return Ok(gate::exit_of(&judged.verdict));
+    }
+    let permit = fence::raise(plan, phase, wish.asked().as_ref(), &journal, context).await?;
+    if let Some(overruled) = permit.overruled() {
+        let text = format!(
+            "overridden, for {}: {} ({} of {} kept in the journal)",
+            overruled.ticket,
+            overruled.reason,
+            crate::report::counted(overruled.reasons.len() as u64, "reason"),
+            overruled.verdict,
+        );
+        context.reporter.warn(&text);
+    }
     let mut tally = Tally::default();
     let mut ears = context.ears();
     let mut hear = |event: crate::engine::Event<'_>| tally.hear(&event, &mut ears);

@@ -2,18 +2,19 @@
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::gate;
+use super::gate::{self, Judged};
 use crate::dialect::{Fact, SessionError};
 use crate::engine::EngineError;
-use crate::gate::{Permit, Verdict, cleared};
+use crate::gate::{Override, Permit, Verdict, cleared, overrule};
 use crate::journal::Journal;
-use crate::plan::{Phase, Plan};
+use crate::plan::{Fingerprint, Phase, Plan};
 
 /// Writes down which versions do without what goes, so that no other may start from now on, and
 /// asks the gate once more: who had started before is seen now. A permit, or what speaks against it.
 pub(super) async fn raise(
     plan: &Plan,
     phase: Phase,
+    wish: Option<&Override>,
     journal: &Journal,
     context: &Context<'_>,
 ) -> Result<Permit, Failure> {
@@ -25,13 +26,29 @@ pub(super) async fn raise(
         let migration = plan.migration.to_string();
         let alive = policy.heartbeat_ttl + policy.drain;
         let cleared = cleared(plan, &evidence);
+        let at_work = evidence.seen.iter().map(|one| (one.service.clone(), one.version.clone()));
+        let admitted: Vec<_> = match wish {
+            Some(_) => at_work.filter(|one| !cleared.contains(one)).collect(),
+            None => Vec::new(),
+        };
+        let (cleared, admitted) = (cleared.as_slice(), admitted.as_slice());
         let fence =
-            Fact::Fenced { env: &policy.env, migration: &migration, alive, cleared: &cleared };
+            Fact::Fenced { env: &policy.env, migration: &migration, alive, cleared, admitted };
         observer.record(&fence).await?;
     }
-    match gate::judge(plan, phase, journal, &mut *observer, context).await?.0 {
-        Verdict::Pass { permit, .. } => Ok(permit),
-        verdict => {
+    let judged = gate::judge(plan, phase, journal, &mut *observer, context).await?;
+    let permit = match (judged.verdict, wish) {
+        (Verdict::Pass { permit, .. }, _) => Ok(permit),
+        (verdict, Some(wish)) => {
+            let judged = Judged { verdict, ..judged };
+            let permit = overruled(plan, phase, &judged, wish, journal, context);
+            permit.map_err(|_| judged.verdict)
+        }
+        (verdict, None) => Err(verdict),
+    };
+    match permit {
+        Ok(permit) => Ok(permit),
+        Err(verdict) => {
             lower_unless_begun(plan, journal, context).await?;
             let why: Vec<_> = verdict
                 .reasons()
@@ -39,12 +56,32 @@ pub(super) async fn raise(
                 .map(|one| format!("{} {}", one.code, one.message))
                 .collect();
             let text = format!(
-                "the gate passed, and a moment later it did not, so nothing was taken away:\n  {}",
+                "a moment later the gate said something else, so nothing was taken away:\n  {}",
                 why.join("\n  ")
             );
             Err(Failure::new(Exit::Drift, text).hint(format!("zdmig gate {}", plan.migration)))
         }
     }
+}
+
+/// The permit of a verdict that somebody answers for.
+pub(super) fn overruled(
+    plan: &Plan,
+    phase: Phase,
+    judged: &Judged,
+    wish: &Override,
+    journal: &Journal,
+    context: &Context<'_>,
+) -> Result<Permit, Failure> {
+    let used: Vec<&str> = journal.overruled().map(|one| one.verdict.as_str()).collect();
+    let asked = judged.asked(plan, phase, &context.settings.gate.env);
+    let ttl = context.settings.verdict_ttl.value;
+    let evidence = Fingerprint::of(&judged.evidence);
+    overrule(&asked, &judged.verdict, &evidence, wish, ttl, &used).map_err(|error| {
+        let purge = if phase == Phase::Purge { "--purge " } else { "" };
+        Failure::new(Exit::GateRefuse, format!("not overridden: {error}"))
+            .hint(format!("zdmig gate {purge}{}", plan.migration))
+    })
 }
 
 /// What a phase came to that stopped at the fence: nothing was done, so it stands no more.

@@ -7,7 +7,7 @@ use super::failure::{Exit, Failure};
 use super::phase::time;
 use super::project;
 use crate::dialect::{DatabaseUrl, Observer, Witness};
-use crate::gate::{self, Inventory, Question, Verdict};
+use crate::gate::{self, Asked, Inventory, Question, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
 use crate::report::{Format, VerdictReport, render_verdict};
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         until_it_passes(&plan, phase, (wait, interval), context).await?;
     }
     let journal = session.journal().await?;
-    let verdict = ask(&plan, phase, &journal, context).await?;
+    let verdict = ask(&plan, phase, &journal, context).await?.verdict;
     if context.reporter.format() == Format::Human {
         let next = match (&verdict, phase) {
             (Verdict::Pass { .. }, Phase::Purge) => format!("zdmig purge {}", plan.migration),
@@ -65,7 +65,7 @@ async fn until_it_passes(
     loop {
         let journal = context.connect().await?.journal().await?;
         let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
-        let verdict = judge(plan, phase, &journal, &mut *observer, context).await?.0;
+        let verdict = judge(plan, phase, &journal, &mut *observer, context).await?.verdict;
         let Some(reason) = verdict.reasons().first() else { return Ok(()) };
         let more = verdict.reasons().len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
@@ -100,24 +100,37 @@ pub(super) fn taken_up(
     })
 }
 
+/// A verdict, and what it rests on.
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) evidence: gate::Evidence,
+}
+
+impl Judged {
+    /// What was asked.
+    pub(super) fn asked<'a>(&self, plan: &'a Plan, phase: Phase, env: &'a str) -> Asked<'a> {
+        Asked { plan, phase, env, at: self.evidence.at }
+    }
+}
+
 /// Gathers the evidence, judges it and prints the verdict.
 pub(super) async fn ask(
     plan: &Plan,
     phase: Phase,
     journal: &Journal,
     context: &mut Context<'_>,
-) -> Result<Verdict, Failure> {
+) -> Result<Judged, Failure> {
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
-    let (verdict, at) = judge(plan, phase, journal, &mut *observer, context).await?;
-    let env = context.settings.env.value.clone();
-    let report = VerdictReport::new(plan, &verdict, &env, at);
+    let judged = judge(plan, phase, journal, &mut *observer, context).await?;
+    let (env, ttl) = (context.settings.env.value.clone(), context.settings.verdict_ttl.value);
+    let report = VerdictReport::new(&judged.asked(plan, phase, &env), &judged.verdict, ttl);
     if context.reporter.format() == Format::Json {
         context.reporter.json(&report);
     } else {
         let pen = context.reporter.pen();
         context.reporter.product(&render_verdict(&report, pen));
     }
-    Ok(verdict)
+    Ok(judged)
 }
 
 /// Gathers the evidence and judges it, in silence.
@@ -127,7 +140,7 @@ pub(super) async fn judge(
     journal: &Journal,
     observer: &mut dyn Observer,
     context: &Context<'_>,
-) -> Result<(Verdict, String), Failure> {
+) -> Result<Judged, Failure> {
     let policy = &context.settings.gate;
     let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
     let evidence = gathered(&witness, context).await?;
@@ -137,7 +150,7 @@ pub(super) async fn judge(
         && (phase != Phase::Purge || journal.phase_done(plan, Phase::Contract));
     let question = Question { plan, backfilled, soaking };
     let verdict = gate::judge(&question, &evidence, policy, witness.now);
-    Ok((verdict, evidence.at.format("%Y-%m-%d %H:%M:%S UTC").to_string()))
+    Ok(Judged { verdict, evidence })
 }
 
 /// What is known of who is at work, whatever they use.

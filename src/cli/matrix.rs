@@ -45,7 +45,7 @@ pub(super) async fn run(_: &Args, context: &mut Context<'_>) -> Result<Exit, Fai
         let id = plan.migration.to_string();
         let phase =
             if journal.phase_done(plan, Phase::Contract) { Phase::Purge } else { Phase::Contract };
-        let (verdict, _) = gate::judge(plan, phase, &journal, &mut *observer, context).await?;
+        let verdict = gate::judge(plan, phase, &journal, &mut *observer, context).await?.verdict;
         migrations.insert(id.clone(), verdict.word());
         for line in verdict.versions() {
             let of = (line.service.clone(), line.version.clone());

@@ -1,5 +1,5 @@
 use super::context::Context;
-use super::contract::phase;
+use super::contract::{OverrideArgs, phase};
 use super::failure::{Exit, Failure};
 use super::gate;
 use super::phase::WaitArgs;
@@ -15,10 +15,12 @@ pub(super) struct Args {
     pub(super) soak: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    wish: OverrideArgs,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let journal = context.connect().await?.journal().await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
-    phase(&plan, Phase::Purge, &args.wait, context).await
+    phase(&plan, Phase::Purge, &args.wait, &args.wish, context).await
 }

@@ -61,7 +61,8 @@ async fn unused(plan: &Plan, journal: &Journal, context: &Context<'_>) -> Result
     let mut back = plan.clone();
     back.requirement.targets = added.collect();
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
-    let (verdict, _) = gate::judge(&back, Phase::Expand, journal, &mut *observer, context).await?;
+    let verdict =
+        gate::judge(&back, Phase::Expand, journal, &mut *observer, context).await?.verdict;
     match verdict.reasons().iter().find(|reason| reason.code == "E_VERSION_USES") {
         Some(reason) => Err(Failure::new(Exit::GateRefuse, reason.message.clone())
             .hint("end that version first, or go back all the same with --anyway")),

@@ -163,6 +163,7 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("soak", &all.soak),
         ("heartbeat_ttl", &all.heartbeat_ttl),
         ("drain", &all.drain),
+        ("verdict_ttl", &all.verdict_ttl),
         ("stalled_after", &all.stalled_after),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));

@@ -47,6 +47,8 @@ pub struct Section {
     pub heartbeat_ttl: Option<String>,
     /// `2m`.
     pub drain: Option<String>,
+    /// `10m`.
+    pub verdict_ttl: Option<String>,
     /// A folder of usage manifests.
     pub usage: Option<PathBuf>,
     /// Where the ends of phases are posted; a secret is better kept in the environment.
@@ -202,7 +204,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 13] = [
+const SECTION: [&str; 14] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -211,6 +213,7 @@ const SECTION: [&str; 13] = [
     "soak",
     "heartbeat_ttl",
     "drain",
+    "verdict_ttl",
     "usage",
     "webhook",
     "stalled_after",

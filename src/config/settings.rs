@@ -88,6 +88,8 @@ pub struct Settings {
     pub heartbeat_ttl: Setting<Duration>,
     /// How long an instance may be at work after its last sign of life.
     pub drain: Setting<Duration>,
+    /// For how long a verdict can be overridden.
+    pub verdict_ttl: Setting<Duration>,
     /// A folder of usage manifests.
     pub usage: Option<Setting<PathBuf>>,
     /// Where the ends of phases are posted.
@@ -207,6 +209,12 @@ impl Sources<'_> {
                 &["ZDMIG_SOAK"],
                 ("soak", |section| section.soak.clone()),
                 "24h",
+            )?,
+            verdict_ttl: self.duration(
+                None,
+                &[],
+                ("verdict_ttl", |section| section.verdict_ttl.clone()),
+                "10m",
             )?,
             webhook: self.webhook()?,
             stalled_after: self.duration(

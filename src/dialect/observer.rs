@@ -157,6 +157,8 @@ pub enum Fact<'a> {
         alive: Duration,
         /// The versions, as service and version.
         cleared: &'a [(String, String)],
+        /// Those that somebody answers for, in the same form: they are at work, and may not start.
+        admitted: &'a [(String, String)],
     },
     /// Another version does without what a migration takes away.
     Cleared {

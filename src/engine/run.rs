@@ -131,8 +131,9 @@ impl Engine<'_> {
         }
         self.after(plan, phase)?;
         let evidence = permit.evidence().clone();
+        let overruled = permit.overruled().cloned().map(Box::new);
         let step = StepId::stored(format!("{}/{phase}", plan.migration));
-        self.commit(plan, &step, &[], EntryKind::Permitted { evidence }).await?;
+        self.commit(plan, &step, &[], EntryKind::Permitted { evidence, overruled }).await?;
         self.phase(plan, phase).await
     }
 

@@ -27,7 +27,8 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Vec<Reason> {
     let named = format!("{}@{}", newcomer.service, newcomer.version);
     let mut reasons = Vec::new();
     let mut add = |code, severity, message: String, remedy: String| {
-        reasons.push(Reason { code, severity, message, remedy });
+        let subject = named.clone();
+        reasons.push(Reason { code, severity, subject, message, remedy });
     };
     if newcomer.usages.is_empty() {
         let remedy = "publish its manifest with `zdmig usage publish`, then ask again";

@@ -38,6 +38,7 @@ pub fn judge(
     if !question.backfilled {
         bench.refuse(
             "E_BACKFILL",
+            "",
             "expand and backfill are not done, or not proved".into(),
             format!("run `zdmig expand {0}`, then `zdmig backfill {0}`", question.plan.migration),
         );
@@ -45,6 +46,7 @@ pub fn judge(
     if let Some(left) = question.soaking.filter(|left| !left.is_zero()) {
         bench.refuse(
             "E_SOAK",
+            "",
             format!("the soak lasts for another {} s", left.as_secs().max(1)),
             "wait, or shorten `soak` in zdmig.toml".into(),
         );
@@ -65,12 +67,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn refuse(&mut self, code: &'static str, message: String, remedy: String) {
-        self.reasons.push(Reason { code, severity: Severity::Refuse, message, remedy });
+    fn refuse(&mut self, code: &'static str, subject: &str, message: String, remedy: String) {
+        let subject = subject.to_owned();
+        self.reasons.push(Reason { code, severity: Severity::Refuse, subject, message, remedy });
     }
 
-    fn unknown(&mut self, code: &'static str, message: String, remedy: String) {
-        self.reasons.push(Reason { code, severity: Severity::Unknown, message, remedy });
+    fn unknown(&mut self, code: &'static str, subject: &str, message: String, remedy: String) {
+        let subject = subject.to_owned();
+        self.reasons.push(Reason { code, severity: Severity::Unknown, subject, message, remedy });
     }
 
     fn freshness(&mut self, evidence: &Evidence, policy: &GatePolicy, now: DateTime<Utc>) {
@@ -78,6 +82,7 @@ impl Bench {
         if age > FRESH {
             self.unknown(
                 "U_STALE",
+                "",
                 format!("the evidence is {} s old", age.as_secs()),
                 "ask again".into(),
             );
@@ -86,6 +91,7 @@ impl Bench {
         for dependent in evidence.dependents.iter().filter(|one| !passed(one, policy, now)) {
             self.refuse(
                 "E_DEPENDENT",
+                dependent,
                 format!("{dependent}, and would break"),
                 "change it first, in a migration of its own".into(),
             );
@@ -94,7 +100,7 @@ impl Bench {
 
     fn gaps(&mut self, evidence: &Evidence) {
         for gap in &evidence.gaps {
-            self.unknown("U_GAP", gap.clone(), "mend that source, then ask again".into());
+            self.unknown("U_GAP", gap, gap.clone(), "mend that source, then ask again".into());
         }
     }
 
@@ -105,6 +111,7 @@ impl Bench {
         for stream in evidence.streams.iter().filter(|stream| !claimed(stream)) {
             self.refuse(
                 "E_CDC",
+                stream,
                 format!("{stream} sends it to others, and no consumer claims that"),
                 format!(
                     "add `streams = [\"{stream}\"]` to the `[[consumer]]` that reads it, whose \
@@ -119,6 +126,7 @@ impl Bench {
         if policy.consumers.is_empty() {
             self.unknown(
                 "U_NO_CONSUMERS",
+                "",
                 "zdmig.toml declares no consumer, so nobody is known to be asked about".into(),
                 "add `[[consumer]]` with `name` and `roles` for everything that uses the database"
                     .into(),
@@ -128,6 +136,7 @@ impl Bench {
             if !is_known(role, policy, now) {
                 self.unknown(
                     "U_UNMAPPED_ROLE",
+                    role,
                     format!("login role `{role}` may {access}, and no consumer claims it"),
                     format!(
                         "add it to a consumer's `roles`, waive it with `[[waive]]` role = \
@@ -142,6 +151,7 @@ impl Bench {
         for (place, message) in &evidence.bad_manifests {
             self.unknown(
                 "U_BAD_MANIFEST",
+                place,
                 format!("the usage manifest {place} cannot be read: {message}"),
                 "mend it and publish it again under a new version".into(),
             );
@@ -172,6 +182,7 @@ impl Bench {
         let name = if session.application.is_empty() { "no name" } else { &session.application };
         self.unknown(
             "U_UNVERSIONED",
+            &session.role,
             format!(
                 "{} of role `{}` ({name}) {} not say which version {}",
                 if session.count == 1 {
@@ -195,6 +206,7 @@ impl Bench {
             if !seen && !consumer.idle {
                 self.unknown(
                     "U_EMPTY",
+&consumer.name,
                     format!("no version of `{}` is known, and none at all is suspicious", consumer.name),
                     format!(
                         "let it send heartbeats, name its sessions, or run `zdmig deploy record \
@@ -228,6 +240,7 @@ impl Bench {
             line.uses = "?".into();
             self.unknown(
                 "U_NO_USAGE",
+&named,
                 format!("{named} is {} ({source}), and nothing says what it uses", word(*state)),
                 format!("publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig deploy end --service {} --version {}`", seen.service, seen.version),
             );
@@ -237,6 +250,7 @@ impl Bench {
                 unsure(&mut line);
                 self.unknown(
                     "U_INCOMPLETE",
+                    &named,
                     format!("the manifest of {named} does not say that it is complete"),
                     "set `\"complete\": true` once it lists everything".into(),
                 );
@@ -252,6 +266,7 @@ impl Bench {
                         };
                         self.refuse(
                             code,
+                            &named,
                             format!(
                                 "{named} is {} ({source}) and {how}: `{}`",
                                 word(*state),
@@ -264,6 +279,7 @@ impl Bench {
                         unsure(&mut line);
                         self.unknown(
                             "U_UNSAID",
+                            &named,
                             format!(
                                 "{named} {} `{}` for all we know: {why}",
                                 target.ends.words(),
@@ -277,6 +293,7 @@ impl Bench {
                     unsure(&mut line);
                     self.unknown(
                         "U_DYNAMIC_SQL",
+                        &named,
                         format!(
                             "{named} has a query at {} that could not be read and may name `{}`",
                             one.at,
@@ -379,6 +396,7 @@ pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
     for seen in &evidence.seen {
         bench.refuse(
             "E_AT_WORK",
+            &seen.service,
             format!("{} {} may be at work on this database", seen.service, seen.version),
             "use expand, backfill and contract here, or stop it and run `zdmig deploy end`".into(),
         );
@@ -387,7 +405,7 @@ pub fn nobody_at_work(plan: &Plan, evidence: &Evidence) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::policy::Waiver;
@@ -401,7 +419,7 @@ mod tests {
         "2026-11-23T12:00:00Z".parse().expect("a time")
     }
 
-    fn plan() -> Plan {
+    pub(in crate::gate) fn plan() -> Plan {
         let table = TableName::new(Some("public"), "users");
         let column = ColumnRef::new(&table, &Ident::new("username"));
         Plan {

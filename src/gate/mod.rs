@@ -5,6 +5,7 @@ mod admission;
 mod evidence;
 mod inventory;
 mod judge;
+mod overrule;
 mod policy;
 mod usage;
 mod verdict;
@@ -13,6 +14,7 @@ pub use admission::{Newcomer, admit};
 pub use evidence::{Evidence, Seen, State, collect};
 pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
+pub use overrule::{Asked, Override, OverrideError, VerdictId, overrule};
 pub use policy::{Consumer, GatePolicy, Waiver};
 pub use usage::{
     Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,

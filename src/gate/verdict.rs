@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::evidence::State;
+use crate::journal::Overruled;
 use crate::plan::Fingerprint;
 
 /// The gate's answer.
@@ -35,11 +36,17 @@ pub enum Verdict {
 pub struct Permit {
     plan: Fingerprint,
     evidence: Fingerprint,
+    overruled: Option<Overruled>,
 }
 
 impl Permit {
     pub(super) fn new(plan: Fingerprint, evidence: Fingerprint) -> Self {
-        Self { plan, evidence }
+        Self { plan, evidence, overruled: None }
+    }
+
+    /// The same, on a person's word.
+    pub(super) fn answered_for(self, overruled: Overruled) -> Self {
+        Self { overruled: Some(overruled), ..self }
     }
 
     /// The plan it is for.
@@ -51,6 +58,11 @@ impl Permit {
     pub fn evidence(&self) -> &Fingerprint {
         &self.evidence
     }
+
+    /// What a person answered for.
+    pub fn overruled(&self) -> Option<&Overruled> {
+        self.overruled.as_ref()
+    }
 }
 
 /// One thing that speaks against a PASS.
@@ -60,6 +72,9 @@ pub struct Reason {
     pub code: &'static str,
     /// Whether it is a fact or a gap.
     pub severity: Severity,
+    /// Whom or what it is about: a version, a role, a function. It stays the same from one look to
+    /// the next, where the message may not.
+    pub subject: String,
     /// What was found.
     pub message: String,
     /// What to do about it.

@@ -47,9 +47,25 @@ pub enum EntryKind {
     Permitted {
         /// The fingerprint of the evidence.
         evidence: Fingerprint,
+        /// What somebody answered for, where it did not pass by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overruled: Option<Box<Overruled>>,
     },
     /// The whole plan was taken back; the migration is pending again.
     RolledBack,
+}
+
+/// What somebody answered for where the gate did not pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// The verdict.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+    /// Where it was decided.
+    pub ticket: String,
+    /// What spoke against it: each reason's code and text.
+    pub reasons: Vec<String>,
 }
 
 impl EntryKind {

@@ -4,6 +4,6 @@ mod entry;
 mod replay;
 mod status;
 
-pub use entry::{Entry, EntryKind, Watermark};
+pub use entry::{Entry, EntryKind, Overruled, Watermark};
 pub use replay::{Journal, Progress};
 pub use status::{IllegalEntry, Status};

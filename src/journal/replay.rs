@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{Entry, EntryKind, IllegalEntry, Status, Watermark};
+use super::{Entry, EntryKind, IllegalEntry, Overruled, Status, Watermark};
 use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
 
@@ -134,6 +134,14 @@ impl Journal {
         since
             .filter(|entry| entry.step.as_str() == step)
             .any(|entry| matches!(entry.kind, EntryKind::Permitted { .. }))
+    }
+
+    /// What was ever overruled, the oldest first.
+    pub fn overruled(&self) -> impl Iterator<Item = &Overruled> {
+        self.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Permitted { overruled, .. } => overruled.as_deref(),
+            _ => None,
+        })
     }
 
     /// Whether anything of a phase was done, or tried.

@@ -23,7 +23,7 @@ pub use plan::render_plan;
 pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, render_status};
 pub use table::table;
-pub use verdict::{VerdictReport, render_reasons, render_verdict};
+pub use verdict::{ReasonLine, VerdictReport, render_reasons, render_verdict};
 pub use wording::{counted, duration, grouped};
 
 /// In which form the product is written.

@@ -1,14 +1,21 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Pen, table};
-use crate::gate::{Reason, Severity, Verdict, VersionLine};
-use crate::plan::{Plan, Target};
+use crate::gate::{Asked, Reason, Severity, Verdict, VerdictId, VersionLine};
+use crate::plan::Target;
 
 /// A verdict, ready to be written.
 #[derive(Debug, Serialize)]
 pub struct VerdictReport<'a> {
     /// The version of this format.
     pub zdmig_verdict: u32,
+    /// The verdict's name, for an override.
+    pub id: VerdictId,
+    /// Until when it can be overridden.
+    pub expires_at: DateTime<Utc>,
     /// The migration.
     pub migration: String,
     /// The plan's fingerprint.
@@ -18,11 +25,11 @@ pub struct VerdictReport<'a> {
     /// PASS, REFUSE or UNKNOWN.
     pub result: &'static str,
     /// When the evidence was gathered.
-    pub at: String,
+    pub at: DateTime<Utc>,
     /// What contract takes away.
     pub targets: &'a [Target],
     /// What speaks against it.
-    pub reasons: &'a [Reason],
+    pub reasons: Vec<ReasonLine<'a>>,
     /// What was found for each version.
     pub versions: &'a [VersionLine],
     /// Versions that will not work any more once contract ran: they cannot be rolled back
@@ -30,9 +37,20 @@ pub struct VerdictReport<'a> {
     pub rollback_floor: Vec<String>,
 }
 
+/// A reason, and whether a person may answer for it.
+#[derive(Debug, Serialize)]
+pub struct ReasonLine<'a> {
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: &'a Reason,
+    /// Whether a person may answer for it.
+    pub overridable: bool,
+}
+
 impl<'a> VerdictReport<'a> {
-    /// Puts a verdict together for writing.
-    pub fn new(plan: &'a Plan, verdict: &'a Verdict, env: &'a str, at: String) -> Self {
+    /// Puts a verdict together for writing. `ttl` is for how long it can be overridden.
+    pub fn new(asked: &Asked<'a>, verdict: &'a Verdict, ttl: Duration) -> Self {
+        let plan = asked.plan;
         let mut floor: Vec<String> = verdict
             .versions()
             .iter()
@@ -42,13 +60,19 @@ impl<'a> VerdictReport<'a> {
         floor.dedup();
         Self {
             zdmig_verdict: 1,
+            id: VerdictId::of(asked, verdict.reasons()),
+            expires_at: asked.at + ttl,
             migration: plan.migration.to_string(),
             plan: plan.fingerprint.to_string(),
-            env,
+            env: asked.env,
             result: verdict.word(),
-            at,
+            at: asked.at,
             targets: &plan.requirement.targets,
-            reasons: verdict.reasons(),
+            reasons: verdict
+                .reasons()
+                .iter()
+                .map(|reason| ReasonLine { reason, overridable: reason.overridable() })
+                .collect(),
             versions: verdict.versions(),
             rollback_floor: floor,
         }
@@ -56,7 +80,7 @@ impl<'a> VerdictReport<'a> {
 }
 
 /// What speaks against something, each with what to do about it.
-pub fn render_reasons(reasons: &[Reason], pen: Pen) -> String {
+pub fn render_reasons<'a>(reasons: impl IntoIterator<Item = &'a Reason>, pen: Pen) -> String {
     let mut out = String::new();
     for reason in reasons {
         let mark = match reason.severity {
@@ -76,7 +100,8 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
         "REFUSE" => pen.bad("REFUSE"),
         _ => pen.warn("UNKNOWN"),
     };
-    let mut out = format!("gate {}   {}   {}   {word}\n", report.migration, report.env, report.at);
+    let at = report.at.format("%Y-%m-%d %H:%M:%S UTC");
+    let mut out = format!("gate {}   {}   {at}   {word}\n", report.migration, report.env);
     for target in report.targets {
         let new = target.replaced_by.as_ref().map(|new| format!(" → {new}")).unwrap_or_default();
         out.push_str(&format!("target {}{new}\n", target.column));
@@ -87,7 +112,7 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
     if !report.reasons.is_empty() {
         out.push('\n');
     }
-    out.push_str(&render_reasons(report.reasons, pen));
+    out.push_str(&render_reasons(report.reasons.iter().map(|one| one.reason), pen));
     if !report.versions.is_empty() {
         let rows = report
             .versions
@@ -111,6 +136,11 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
             "\nafter contract only these can run, also in a rollback: {}\n",
             report.rollback_floor.join(", ")
         ));
+    }
+    if !report.reasons.is_empty() && report.reasons.iter().all(|one| one.overridable) {
+        let until = report.expires_at.format("%H:%M:%S UTC");
+        let text = format!("verdict {}, which can be overridden until {until}", report.id.as_str());
+        out.push_str(&format!("\n{}\n", pen.dim(&text)));
     }
     out
 }

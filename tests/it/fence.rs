@@ -15,7 +15,7 @@ fn manifest(version: &str, column: &str) -> String {
 }
 
 /// A table, a rename of its column, and the manifests of an old and a new version, published.
-async fn town(product: &str) -> (Database, Project) {
+pub async fn town(product: &str) -> (Database, Project) {
     let database = Database::of(product, "fence").await;
     database
         .script(
@@ -35,12 +35,12 @@ async fn town(product: &str) -> (Database, Project) {
     (database, project)
 }
 
-fn may(project: &Project, version: &str, code: i32, word: &str) {
+pub fn may(project: &Project, version: &str, code: i32, word: &str) {
     let line = format!("can-deploy --service api --version {version}");
     project.run(&line).exits(code).says(&[word]);
 }
 
-fn beat(project: &Project, version: &str, code: i32) {
+pub fn beat(project: &Project, version: &str, code: i32) {
     let line = format!("heartbeat --service api --version {version} --instance i{version}");
     project.run(&line).exits(code);
 }

@@ -22,6 +22,7 @@ mod kept;
 mod kill;
 mod locks;
 mod names;
+mod overruled;
 mod prove;
 mod random;
 mod regressions;

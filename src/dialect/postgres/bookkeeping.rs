@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 4;
+pub(super) const FORMAT: i32 = 5;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -17,8 +17,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 4 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 4;
+INSERT INTO zdmig.format SELECT 5 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 5;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -165,6 +165,8 @@ CREATE TABLE IF NOT EXISTS zdmig.cleared (
     version text NOT NULL,
     PRIMARY KEY (env, migration, service, version)
 );
+-- Versions behind the fence that somebody answers for: they may be there, and may not start.
+CREATE TABLE IF NOT EXISTS zdmig.admitted (LIKE zdmig.cleared INCLUDING INDEXES);
 CREATE OR REPLACE FUNCTION zdmig.fenced(env text, service text, version text)
 RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
     SELECT f.migration FROM zdmig.fence f
@@ -189,7 +191,7 @@ RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp A
               FROM zdmig.fence f, pg_stat_activity a
              WHERE f.migration = $1 AND a.datname = current_database()
                AND a.application_name ~ '^[^@]+@[^#]') seen
-     WHERE NOT EXISTS (SELECT FROM zdmig.cleared c
+     WHERE NOT EXISTS (SELECT FROM (TABLE zdmig.cleared UNION ALL TABLE zdmig.admitted) c
            WHERE c.env = seen.env AND c.migration = $1 AND c.service = seen.service
              AND c.version = seen.version)
      LIMIT 1

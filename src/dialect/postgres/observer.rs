@@ -292,16 +292,22 @@ impl Observer for PostgresObserver {
                     .bind(*version)
                     .bind(*instance)
             }
-            Fact::Fenced { env, migration, alive, cleared } => {
+            Fact::Fenced { env, migration, alive, cleared, admitted } => {
                 let (services, versions): (Vec<String>, Vec<String>) =
                     cleared.iter().cloned().unzip();
+                let (others, theirs): (Vec<String>, Vec<String>) = admitted.iter().cloned().unzip();
                 // In one statement, because a fence that clears nobody must not be seen alone.
                 sqlx::query(
                     "WITH f AS (INSERT INTO zdmig.fence (env, migration, alive)
                                 VALUES ($1, $2, make_interval(secs => $3))
                                 ON CONFLICT (env, migration) DO UPDATE SET alive = excluded.alive),
                           gone AS (DELETE FROM zdmig.cleared c WHERE c.env = $1 AND c.migration = $2
-                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($4::text[], $5::text[])))
+                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($4::text[], $5::text[]))),
+                          past AS (DELETE FROM zdmig.admitted c WHERE c.env = $1 AND c.migration = $2
+                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))),
+                          may AS (INSERT INTO zdmig.admitted (env, migration, service, version)
+                               SELECT DISTINCT $1, $2, s, v FROM unnest($6::text[], $7::text[]) AS c (s, v)
+                               ON CONFLICT DO NOTHING)
                      INSERT INTO zdmig.cleared (env, migration, service, version)
                      SELECT DISTINCT $1, $2, s, v FROM unnest($4::text[], $5::text[]) AS c (s, v)
                      ON CONFLICT DO NOTHING",
@@ -311,6 +317,8 @@ impl Observer for PostgresObserver {
                 .bind(alive.as_secs_f64())
                 .bind(services)
                 .bind(versions)
+                .bind(others)
+                .bind(theirs)
             }
             Fact::Cleared { env, migration, service, version } => sqlx::query(
                 "INSERT INTO zdmig.cleared (env, migration, service, version)
@@ -321,7 +329,8 @@ impl Observer for PostgresObserver {
             .bind(*service)
             .bind(*version),
             Fact::Unfenced { migration } => sqlx::query(
-                "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1)
+                "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1),
+                      a AS (DELETE FROM zdmig.admitted WHERE migration = $1)
                  DELETE FROM zdmig.fence WHERE migration = $1",
             )
             .bind(*migration),

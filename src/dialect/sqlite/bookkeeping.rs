@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database file: tables that start with `zdmig_`.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// How far each fill has come: its step, its rows, whether it is done, and how many failed.
 pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
@@ -11,8 +11,8 @@ pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
-INSERT INTO zdmig_format SELECT 3 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
-UPDATE zdmig_format SET version = 3;
+INSERT INTO zdmig_format SELECT 4 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+UPDATE zdmig_format SET version = 4;
 CREATE TABLE IF NOT EXISTS zdmig_journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,
@@ -98,6 +98,14 @@ CREATE TABLE IF NOT EXISTS zdmig_cleared (
     version TEXT NOT NULL,
     PRIMARY KEY (env, migration, service, version)
 );
+-- Versions behind the fence that somebody answers for: they may be there, and may not start.
+CREATE TABLE IF NOT EXISTS zdmig_admitted (
+    env TEXT NOT NULL,
+    migration TEXT NOT NULL,
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (env, migration, service, version)
+);
 ";
 
 /// Who came to life behind a migration's fence. Asked in the transaction that takes away.
@@ -106,7 +114,8 @@ pub(super) const ENTERED: &str = "
       FROM zdmig_fence f JOIN zdmig_heartbeat h ON h.env = f.env
      WHERE f.migration = ?1
        AND julianday(h.last_seen) > julianday('now') - CAST(f.alive_seconds AS REAL) / 86400.0
-       AND NOT EXISTS (SELECT 1 FROM zdmig_cleared c WHERE c.env = f.env AND c.migration = f.migration
+       AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM zdmig_cleared UNION ALL SELECT * FROM zdmig_admitted) c
+           WHERE c.env = f.env AND c.migration = f.migration
            AND c.service = h.service AND c.version = h.version) LIMIT 1";
 
 /// The working name's beginning of everything else of ours.

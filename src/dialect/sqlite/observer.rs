@@ -143,9 +143,9 @@ impl Observer for SqliteObserver {
                            WHERE env = ?1 AND service = ?2 AND version = ?3 AND instance = ?4";
                 self.run(sql, &[env, service, version, instance]).await
             }
-            Fact::Fenced { env, migration, alive, cleared } => {
+            Fact::Fenced { env, migration, alive, cleared, admitted } => {
                 self.run("BEGIN IMMEDIATE", &[]).await?;
-                let done = self.fence([env, migration], *alive, cleared).await;
+                let done = self.fence([env, migration], *alive, cleared, admitted).await;
                 self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }, &[]).await?;
                 done
             }
@@ -155,6 +155,7 @@ impl Observer for SqliteObserver {
             }
             Fact::Unfenced { migration } => {
                 self.run("DELETE FROM zdmig_fence WHERE migration = ?1", &[migration]).await?;
+                self.run("DELETE FROM zdmig_admitted WHERE migration = ?1", &[migration]).await?;
                 self.run("DELETE FROM zdmig_cleared WHERE migration = ?1", &[migration]).await
             }
             Fact::Usage { service, version, text } => {
@@ -184,11 +185,15 @@ impl SqliteObserver {
         of: [&str; 2],
         alive: Duration,
         cleared: &[(String, String)],
+        admitted: &[(String, String)],
     ) -> Result<(), SessionError> {
-        self.run("DELETE FROM zdmig_cleared WHERE env = ?1 AND migration = ?2", &of).await?;
-        for (service, version) in cleared {
-            let sql = "INSERT OR IGNORE INTO zdmig_cleared VALUES (?1, ?2, ?3, ?4)";
-            self.run(sql, &[of[0], of[1], service, version]).await?;
+        for (table, versions) in [("zdmig_cleared", cleared), ("zdmig_admitted", admitted)] {
+            let sql = format!("DELETE FROM {table} WHERE env = ?1 AND migration = ?2");
+            self.run(&sql, &of).await?;
+            for (service, version) in versions {
+                let sql = format!("INSERT OR IGNORE INTO {table} VALUES (?1, ?2, ?3, ?4)");
+                self.run(&sql, &[of[0], of[1], service, version]).await?;
+            }
         }
         let alive = alive.as_secs_f64().to_string();
         self.run("INSERT OR REPLACE INTO zdmig_fence VALUES (?1, ?2, ?3)", &[of[0], of[1], &alive])
