@@ -5,8 +5,10 @@ mod advice;
 mod bookkeeping;
 mod catalog;
 mod chunk;
+mod client;
 mod connect;
 mod domain;
+mod facts;
 mod fill;
 mod filler;
 mod horizon;
@@ -165,7 +167,7 @@ impl Dialect for Postgres {
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {
         Ok(Attached {
             observer: Box::new(observer::PostgresObserver::open(url, name).await?),
-            client: Box::new(observer::PostgresClient::open(url, name).await?),
+            client: Box::new(client::PostgresClient::open(url, name).await?),
         })
     }
 }

@@ -2,20 +2,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Row, TypeInfo, ValueRef};
+use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{connect_through, wrap};
+use super::facts;
 use super::quote;
-use super::session::{exists, make_bookkeeping};
+use super::session::exists;
 use crate::dialect::{
-    Beat, Client, Connected, DatabaseUrl, Deployed, Fact, Manifest, Observer, RoleAccess,
-    SessionError, Value, Witness,
+    Beat, Connected, DatabaseUrl, Deployed, Fact, Manifest, Observer, RoleAccess, SessionError,
+    Witness,
 };
 use crate::plan::{Target, Use};
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Asks a PostgreSQL database who runs and who may.
 pub(super) struct PostgresObserver {
@@ -254,157 +254,6 @@ impl Observer for PostgresObserver {
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
-        make_bookkeeping(&mut self.conn).await?;
-        let query = match fact {
-            Fact::Deployed { env, service, version, keep_previous } => {
-                // One statement: a deployment replaces what it replaces, or nothing happens.
-                sqlx::query(
-                    "WITH ended AS (UPDATE zdmig.deployment SET ended = clock_timestamp()
-                         WHERE env = $1 AND service = $2 AND version <> $3 AND ended IS NULL
-                           AND NOT $4)
-                     INSERT INTO zdmig.deployment (env, service, version) VALUES ($1, $2, $3)
-                     ON CONFLICT (env, service, version) DO UPDATE
-                         SET ended = NULL, since = clock_timestamp()",
-                )
-                .bind(*env)
-                .bind(*service)
-                .bind(*version)
-                .bind(*keep_previous)
-            }
-            Fact::Ended { env, service, version } => sqlx::query(
-                "UPDATE zdmig.deployment SET ended = clock_timestamp()
-                  WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
-            )
-            .bind(*env)
-            .bind(*service)
-            .bind(*version),
-            Fact::Alive { env, service, version, instance } => {
-                sqlx::query("SELECT zdmig.heartbeat($1, $2, $3, $4)")
-                    .bind(*env)
-                    .bind(*service)
-                    .bind(*version)
-                    .bind(*instance)
-            }
-            Fact::Gone { env, service, version, instance } => {
-                sqlx::query("SELECT zdmig.goodbye($1, $2, $3, $4)")
-                    .bind(*env)
-                    .bind(*service)
-                    .bind(*version)
-                    .bind(*instance)
-            }
-            Fact::Fenced { env, migration, alive, cleared, admitted } => {
-                let (services, versions): (Vec<String>, Vec<String>) =
-                    cleared.iter().cloned().unzip();
-                let (others, theirs): (Vec<String>, Vec<String>) = admitted.iter().cloned().unzip();
-                // In one statement, because a fence that clears nobody must not be seen alone.
-                sqlx::query(
-                    "WITH f AS (INSERT INTO zdmig.fence (env, migration, alive)
-                                VALUES ($1, $2, make_interval(secs => $3))
-                                ON CONFLICT (env, migration) DO UPDATE SET alive = excluded.alive),
-                          gone AS (DELETE FROM zdmig.cleared c WHERE c.env = $1 AND c.migration = $2
-                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($4::text[], $5::text[]))),
-                          past AS (DELETE FROM zdmig.admitted c WHERE c.env = $1 AND c.migration = $2
-                               AND (c.service, c.version) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))),
-                          may AS (INSERT INTO zdmig.admitted (env, migration, service, version)
-                               SELECT DISTINCT $1, $2, s, v FROM unnest($6::text[], $7::text[]) AS c (s, v)
-                               ON CONFLICT DO NOTHING)
-                     INSERT INTO zdmig.cleared (env, migration, service, version)
-                     SELECT DISTINCT $1, $2, s, v FROM unnest($4::text[], $5::text[]) AS c (s, v)
-                     ON CONFLICT DO NOTHING",
-                )
-                .bind(*env)
-                .bind(*migration)
-                .bind(alive.as_secs_f64())
-                .bind(services)
-                .bind(versions)
-                .bind(others)
-                .bind(theirs)
-            }
-            Fact::Cleared { env, migration, service, version } => sqlx::query(
-                "INSERT INTO zdmig.cleared (env, migration, service, version)
-                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            )
-            .bind(*env)
-            .bind(*migration)
-            .bind(*service)
-            .bind(*version),
-            Fact::Unfenced { migration } => sqlx::query(
-                "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1),
-                      a AS (DELETE FROM zdmig.admitted WHERE migration = $1)
-                 DELETE FROM zdmig.fence WHERE migration = $1",
-            )
-            .bind(*migration),
-            Fact::Usage { service, version, text } => sqlx::query(
-                "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
-                 ON CONFLICT (service, version) DO NOTHING",
-            )
-            .bind(*service)
-            .bind(*version)
-            .bind(*text),
-        };
-        query.execute(&mut self.conn).await.map_err(wrap)?;
-        Ok(())
-    }
-}
-
-/// An application's connection.
-pub(super) struct PostgresClient {
-    conn: PgConnection,
-}
-
-impl PostgresClient {
-    pub(super) async fn open(url: &DatabaseUrl, name: &str) -> Result<Self, SessionError> {
-        Ok(Self { conn: connect_through(url, name, CONNECT_LIMIT).await?.conn })
-    }
-}
-
-fn bound<'q>(
-    sql: &str,
-    values: &[Value<'_>],
-) -> sqlx::query::Query<'q, sqlx::Postgres, PgArguments> {
-    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-    for value in values {
-        query = match value {
-            Value::Int(number) => query.bind(*number),
-            Value::Text(text) => query.bind((*text).to_owned()),
-        };
-    }
-    query
-}
-
-fn as_text(row: &PgRow, at: usize) -> Result<Option<String>, SessionError> {
-    let raw = row.try_get_raw(at).map_err(wrap)?;
-    if raw.is_null() {
-        return Ok(None);
-    }
-    let type_name = raw.type_info().name().to_owned();
-    Ok(Some(match type_name.as_str() {
-        "INT8" => get::<i64>(row, at)?.to_string(),
-        "INT4" => get::<i32>(row, at)?.to_string(),
-        "INT2" => get::<i16>(row, at)?.to_string(),
-        "BOOL" => get::<bool>(row, at)?.to_string(),
-        "FLOAT8" => get::<f64>(row, at)?.to_string(),
-        _ => row.try_get_unchecked(at).map_err(wrap)?,
-    }))
-}
-
-#[async_trait]
-impl Client for PostgresClient {
-    async fn run(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, SessionError> {
-        Ok(bound(sql, values).execute(&mut self.conn).await.map_err(wrap)?.rows_affected())
-    }
-
-    async fn rows(
-        &mut self,
-        sql: &str,
-        values: &[Value<'_>],
-    ) -> Result<Vec<Vec<Option<String>>>, SessionError> {
-        let rows = bound(sql, values).fetch_all(&mut self.conn).await.map_err(wrap)?;
-        rows.iter().map(|row| (0..row.len()).map(|at| as_text(row, at)).collect()).collect()
-    }
-
-    async fn script(&mut self, sql: &str) -> Result<(), SessionError> {
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await.map_err(wrap)?;
-        Ok(())
+        facts::record(&mut self.conn, fact).await
     }
 }

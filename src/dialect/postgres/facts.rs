@@ -1,0 +1,115 @@
+//! Facts that are written down for the gate.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+
+use super::connect::wrap;
+use super::session::make_bookkeeping;
+use crate::dialect::{Fact, SessionError};
+
+pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(), SessionError> {
+    make_bookkeeping(conn).await?;
+    let query = match fact {
+        Fact::Deployed { env, service, version, keep_previous } => {
+            // One statement: a deployment replaces what it replaces, or nothing happens.
+            sqlx::query(
+                "WITH ended AS (UPDATE zdmig.deployment SET ended = clock_timestamp()
+                     WHERE env = $1 AND service = $2 AND version <> $3 AND ended IS NULL
+                       AND NOT $4)
+                 INSERT INTO zdmig.deployment (env, service, version) VALUES ($1, $2, $3)
+                 ON CONFLICT (env, service, version) DO UPDATE
+                     SET ended = NULL, since = clock_timestamp()",
+            )
+            .bind(*env)
+            .bind(*service)
+            .bind(*version)
+            .bind(*keep_previous)
+        }
+        Fact::Ended { env, service, version } => sqlx::query(
+            "UPDATE zdmig.deployment SET ended = clock_timestamp()
+              WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
+        )
+        .bind(*env)
+        .bind(*service)
+        .bind(*version),
+        Fact::Alive { env, service, version, instance } => {
+            sqlx::query("SELECT zdmig.heartbeat($1, $2, $3, $4)")
+                .bind(*env)
+                .bind(*service)
+                .bind(*version)
+                .bind(*instance)
+        }
+        Fact::Gone { env, service, version, instance } => {
+            sqlx::query("SELECT zdmig.goodbye($1, $2, $3, $4)")
+                .bind(*env)
+                .bind(*service)
+                .bind(*version)
+                .bind(*instance)
+        }
+        Fact::Fenced { env, migration, alive, cleared, admitted } => {
+            return raise(conn, [env, migration], *alive, cleared, admitted).await;
+        }
+        Fact::Cleared { env, migration, service, version } => sqlx::query(
+            "INSERT INTO zdmig.cleared (env, migration, service, version)
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(*env)
+        .bind(*migration)
+        .bind(*service)
+        .bind(*version),
+        Fact::Unfenced { migration } => sqlx::query(
+            "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1),
+                  a AS (DELETE FROM zdmig.admitted WHERE migration = $1)
+             DELETE FROM zdmig.fence WHERE migration = $1",
+        )
+        .bind(*migration),
+        Fact::Usage { service, version, text } => sqlx::query(
+            "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
+             ON CONFLICT (service, version) DO NOTHING",
+        )
+        .bind(*service)
+        .bind(*version)
+        .bind(*text),
+    };
+    query.execute(&mut *conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+async fn raise(
+    conn: &mut PgConnection,
+    of: [&str; 2],
+    alive: Duration,
+    cleared: &[(String, String)],
+    admitted: &[(String, String)],
+) -> Result<(), SessionError> {
+    let (services, versions): (Vec<String>, Vec<String>) = cleared.iter().cloned().unzip();
+    let (others, theirs): (Vec<String>, Vec<String>) = admitted.iter().cloned().unzip();
+    // In one statement, because a fence that clears nobody must not be seen alone.
+    sqlx::query(
+        "WITH f AS (INSERT INTO zdmig.fence (env, migration, alive)
+                    VALUES ($1, $2, make_interval(secs => $3))
+                    ON CONFLICT (env, migration) DO UPDATE SET alive = excluded.alive),
+              gone AS (DELETE FROM zdmig.cleared c WHERE c.env = $1 AND c.migration = $2
+                   AND (c.service, c.version) NOT IN (SELECT * FROM unnest($4::text[], $5::text[]))),
+              past AS (DELETE FROM zdmig.admitted c WHERE c.env = $1 AND c.migration = $2
+                   AND (c.service, c.version) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))),
+              may AS (INSERT INTO zdmig.admitted (env, migration, service, version)
+                   SELECT DISTINCT $1, $2, s, v FROM unnest($6::text[], $7::text[]) AS c (s, v)
+                   ON CONFLICT DO NOTHING)
+         INSERT INTO zdmig.cleared (env, migration, service, version)
+         SELECT DISTINCT $1, $2, s, v FROM unnest($4::text[], $5::text[]) AS c (s, v)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(of[0])
+    .bind(of[1])
+    .bind(alive.as_secs_f64())
+    .bind(services)
+    .bind(versions)
+    .bind(others)
+    .bind(theirs)
+    .execute(conn)
+    .await
+    .map_err(wrap)?;
+    Ok(())
+}
