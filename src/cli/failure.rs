@@ -33,6 +33,8 @@ pub(super) enum Exit {
     Busy = 14,
     /// A step failed; the same command goes on from there.
     StepFailed = 15,
+    /// A brownout made a statement fail, and was ended.
+    Tripped = 16,
     /// Work is pending, where that was asked, or the time for it was over.
     Pending = 20,
     /// Interrupted at a safe point.

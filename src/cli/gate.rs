@@ -7,6 +7,7 @@ use super::failure::{Exit, Failure};
 use super::phase::time;
 use super::project;
 use crate::dialect::{DatabaseUrl, Observer, Witness};
+use crate::engine::dimmable;
 use crate::gate::{self, Asked, Inventory, Question, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
@@ -148,7 +149,11 @@ pub(super) async fn judge(
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)
         && (phase != Phase::Purge || journal.phase_done(plan, Phase::Contract));
-    let question = Question { plan, backfilled, soaking };
+    // A rollback takes away something else.
+    let forward = [Phase::Contract, Phase::Purge].contains(&phase);
+    let browned = journal.browned(plan).filter(|_| forward);
+    let dimmable = forward && !dimmable(plan).is_empty();
+    let question = Question { plan, backfilled, soaking, browned, dimmable };
     let verdict = gate::judge(&question, &evidence, policy, witness.now);
     Ok(Judged { verdict, evidence })
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backfill;
+mod brownout;
 mod can_deploy;
 mod check;
 mod context;
@@ -121,6 +122,7 @@ enum Command {
     #[command(subcommand)]
     Usage(usage::Command),
     Heartbeat(heartbeat::Args),
+    Brownout(brownout::Args),
     Contract(contract::Args),
     Restore(restore::Args),
     Purge(purge::Args),
@@ -320,6 +322,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Deploy(command) => deploy::run(&command, context).await,
         Command::Usage(command) => usage::run(&command, context).await,
         Command::Heartbeat(args) => heartbeat::run(&args, context).await,
+        Command::Brownout(args) => brownout::run(&args, context).await,
         Command::Contract(args) => contract::run(&args, context).await,
         Command::Restore(args) => restore::run(&args, context).await,
         Command::Purge(args) => purge::run(&args, context).await,

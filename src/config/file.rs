@@ -49,6 +49,8 @@ pub struct Section {
     pub drain: Option<String>,
     /// `10m`.
     pub verdict_ttl: Option<String>,
+    /// Whether contract wants a brownout before it.
+    pub require_brownout: Option<bool>,
     /// A folder of usage manifests.
     pub usage: Option<PathBuf>,
     /// Where the ends of phases are posted; a secret is better kept in the environment.
@@ -204,7 +206,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 14] = [
+const SECTION: [&str; 15] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -214,6 +216,7 @@ const SECTION: [&str; 14] = [
     "heartbeat_ttl",
     "drain",
     "verdict_ttl",
+    "require_brownout",
     "usage",
     "webhook",
     "stalled_after",

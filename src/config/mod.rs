@@ -3,6 +3,7 @@
 mod env;
 mod file;
 mod limits;
+mod policy;
 mod secret;
 mod settings;
 mod sources;

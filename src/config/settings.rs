@@ -7,7 +7,7 @@ use super::limits::limits;
 use super::secret::Secret;
 use crate::backfill::{Limits, Pace};
 use crate::dialect::DatabaseUrl;
-use crate::gate::{Consumer, GatePolicy, Waiver};
+use crate::gate::GatePolicy;
 
 /// What was typed on the command line.
 #[derive(Clone, Debug, Default)]
@@ -152,9 +152,9 @@ fn pick<T>(
     flag.or_else(variable).or_else(file)
 }
 
-struct Sources<'a> {
-    file: &'a ConfigFile,
-    env: &'a str,
+pub(super) struct Sources<'a> {
+    pub(super) file: &'a ConfigFile,
+    pub(super) env: &'a str,
     path: &'a std::path::Path,
     variable: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -312,47 +312,6 @@ impl Sources<'_> {
                 message: "write `gentle`, `default` or `fast`".into(),
             }),
         }
-    }
-
-    fn gate(
-        &self,
-        env: &str,
-        heartbeat_ttl: Duration,
-        drain: Duration,
-    ) -> Result<GatePolicy, ConfigError> {
-        let consumer = |one: &super::file::ConsumerEntry| {
-            let origin = format!("`[[consumer]]` {}", one.name);
-            let sources = one.source.iter().map(|entry| super::sources::source(entry, &origin));
-            Ok(Consumer {
-                name: one.name.clone(),
-                roles: one.roles.clone(),
-                idle: one.idle,
-                unnamed_sessions: one.unnamed_sessions,
-                streams: one.streams.clone(),
-                sources: sources.collect::<Result<_, ConfigError>>()?,
-            })
-        };
-        let waiver = |one: &super::file::WaiveEntry, name: Option<&String>| {
-            name.map(|name| Waiver {
-                name: name.clone(),
-                reason: one.reason.clone(),
-                expires: one.expires,
-            })
-        };
-        let waived = &self.file.waive;
-        Ok(GatePolicy {
-            env: env.to_owned(),
-            consumers: self
-                .file
-                .consumer
-                .iter()
-                .map(consumer)
-                .collect::<Result<_, ConfigError>>()?,
-            waivers: waived.iter().filter_map(|one| waiver(one, one.role.as_ref())).collect(),
-            functions: waived.iter().filter_map(|one| waiver(one, one.function.as_ref())).collect(),
-            heartbeat_ttl,
-            drain,
-        })
     }
 }
 

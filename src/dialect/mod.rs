@@ -2,6 +2,7 @@
 //! and what a session does is I/O.
 
 mod client;
+mod dimmer;
 mod disk;
 mod filler;
 mod monitor;
@@ -18,6 +19,7 @@ use sqlparser::dialect::Dialect as Grammar;
 use thiserror::Error;
 
 pub use client::{Client, Value};
+pub use dimmer::{Dark, Dimmer, Dimming, Refused};
 pub use filler::{ChunkDone, FailedRow, FillOrder, Filled, Filler, Taken};
 pub use monitor::{
     FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
@@ -106,6 +108,12 @@ pub trait Dialect: Send + Sync {
 
     /// Makes a database with the schema of the one that `url` names, and none of its rows.
     async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError>;
+
+    /// Opens what takes columns away for a while.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or no privilege stops anybody there.
+    async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError>;
 
     /// Opens a connection for what stands beside the schema: facts for the gate, and the
     /// statements of an application.

@@ -1,5 +1,6 @@
 //! Floor 7: runs plans. The only floor that changes a schema.
 
+mod brownout;
 mod event;
 mod fill;
 mod recover;
@@ -19,6 +20,7 @@ use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
 use crate::sql::{ColumnRef, Sql, TableName};
 
+pub use brownout::{Brownout, BrownoutEnd, BrownoutOrder, dimmable};
 pub use event::Event;
 pub use fill::help;
 
@@ -238,7 +240,10 @@ impl<'a> Engine<'a> {
         };
         // What cannot follow must not be written: the log would be unreadable from then on.
         match &entry.kind {
-            EntryKind::Planned { .. } | EntryKind::RolledBack | EntryKind::Permitted { .. } => {}
+            EntryKind::Planned { .. }
+            | EntryKind::RolledBack
+            | EntryKind::Permitted { .. }
+            | EntryKind::BrownOut { .. } => {}
             kind => {
                 self.journal.status(step).next(kind)?;
             }

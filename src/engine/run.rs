@@ -138,7 +138,7 @@ impl Engine<'_> {
     }
 
     /// Refuses a phase before those that it rests on are done.
-    fn after(&self, plan: &Plan, phase: Phase) -> Result<(), EngineError> {
+    pub(super) fn after(&self, plan: &Plan, phase: Phase) -> Result<(), EngineError> {
         let migration = plan.migration.clone();
         let earlier = Phase::ALL.into_iter().filter(|one| *one < phase);
         for before in earlier {

@@ -15,7 +15,7 @@ use crate::plan::{Fingerprint, Plan, Requirement};
 const FRESH: Duration = Duration::from_mins(1);
 
 /// What is asked.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The plan whose contract is asked about.
     pub plan: &'a Plan,
@@ -23,6 +23,17 @@ pub struct Question<'a> {
     pub backfilled: bool,
     /// How long the soak still lasts, for a purge.
     pub soaking: Option<Duration>,
+    /// Whose statements failed in the last brownout; nobody's where it passed, `None` where there was none.
+    pub browned: Option<&'a [String]>,
+    /// Whether there can be one.
+    pub dimmable: bool,
+}
+
+impl<'a> Question<'a> {
+    /// About a plan whose phases before contract are done, and that nothing else was tried of.
+    pub fn ready(plan: &'a Plan) -> Self {
+        Self { plan, backfilled: true, soaking: None, browned: None, dimmable: false }
+    }
 }
 
 /// Decides. A PASS needs a complete and fresh answer to both questions, which versions can
@@ -56,6 +67,7 @@ pub fn judge(
         bench.streams(evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
+        bench.brownout(question, policy);
     }
     bench.verdict(question.plan, evidence)
 }
@@ -118,6 +130,27 @@ impl Bench {
                      versions and manifests then count, or take it out of there"
                 ),
             );
+        }
+    }
+
+    /// The scream test: what it showed last, or that there was none.
+    fn brownout(&mut self, question: &Question<'_>, policy: &GatePolicy) {
+        let again = format!("run `zdmig brownout {} --duration 15m`", question.plan.migration);
+        match question.browned {
+            Some([]) => {}
+            Some(who) => self.refuse(
+                "E_BROWNOUT",
+                &who.join(", "),
+                format!("the last brownout made statements fail: {}", who.join(", ")),
+                format!("mend that, then {again}"),
+            ),
+            None if policy.require_brownout && question.dimmable => self.unknown(
+                "U_BROWNOUT",
+                "",
+                "`require_brownout` is set, and there was none".into(),
+                again,
+            ),
+            None => {}
         }
     }
 
@@ -477,6 +510,7 @@ pub(super) mod tests {
             }],
             heartbeat_ttl: Duration::from_secs(45),
             drain: Duration::from_mins(2),
+            require_brownout: false,
         }
     }
 
@@ -500,8 +534,7 @@ pub(super) mod tests {
 
     fn ask(evidence: &Evidence, policy: &GatePolicy) -> Verdict {
         let plan = plan();
-        let question = Question { plan: &plan, backfilled: true, soaking: None };
-        judge(&question, evidence, policy, now())
+        judge(&Question::ready(&plan), evidence, policy, now())
     }
 
     #[track_caller]
@@ -552,11 +585,22 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_unproved_backfill_and_a_soak_refuse() {
+    fn what_was_not_done_before_is_asked_for() {
         let plan = plan();
-        for (backfilled, soaking) in [(false, None), (true, Some(Duration::from_secs(5)))] {
-            let question = Question { plan: &plan, backfilled, soaking };
-            assert_eq!(judge(&question, &clean(), &policy(), now()).word(), "REFUSE");
+        let clear = Question { dimmable: true, ..Question::ready(&plan) };
+        let who = ["api@1".to_owned()];
+        let soaking = Some(Duration::from_secs(5));
+        for (question, required, word) in [
+            (Question { backfilled: false, ..clear }, false, "REFUSE"),
+            (Question { soaking, ..clear }, false, "REFUSE"),
+            (Question { browned: Some(&who), ..clear }, false, "REFUSE"),
+            (Question { ..clear }, true, "UNKNOWN"),
+            (Question { dimmable: false, ..clear }, true, "PASS"),
+            (Question { browned: Some(&[]), ..clear }, true, "PASS"),
+        ] {
+            let policy = GatePolicy { require_brownout: required, ..policy() };
+            let verdict = judge(&question, &clean(), &policy, now());
+            assert_eq!(verdict.word(), word, "{question:?}");
         }
     }
 

@@ -20,6 +20,8 @@ pub struct GatePolicy {
     pub heartbeat_ttl: Duration,
     /// How long after its last sign of life an instance may still be at work.
     pub drain: Duration,
+    /// Whether nothing goes without a brownout before it, where there can be one.
+    pub require_brownout: bool,
 }
 
 /// Something that uses the database.

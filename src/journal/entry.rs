@@ -51,6 +51,13 @@ pub enum EntryKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         overruled: Option<Box<Overruled>>,
     },
+    /// What contract would take away was away for a while.
+    BrownOut {
+        /// For how long.
+        seconds: u64,
+        /// Whose statements failed by it, which ended it.
+        refused: Vec<String>,
+    },
     /// The whole plan was taken back; the migration is pending again.
     RolledBack,
 }
@@ -79,6 +86,7 @@ impl EntryKind {
             Self::UndoStarted => "undo-started",
             Self::Undone => "undone",
             Self::Permitted { .. } => "permitted",
+            Self::BrownOut { .. } => "brown-out",
             Self::RolledBack => "rolled-back",
         }
     }

@@ -58,7 +58,7 @@ impl Journal {
                 self.watermarks.retain(|step, _| !step.as_str().starts_with(&prefix));
                 self.plans.retain(|_, plan| plan.fingerprint != entry.plan);
             }
-            EntryKind::Permitted { .. } => {}
+            EntryKind::Permitted { .. } | EntryKind::BrownOut { .. } => {}
             kind => {
                 let status = self.status(&entry.step).next(kind)?;
                 self.statuses.insert(entry.step.clone(), status);
@@ -134,6 +134,15 @@ impl Journal {
         since
             .filter(|entry| entry.step.as_str() == step)
             .any(|entry| matches!(entry.kind, EntryKind::Permitted { .. }))
+    }
+
+    /// Whose statements failed in the last brownout of a plan; `None` where there was none.
+    pub fn browned(&self, plan: &Plan) -> Option<&[String]> {
+        let of = |entry: &&Entry| entry.plan == plan.fingerprint;
+        self.entries.iter().rev().filter(of).find_map(|entry| match &entry.kind {
+            EntryKind::BrownOut { refused, .. } => Some(refused.as_slice()),
+            _ => None,
+        })
     }
 
     /// What was ever overruled, the oldest first.

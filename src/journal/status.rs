@@ -47,7 +47,10 @@ impl Status {
             (Self::Done | Self::Running | Self::Failed | Self::Undoing, E::Undone) => {
                 Ok(Self::Pending)
             }
-            (status, E::Planned { .. } | E::Permitted { .. } | E::RolledBack) => Ok(status),
+            (
+                status,
+                E::Planned { .. } | E::Permitted { .. } | E::BrownOut { .. } | E::RolledBack,
+            ) => Ok(status),
             (status, entry) => Err(IllegalEntry { entry: entry.word(), status }),
         }
     }

@@ -249,7 +249,7 @@ fn permit(plan: &Plan) -> Permit {
         streams: Vec::new(),
         gaps: Vec::new(),
     };
-    let question = Question { plan, backfilled: true, soaking: None };
+    let question = Question::ready(plan);
     match judge(&question, &evidence, &policy, Utc::now()) {
         Verdict::Pass { permit, .. } => permit,
         verdict => panic!("{verdict:?}"),

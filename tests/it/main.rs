@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their servers")]
 
 mod bad_input;
+mod brownout;
 mod cases;
 mod chunks;
 mod clients;
@@ -23,6 +24,7 @@ mod kill;
 mod locks;
 mod names;
 mod overruled;
+mod own_server;
 mod prove;
 mod random;
 mod regressions;

@@ -297,6 +297,27 @@ BEGIN
     END LOOP;
     PERFORM zdmig.nobody_uses(rel, gone);
 END $zdmig$;
+-- Columns that are away for a while. Whoever took them holds the run lock for as long, so who has
+-- that lock may give them back.
+CREATE TABLE IF NOT EXISTS zdmig.brownout (
+    relation text NOT NULL,
+    column_name text NOT NULL,
+    migration text NOT NULL,
+    owner text NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    until timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL,
+    PRIMARY KEY (relation, column_name)
+);
+CREATE OR REPLACE FUNCTION zdmig.end_brownout()
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN DELETE FROM zdmig.brownout RETURNING relation, column_name LOOP
+        PERFORM zdmig.restore_column(one.relation, one.column_name);
+    END LOOP;
+END $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.restore_column(relation text, gone text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $zdmig$
 DECLARE
@@ -502,6 +523,7 @@ REVOKE ALL ON FUNCTION zdmig.put_keys_back() FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.nobody_uses(oid, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.retire_column(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION zdmig.restore_column(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION zdmig.end_brownout() FROM PUBLIC;
 GRANT USAGE ON SCHEMA zdmig TO PUBLIC;
 GRANT SELECT ON zdmig.format TO PUBLIC;
 "#;

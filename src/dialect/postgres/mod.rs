@@ -7,6 +7,7 @@ mod catalog;
 mod chunk;
 mod client;
 mod connect;
+mod dimmer;
 mod domain;
 mod facts;
 mod fill;
@@ -26,6 +27,7 @@ mod quote;
 mod rewrite;
 mod said;
 mod scratch;
+mod server_log;
 mod session;
 mod singly;
 mod split;
@@ -45,8 +47,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
-    SessionError, SyntaxError, Unsupported,
+    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Dimmer, Options, Retyping, Scratch,
+    Session, SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -162,6 +164,10 @@ impl Dialect for Postgres {
 
     async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError> {
         scratch::copy(url).await
+    }
+
+    async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {
+        Ok(Box::new(dimmer::PostgresDimmer::open(url).await?))
     }
 
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {

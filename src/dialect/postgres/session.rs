@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::bookkeeping::{CREATE, FILLS, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
+use super::dimmer;
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
 use super::watch::{blockers, doing};
@@ -53,7 +54,11 @@ impl PostgresSession {
             (true, false) => return Err(SessionError::Pooled { url: url.to_string() }),
             (true, true) => 0,
             // Until the run lock is ours nothing of ours writes.
-            (false, _) => settle(&mut conn, "on").await?,
+            (false, _) => {
+                let pid = settle(&mut conn, "on").await?;
+                dimmer::end_abandoned(&mut conn).await?;
+                pid
+            }
         };
         Ok(Self {
             url: url.clone(),
@@ -294,6 +299,8 @@ impl Session for PostgresSession {
         .await
         .map_err(wrap)?;
         self.token = get(&row, 0)?;
+        // Who was at a brownout had this lock, so it is no more.
+        sqlx::query("SELECT zdmig.end_brownout()").execute(&mut lock).await.map_err(wrap)?;
         self.run_lock = Some(lock);
         Ok(())
     }

@@ -20,8 +20,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Options, Retyping, Scratch, Session,
-    SessionError, SyntaxError, Unsupported,
+    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Dimmer, Options, Retyping, Scratch,
+    Session, SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -140,6 +140,11 @@ impl Dialect for Sqlite {
         Err(SessionError::Denied {
             message: "this database has one lock, and nothing of it is measured".into(),
         })
+    }
+
+    async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {
+        let message = format!("{url} has no privileges that could be taken from anybody");
+        Err(SessionError::Denied { message })
     }
 
     async fn attach(&self, url: &DatabaseUrl, _name: &str) -> Result<Attached, SessionError> {
