@@ -233,7 +233,7 @@ async fn a_brownout_that_would_show_nothing_says_so() {
     ran.says(&["no privilege stops the role app"]);
     client.script("ALTER ROLE app NOSUPERUSER").await.expect("none");
     assert_eq!(town.dump(), before);
-    project.run("contract").exits(12);
+    project.run("contract").exits(11).says(&["E_BROWNOUT"]);
     // On SQLite there are no privileges at all.
     let (_database, other) = crate::support::renamed("sqlite", "dim", 10).await;
     other.run("backfill").done();
