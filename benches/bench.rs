@@ -128,17 +128,7 @@ fn permit(plan: &Plan) -> Permit {
         consumers: vec![Consumer { name: "nobody".into(), idle: true, ..Consumer::default() }],
         ..GatePolicy::default()
     };
-    let evidence = Evidence {
-        at: now,
-        seen: Vec::new(),
-        unversioned: Vec::new(),
-        roles: None,
-        usages: Vec::new(),
-        bad_manifests: Vec::new(),
-        dependents: Vec::new(),
-        streams: Vec::new(),
-        gaps: Vec::new(),
-    };
+    let evidence = Evidence { at: now, ..Evidence::default() };
     let question = Question::ready(plan);
     match judge(&question, &evidence, &policy, now) {
         Verdict::Pass { permit, .. } => permit,

@@ -1,7 +1,8 @@
 use super::context::{Context, lock};
+use super::evidence::gathered;
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs};
-use super::{gate, project};
+use super::project;
 use crate::dialect::Session;
 use crate::engine::{Engine, EngineOptions, Event};
 use crate::gate::{Evidence, Permit, Verdict};
@@ -47,8 +48,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
-    let witness = observer.witness(&context.settings.gate.env, &[]).await?;
-    let evidence = gate::gathered(&witness, context).await?;
+    let evidence = gathered(&mut *observer, &[], context).await?;
     let mut journal = session.journal().await?;
     for file in &files {
         journal = one(file, journal, &mut *session, &options, &evidence, context)

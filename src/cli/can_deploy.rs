@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::{gate, usage};
+use super::{evidence, usage};
 use crate::catalog::Catalog;
 use crate::gate::{Inventory, Newcomer, Reason, Severity, Usage, admit, collect};
 use crate::journal::{Journal, Status};
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let witness = observer.witness(&env, &[]).await?;
     let none = Inventory::default();
-    let files = gate::manifests(context)?;
+    let files = evidence::manifests(context)?;
     let evidence = collect(&witness, &none, &files, &context.settings.gate);
     let usages: Vec<&Usage> = evidence
         .usages

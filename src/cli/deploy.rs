@@ -15,6 +15,15 @@ pub(super) enum Command {
     End(EndArgs),
 }
 
+/// Tell the gate which versions others run, beside each other: mobile apps, desktops, lambdas
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Release {
+    /// A version was given to others; those before it go on
+    Record(EndArgs),
+    /// Nobody can run that version any more
+    End(EndArgs),
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct RecordArgs {
     /// The service
@@ -53,18 +62,38 @@ pub(super) async fn run(command: &Command, context: &mut Context<'_>) -> Result<
         }
         Command::End(args) => (&args.service, &args.version, "recorded as ended"),
     };
-    if !context.settings.gate.consumers.iter().any(|one| one.name == *service) {
-        let file = context.settings.config.value.display().to_string();
-        context.reporter.warn(&format!("no `[[consumer]]` in {file} is called `{service}`"));
-    }
     let fact = match command {
         Command::Record(args) => {
             Fact::Deployed { env: &env, service, version, keep_previous: args.keep_previous }
         }
         Command::End(_) => Fact::Ended { env: &env, service, version },
     };
+    tell(&fact, [&env, service, version], done, context).await
+}
+
+pub(super) async fn release(command: &Release, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let env = context.settings.env.value.clone();
+    let (Release::Record(args) | Release::End(args)) = command;
+    let (env, service, version) = (env.as_str(), args.service.as_str(), args.version.as_str());
+    let (fact, done) = match command {
+        Release::Record(_) => (Fact::Released { env, service, version }, "recorded as released"),
+        Release::End(_) => (Fact::Withdrawn { env, service, version }, "recorded as withdrawn"),
+    };
+    tell(&fact, [env, service, version], done, context).await
+}
+
+async fn tell(
+    fact: &Fact<'_>,
+    [env, service, version]: [&str; 3],
+    done: &str,
+    context: &mut Context<'_>,
+) -> Result<Exit, Failure> {
+    if !context.settings.gate.consumers.iter().any(|one| one.name == service) {
+        let file = context.settings.config.value.display().to_string();
+        context.reporter.warn(&format!("no `[[consumer]]` in {file} is called `{service}`"));
+    }
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
-    observer.record(&fact).await?;
+    observer.record(fact).await?;
     if context.reporter.format() == Format::Json {
         let report = serde_json::json!({
             "zdmig_deploy": 1, "env": env, "service": service, "version": version, "result": done

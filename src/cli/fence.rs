@@ -1,6 +1,7 @@
 //! From a verdict to the phase that it lets through: a version that starts in between is seen.
 
 use super::context::Context;
+use super::evidence::gathered;
 use super::failure::{Exit, Failure};
 use super::gate::{self, Judged};
 use crate::dialect::{Fact, SessionError};
@@ -21,8 +22,7 @@ pub(super) async fn raise(
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let policy = &context.settings.gate;
     if !plan.requirement.targets.is_empty() {
-        let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
-        let evidence = gate::gathered(&witness, context).await?;
+        let evidence = gathered(&mut *observer, &plan.requirement.targets, context).await?;
         let migration = plan.migration.to_string();
         let alive = policy.heartbeat_ttl + policy.drain;
         let cleared = cleared(plan, &evidence);

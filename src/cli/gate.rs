@@ -1,17 +1,18 @@
 use std::time::Duration;
 
-use chrono::Utc;
-
 use super::context::Context;
+use super::evidence::gathered;
 use super::failure::{Exit, Failure};
 use super::phase::time;
 use super::project;
-use crate::dialect::{DatabaseUrl, Observer, Witness};
+use crate::dialect::Observer;
 use crate::engine::dimmable;
-use crate::gate::{self, Asked, Inventory, Question, Verdict};
+use crate::gate::{self, Asked, Question, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
-use crate::report::{Format, VerdictReport, render_verdict};
+use crate::report::{
+    Format, VerdictReport, render_verdict, render_verdict_html, render_verdict_markdown,
+};
 
 /// May we contract? PASS (0), REFUSE (11) or UNKNOWN (12), with the reasons
 #[derive(Debug, clap::Args)]
@@ -124,12 +125,16 @@ pub(super) async fn ask(
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let judged = judge(plan, phase, journal, &mut *observer, context).await?;
     let (env, ttl) = (context.settings.env.value.clone(), context.settings.verdict_ttl.value);
-    let report = VerdictReport::new(&judged.asked(plan, phase, &env), &judged.verdict, ttl);
-    if context.reporter.format() == Format::Json {
-        context.reporter.json(&report);
-    } else {
-        let pen = context.reporter.pen();
-        context.reporter.product(&render_verdict(&report, pen));
+    let asked = judged.asked(plan, phase, &env);
+    let report = VerdictReport::new(&asked, &judged.verdict, &judged.evidence.windows, ttl);
+    match context.reporter.format() {
+        Format::Json => context.reporter.json(&report),
+        Format::Markdown => context.reporter.product(&render_verdict_markdown(&report)),
+        Format::Html => context.reporter.product(&render_verdict_html(&report)),
+        Format::Human => {
+            let pen = context.reporter.pen();
+            context.reporter.product(&render_verdict(&report, pen));
+        }
     }
     Ok(judged)
 }
@@ -143,8 +148,7 @@ pub(super) async fn judge(
     context: &Context<'_>,
 ) -> Result<Judged, Failure> {
     let policy = &context.settings.gate;
-    let witness = observer.witness(&policy.env, &plan.requirement.targets).await?;
-    let evidence = gathered(&witness, context).await?;
+    let evidence = gathered(observer, &plan.requirement.targets, context).await?;
     let soaking = (phase == Phase::Purge).then(|| left(plan, journal, &evidence, context));
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)
@@ -154,20 +158,8 @@ pub(super) async fn judge(
     let browned = journal.browned(plan).filter(|_| forward);
     let dimmable = forward && !dimmable(plan).is_empty();
     let question = Question { plan, backfilled, soaking, browned, dimmable };
-    let verdict = gate::judge(&question, &evidence, policy, witness.now);
+    let verdict = gate::judge(&question, &evidence, policy, evidence.at);
     Ok(Judged { verdict, evidence })
-}
-
-/// What is known of who is at work, whatever they use.
-pub(super) async fn evidence(
-    url: &DatabaseUrl,
-    context: &Context<'_>,
-) -> Result<gate::Evidence, Failure> {
-    let policy = &context.settings.gate;
-    let dialect = crate::dialect::for_url(url)?;
-    let mut observer = dialect.attach(url, "zdmig gate").await?.observer;
-    let witness = observer.witness(&policy.env, &[]).await?;
-    Ok(gate::collect(&witness, &Inventory::default(), &[], policy))
 }
 
 /// What is left of the soak since the retire.
@@ -184,36 +176,6 @@ fn left(
         .find_map(|phase| journal.phase_done_at(plan, phase));
     let passed = since.and_then(|since| (evidence.at - since).to_std().ok()).unwrap_or_default();
     soak.saturating_sub(passed)
-}
-
-/// What a database says, and those who run the versions, put in order.
-pub(super) async fn gathered(
-    witness: &Witness,
-    context: &Context<'_>,
-) -> Result<gate::Evidence, Failure> {
-    let policy = &context.settings.gate;
-    let inventory = gate::take_stock(policy, Utc::now()).await;
-    Ok(gate::collect(witness, &inventory, &manifests(context)?, policy))
-}
-
-/// The manifests in the project's folder, as their path and text.
-pub(super) fn manifests(context: &Context<'_>) -> Result<Vec<(String, String)>, Failure> {
-    let Some(folder) = context.settings.usage.as_ref().map(|folder| folder.value.as_path()) else {
-        return Ok(Vec::new());
-    };
-    let unreadable = |error: std::io::Error| {
-        Failure::usage(format!("cannot read the manifests in `{}`: {error}", folder.display()))
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|ending| ending == "json") {
-            let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-            found.push((format!("`{}`", path.display()), text));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The exit code of a verdict.

@@ -9,6 +9,8 @@ mod context;
 mod contract;
 mod demo;
 mod deploy;
+mod doctor;
+mod evidence;
 mod expand;
 mod failure;
 mod fence;
@@ -17,6 +19,7 @@ mod generate;
 mod heartbeat;
 mod matrix;
 mod new;
+mod observe;
 mod pause;
 mod phase;
 mod plan;
@@ -94,6 +97,10 @@ struct Global {
 enum FormatArg {
     Human,
     Json,
+    /// Of a verdict only.
+    Markdown,
+    /// Of a verdict only.
+    Html,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -118,7 +125,11 @@ enum Command {
     CanDeploy(can_deploy::Args),
     Matrix(matrix::Args),
     #[command(subcommand)]
+    Observe(observe::Command),
+    #[command(subcommand)]
     Deploy(deploy::Command),
+    #[command(subcommand)]
+    Release(deploy::Release),
     #[command(subcommand)]
     Usage(usage::Command),
     Heartbeat(heartbeat::Args),
@@ -128,6 +139,7 @@ enum Command {
     Purge(purge::Args),
     Rollback(rollback::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     Wait(wait::Args),
     Apply(apply::Args),
     Demo(demo::Args),
@@ -179,6 +191,8 @@ fn reporter(global: &Global) -> Reporter {
     let format = match global.format {
         FormatArg::Human => Format::Human,
         FormatArg::Json => Format::Json,
+        FormatArg::Markdown => Format::Markdown,
+        FormatArg::Html => Format::Html,
     };
     let color = match global.color {
         ColorArg::Auto => Color::Auto,
@@ -231,6 +245,11 @@ async fn dispatch(
     reporter: &mut Reporter,
     cancel: &CancellationToken,
 ) -> Result<Exit, Failure> {
+    let page = matches!(cli.global.format, FormatArg::Markdown | FormatArg::Html);
+    if page && !matches!(cli.command, Command::Gate(_)) {
+        return Err(Failure::usage("only `gate` answers in Markdown or HTML")
+            .hint("use --format human or json"));
+    }
     let mut flags = Flags {
         database_url: cli.global.database_url,
         migrations: cli.global.migrations,
@@ -319,7 +338,9 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Gate(args) => gate::run(&args, context).await,
         Command::CanDeploy(args) => can_deploy::run(&args, context).await,
         Command::Matrix(args) => matrix::run(&args, context).await,
+        Command::Observe(command) => observe::run(&command, context).await,
         Command::Deploy(command) => deploy::run(&command, context).await,
+        Command::Release(command) => deploy::release(&command, context).await,
         Command::Usage(command) => usage::run(&command, context).await,
         Command::Heartbeat(args) => heartbeat::run(&args, context).await,
         Command::Brownout(args) => brownout::run(&args, context).await,
@@ -329,6 +350,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Apply(args) => apply::run(&args, context).await,
         Command::Rollback(args) => rollback::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Wait(args) => wait::run(&args, context).await,
         Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     }

@@ -164,6 +164,7 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("heartbeat_ttl", &all.heartbeat_ttl),
         ("drain", &all.drain),
         ("verdict_ttl", &all.verdict_ttl),
+        ("min_observation", &all.min_observation),
         ("stalled_after", &all.stalled_after),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));

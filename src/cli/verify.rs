@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::context::{Context, lock};
+use super::evidence;
 use super::failure::{Exit, Failure};
-use super::gate;
 use crate::dialect::{self, DatabaseUrl, Measured, Options};
 use crate::engine::{Engine, Event};
 use crate::gate::Verdict;
@@ -57,7 +57,7 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
     let can = dialect.capabilities(&session.catalog().await?.server);
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, std::time::Duration::ZERO).await?;
-    let evidence = gate::evidence(&url, context).await?;
+    let evidence = evidence::at_work(&url, context).await?;
     let mut lines = Vec::new();
     for plan in plans {
         let permit = || match crate::gate::nobody_at_work(plan, &evidence) {

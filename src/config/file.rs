@@ -51,6 +51,14 @@ pub struct Section {
     pub verdict_ttl: Option<String>,
     /// Whether contract wants a brownout before it.
     pub require_brownout: Option<bool>,
+    /// Whether contract wants a window on what ran that shows everything.
+    pub require_window: Option<bool>,
+    /// `26h`.
+    pub min_observation: Option<String>,
+    /// The addresses of replicas, or `env:NAME` for a variable that holds one.
+    pub replicas: Option<Vec<String>>,
+    /// The addresses of poolers' consoles, in the same way.
+    pub poolers: Option<Vec<String>>,
     /// A folder of usage manifests.
     pub usage: Option<PathBuf>,
     /// Where the ends of phases are posted; a secret is better kept in the environment.
@@ -77,6 +85,12 @@ pub struct ConsumerEntry {
     /// Whether its sessions need not name their version.
     #[serde(default)]
     pub unnamed_sessions: bool,
+    /// `observed`: what it ran stands in for its manifest.
+    #[serde(default)]
+    pub usage: Option<String>,
+    /// How often it runs, as `24h`.
+    #[serde(default)]
+    pub period: Option<String>,
     /// Publications and slots that it reads.
     #[serde(default)]
     pub streams: Vec<String>,
@@ -89,7 +103,7 @@ pub struct ConsumerEntry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
-    /// `exec`, `kubernetes` or `http`.
+    /// `exec`, `kubernetes`, `http` or `nginx`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Of `exec`: the program and its arguments.
@@ -104,7 +118,7 @@ pub struct SourceEntry {
     pub namespaces: Vec<String>,
     /// Of `kubernetes`: which objects are the consumer's.
     pub selector: Option<String>,
-    /// Of `kubernetes`: `label:KEY`, `annotation:KEY`, `env:NAME` or `image`; of `http`: a JSON pointer.
+    /// Of `kubernetes`: `label:KEY`, `annotation:KEY`, `env:NAME` or `image`; of `http` and `nginx`: a JSON pointer.
     pub version: Option<String>,
     /// Of `kubernetes`: whether Argo's rollouts are installed.
     #[serde(default)]
@@ -112,6 +126,13 @@ pub struct SourceEntry {
     /// Of `http`: the address of each instance.
     #[serde(default)]
     pub urls: Vec<String>,
+    /// Of `nginx`: the files that name its servers, of all colours.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// Of `nginx`: the `upstream` block.
+    pub upstream: Option<String>,
+    /// Of `nginx`: what to ask each server for.
+    pub path: Option<String>,
     /// How long it may take.
     pub timeout: Option<String>,
     /// How old its answer may be.
@@ -206,7 +227,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 15] = [
+const SECTION: [&str; 19] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -217,6 +238,10 @@ const SECTION: [&str; 15] = [
     "drain",
     "verdict_ttl",
     "require_brownout",
+    "require_window",
+    "min_observation",
+    "replicas",
+    "poolers",
     "usage",
     "webhook",
     "stalled_after",
@@ -233,7 +258,11 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
         .cloned()
         .collect();
     let lists = [
-        ("consumer", &["name", "roles", "idle", "unnamed_sessions", "streams", "source"][..]),
+        (
+            "consumer",
+            &["name", "roles", "idle", "unnamed_sessions", "streams", "usage", "period", "source"]
+                [..],
+        ),
         ("waive", &["role", "function", "reason", "expires"][..]),
         ("allow", &["hazard", "reason"][..]),
     ];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::file::{ConfigError, Section};
 use super::settings::Sources;
+use crate::dialect::DatabaseUrl;
 use crate::gate::{Consumer, GatePolicy, Waiver};
 
 impl Sources<'_> {
@@ -13,12 +14,35 @@ impl Sources<'_> {
         own.or_else(|| field(&self.file.common))
     }
 
+    /// The addresses of a list: as they are, or from the variables that they name.
+    pub(super) fn addresses(
+        &self,
+        name: &'static str,
+        field: fn(&Section) -> Option<Vec<String>>,
+    ) -> Result<Vec<DatabaseUrl>, ConfigError> {
+        let wrong = |message: String| ConfigError::Value {
+            name,
+            origin: self.path.display().to_string(),
+            value: "not shown".into(),
+            message,
+        };
+        let address = |text: String| match text.strip_prefix("env:") {
+            None => Ok(text),
+            Some(variable) => (self.variable)(variable)
+                .ok_or_else(|| wrong(format!("the variable {variable} is not set"))),
+        };
+        let all = self.section(field).unwrap_or_default().into_iter();
+        all.map(|text| DatabaseUrl::new(address(text)?).map_err(|error| wrong(error.to_string())))
+            .collect()
+    }
+
     /// What the gate demands, and knows of the world.
     pub(super) fn gate(
         &self,
         env: &str,
         heartbeat_ttl: Duration,
         drain: Duration,
+        min_observation: Duration,
     ) -> Result<GatePolicy, ConfigError> {
         let consumer = |one: &super::file::ConsumerEntry| {
             let origin = format!("`[[consumer]]` {}", one.name);
@@ -29,6 +53,19 @@ impl Sources<'_> {
                 idle: one.idle,
                 unnamed_sessions: one.unnamed_sessions,
                 streams: one.streams.clone(),
+                observed: match one.usage.as_deref() {
+                    None => false,
+                    Some("observed") => true,
+                    Some(other) => {
+                        return Err(ConfigError::Value {
+                            name: "consumer.usage",
+                            origin,
+                            value: other.to_owned(),
+                            message: "write `observed`, or leave it out".into(),
+                        });
+                    }
+                },
+                period: one.period.as_ref().map(|text| period(text, &origin)).transpose()?,
                 sources: sources.collect::<Result<_, ConfigError>>()?,
             })
         };
@@ -52,7 +89,18 @@ impl Sources<'_> {
             functions: waived.iter().filter_map(|one| waiver(one, one.function.as_ref())).collect(),
             heartbeat_ttl,
             drain,
+            require_window: self.section(|section| section.require_window).unwrap_or(false),
+            min_observation,
             require_brownout: self.section(|section| section.require_brownout).unwrap_or(false),
         })
     }
+}
+
+fn period(text: &str, origin: &str) -> Result<Duration, ConfigError> {
+    humantime::parse_duration(text).map_err(|error| ConfigError::Value {
+        name: "consumer.period",
+        origin: origin.to_owned(),
+        value: text.to_owned(),
+        message: error.to_string(),
+    })
 }

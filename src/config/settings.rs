@@ -88,6 +88,12 @@ pub struct Settings {
     pub heartbeat_ttl: Setting<Duration>,
     /// How long an instance may be at work after its last sign of life.
     pub drain: Setting<Duration>,
+    /// Replicas of the database.
+    pub replicas: Vec<DatabaseUrl>,
+    /// Consoles of poolers before it.
+    pub poolers: Vec<DatabaseUrl>,
+    /// How long a window on what ran must be.
+    pub min_observation: Setting<Duration>,
     /// For how long a verdict can be overridden.
     pub verdict_ttl: Setting<Duration>,
     /// A folder of usage manifests.
@@ -155,8 +161,8 @@ fn pick<T>(
 pub(super) struct Sources<'a> {
     pub(super) file: &'a ConfigFile,
     pub(super) env: &'a str,
-    path: &'a std::path::Path,
-    variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) path: &'a std::path::Path,
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Sources<'_> {
@@ -179,7 +185,14 @@ impl Sources<'_> {
             "45s",
         )?;
         let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
-        let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value)?;
+        let min_observation = self.duration(
+            None,
+            &[],
+            ("min_observation", |section| section.min_observation.clone()),
+            "26h",
+        )?;
+        let gate =
+            self.gate(&env.value, heartbeat_ttl.value, drain.value, min_observation.value)?;
         let allow = self.file.allow.iter().map(|one| (one.hazard.clone(), one.reason.clone()));
         Ok(Settings {
             allow: allow.collect(),
@@ -232,6 +245,9 @@ impl Sources<'_> {
             usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
             config,
             env,
+            replicas: self.addresses("replicas", |section| section.replicas.clone())?,
+            poolers: self.addresses("poolers", |section| section.poolers.clone())?,
+            min_observation,
             heartbeat_ttl,
             drain,
             gate,

@@ -44,7 +44,14 @@ pub(super) fn source(entry: &SourceEntry, origin: &str) -> Result<Source, Config
             urls: entry.urls.clone(),
             pointer: entry.version.clone().unwrap_or_else(|| "/version".into()),
         },
-        other => return Err(wrong(other, "its type is `exec`, `kubernetes` or `http`")),
+        "nginx" if entry.files.is_empty() => return Err(wrong("nginx", "it has no `files`")),
+        "nginx" => SourceKind::Nginx {
+            files: entry.files.clone(),
+            upstream: entry.upstream.clone(),
+            path: entry.path.clone().unwrap_or_else(|| "/version".into()),
+            pointer: entry.version.clone().unwrap_or_else(|| "/version".into()),
+        },
+        other => return Err(wrong(other, "its type is `exec`, `kubernetes`, `http` or `nginx`")),
     };
     Ok(Source {
         kind,

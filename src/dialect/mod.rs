@@ -10,6 +10,7 @@ mod observer;
 mod postgres;
 mod session;
 mod sqlite;
+mod statements;
 mod url;
 
 use std::path::Path;
@@ -24,8 +25,11 @@ pub use filler::{ChunkDone, FailedRow, FillOrder, Filled, Filler, Taken};
 pub use monitor::{
     FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
 };
-pub use observer::{Beat, Connected, Deployed, Fact, Manifest, Observer, RoleAccess, Witness};
+pub use observer::{
+    Beat, Bound, Connected, Deployed, Fact, Finding, Manifest, Observer, RoleAccess, Witness,
+};
 pub use session::{Answer, Blocker, Doing, Measured, Options, Session, SessionError, Work};
+pub use statements::{Counted, Observation, StatementLog};
 pub use url::{DatabaseUrl, UrlError};
 
 use crate::catalog::{Catalog, Column, Server, Table};
@@ -114,6 +118,12 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// When the database cannot be reached, or no privilege stops anybody there.
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError>;
+
+    /// Who is connected to a pooler, by its console.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or the product has none.
+    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError>;
 
     /// Opens a connection for what stands beside the schema: facts for the gate, and the
     /// statements of an application.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::SessionError;
+use super::{Observation, SessionError, StatementLog};
 use crate::plan::Target;
 
 /// What the gate asks a database, and the facts it is told.
@@ -21,6 +21,19 @@ pub trait Observer: Send {
         service: &str,
         version: &str,
     ) -> Result<Vec<String>, SessionError>;
+
+    /// Sessions that are connected to this server; `None` where the product cannot tell.
+    async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError>;
+
+    /// What this server has counted of the statements that ran; the inner error says why it
+    /// counts none.
+    async fn statements(&mut self) -> Result<Result<StatementLog, String>, SessionError>;
+
+    /// What of this server makes evidence weaker than it could be. `roles` are those of consumers.
+    async fn examine(&mut self, roles: &[String]) -> Result<Vec<Finding>, SessionError>;
+
+    /// Where the windows of an environment begin.
+    async fn observations(&mut self, env: &str) -> Result<Vec<Observation>, SessionError>;
 
     /// Writes a fact down.
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError>;
@@ -43,8 +56,44 @@ pub struct Witness {
     pub roles: Option<Vec<RoleAccess>>,
     /// What uses a target inside the database and is not part of the plan.
     pub dependents: Vec<String>,
+    /// What the server knows to rest on a target, whether the plan sees to it or not.
+    pub bound: Vec<Bound>,
     /// What sends a target's changes to others: publications, and slots that read everything.
     pub streams: Vec<String>,
+}
+
+/// One thing that a doctor looks at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What it is for.
+    pub about: &'static str,
+    /// Whether it is as it should be.
+    pub well: bool,
+    /// What was found.
+    pub found: String,
+    /// What to change, where it is not.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn well(about: &'static str, found: impl Into<String>) -> Self {
+        Self { about, well: true, found: found.into(), remedy: String::new() }
+    }
+
+    /// To be changed.
+    pub fn ill(about: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { about, well: false, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+/// Something that rests on a target.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Bound {
+    /// What it is, and on what it rests.
+    pub what: String,
+    /// Its name alone.
+    pub name: String,
 }
 
 /// A sign of life.
@@ -67,8 +116,8 @@ pub struct Connected {
     pub application: String,
     /// Its role.
     pub role: String,
-    /// The server process.
-    pub pid: i32,
+    /// Where it was seen: `session 42`.
+    pub place: String,
 }
 
 /// A recorded deployment.
@@ -80,6 +129,8 @@ pub struct Deployed {
     pub version: String,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// Whether others run it, for as long as they like.
+    pub released: bool,
 }
 
 /// A published usage manifest, as it was published.
@@ -115,6 +166,24 @@ pub enum Fact<'a> {
         version: &'a str,
         /// Whether the versions before it go on running.
         keep_previous: bool,
+    },
+    /// A version is given to others, who run it for as long as they like.
+    Released {
+        /// The environment.
+        env: &'a str,
+        /// The service.
+        service: &'a str,
+        /// The version.
+        version: &'a str,
+    },
+    /// A version that was given to others works no more.
+    Withdrawn {
+        /// The environment.
+        env: &'a str,
+        /// The service.
+        service: &'a str,
+        /// The version.
+        version: &'a str,
     },
     /// A version does not run any more.
     Ended {
@@ -175,6 +244,20 @@ pub enum Fact<'a> {
     Unfenced {
         /// The migration.
         migration: &'a str,
+    },
+    /// A window on what runs is opened.
+    Observing {
+        /// The environment.
+        env: &'a str,
+        /// The server.
+        node: &'a str,
+        /// What it has counted so far.
+        log: &'a StatementLog,
+    },
+    /// The windows of an environment are closed.
+    Unobserved {
+        /// The environment.
+        env: &'a str,
     },
     /// A version's usage manifest.
     Usage {

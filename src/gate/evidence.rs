@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::inventory::Inventory;
 use super::policy::GatePolicy;
+use super::runtime::Window;
 use super::usage::Usage;
-use crate::dialect::{Connected, Witness};
+use crate::dialect::{Bound, Connected, Witness};
 
 /// Everything that speaks for or against, gathered and put in order; no decision yet.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Evidence {
     /// When it was gathered, by the database's clock.
     pub at: DateTime<Utc>,
@@ -26,8 +27,12 @@ pub struct Evidence {
     pub bad_manifests: Vec<(String, String)>,
     /// What uses a target inside the database.
     pub dependents: Vec<String>,
+    /// What the server knows to rest on a target, whether the plan sees to it or not.
+    pub bound: Vec<Bound>,
     /// What sends a target's changes to others.
     pub streams: Vec<String>,
+    /// What ran since the windows were opened.
+    pub windows: Vec<Window>,
     /// Sources that could not answer.
     pub gaps: Vec<String>,
 }
@@ -55,6 +60,8 @@ pub enum State {
     Latent,
     /// It is kept, to be gone back to.
     Rollback,
+    /// Others were given it, and run it for as long as they like.
+    Released,
     /// It was deployed, and nobody said that it ended.
     Recorded,
 }
@@ -92,7 +99,7 @@ pub fn collect(
     for session in witness.sessions.iter().flatten() {
         match named(&session.application) {
             Some((service, version)) => {
-                let how = format!("session {} of role `{}`", session.pid, session.role);
+                let how = format!("{} of role `{}`", session.place, session.role);
                 add(service, version, State::Live, how);
             }
             None => count(&mut unversioned, session),
@@ -102,8 +109,13 @@ pub fn collect(
         add(&one.service, &one.version, one.state, one.how.clone());
     }
     for deployed in &witness.deployments {
-        let how = format!("deployment recorded {}", deployed.since.format("%Y-%m-%d %H:%M UTC"));
-        add(&deployed.service, &deployed.version, State::Recorded, how);
+        let (what, state) = if deployed.released {
+            ("release", State::Released)
+        } else {
+            ("deployment", State::Recorded)
+        };
+        let how = format!("{what} recorded {}", deployed.since.format("%Y-%m-%d %H:%M UTC"));
+        add(&deployed.service, &deployed.version, state, how);
     }
     let mut usages = Vec::new();
     let mut bad_manifests = Vec::new();
@@ -135,7 +147,9 @@ pub fn collect(
         usages,
         bad_manifests,
         dependents: witness.dependents.clone(),
+        bound: witness.bound.clone(),
         streams: witness.streams.clone(),
+        windows: Vec::new(),
         gaps: inventory.gaps.clone(),
     }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::evidence::{Evidence, Seen, State, Unversioned};
 use super::policy::{Consumer, GatePolicy};
+use super::runtime::observed;
 use super::usage::{Hit, Usage};
 use super::verdict::{Permit, Reason, Severity, Verdict, VersionLine};
 use crate::plan::{Fingerprint, Plan, Requirement};
@@ -64,27 +65,41 @@ pub fn judge(
     }
     if !requirement.targets.is_empty() {
         bench.freshness(evidence, policy, now);
+        bench.bound(question.plan, evidence);
         bench.streams(evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
+        bench.runtime(&evidence.windows, policy);
         bench.brownout(question, policy);
     }
     bench.verdict(question.plan, evidence)
 }
 
 #[derive(Default)]
-struct Bench {
+pub(super) struct Bench {
     reasons: Vec<Reason>,
     versions: Vec<VersionLine>,
 }
 
 impl Bench {
-    fn refuse(&mut self, code: &'static str, subject: &str, message: String, remedy: String) {
+    pub(super) fn refuse(
+        &mut self,
+        code: &'static str,
+        subject: &str,
+        message: String,
+        remedy: String,
+    ) {
         let subject = subject.to_owned();
         self.reasons.push(Reason { code, severity: Severity::Refuse, subject, message, remedy });
     }
 
-    fn unknown(&mut self, code: &'static str, subject: &str, message: String, remedy: String) {
+    pub(super) fn unknown(
+        &mut self,
+        code: &'static str,
+        subject: &str,
+        message: String,
+        remedy: String,
+    ) {
         let subject = subject.to_owned();
         self.reasons.push(Reason { code, severity: Severity::Unknown, subject, message, remedy });
     }
@@ -105,6 +120,18 @@ impl Bench {
                 "E_DEPENDENT",
                 dependent,
                 format!("{dependent}, and would break"),
+                "change it first, in a migration of its own".into(),
+            );
+        }
+    }
+
+    /// What rests on a target and is no part of the plan: made since, or it would be.
+    fn bound(&mut self, plan: &Plan, evidence: &Evidence) {
+        for one in evidence.bound.iter().filter(|one| !plan.names(&one.name)) {
+            self.refuse(
+                "E_DEPENDENT",
+                &one.what,
+                format!("{}, and would break", one.what),
                 "change it first, in a migration of its own".into(),
             );
         }
@@ -209,7 +236,8 @@ impl Bench {
                     seen.service == one.name && seen.states.iter().any(|(s, _)| *s == State::Live)
                 })
         };
-        if !claimed.is_empty() && claimed.iter().all(beats) {
+        let watched = |one: &&Consumer| observed(one, &evidence.windows, policy);
+        if !claimed.is_empty() && claimed.iter().all(|one| beats(one) || watched(one)) {
             return;
         }
         let name = if session.application.is_empty() { "no name" } else { &session.application };
@@ -236,7 +264,7 @@ impl Bench {
     fn versions(&mut self, requirement: &Requirement, evidence: &Evidence, policy: &GatePolicy) {
         for consumer in &policy.consumers {
             let seen = evidence.seen.iter().any(|seen| seen.service == consumer.name);
-            if !seen && !consumer.idle {
+            if !seen && !consumer.idle && !consumer.observed {
                 self.unknown(
                     "U_EMPTY",
 &consumer.name,
@@ -250,11 +278,17 @@ impl Bench {
             }
         }
         for seen in &evidence.seen {
-            self.version(seen, requirement, evidence);
+            self.version(seen, requirement, evidence, policy);
         }
     }
 
-    fn version(&mut self, seen: &Seen, requirement: &Requirement, evidence: &Evidence) {
+    fn version(
+        &mut self,
+        seen: &Seen,
+        requirement: &Requirement,
+        evidence: &Evidence,
+        policy: &GatePolicy,
+    ) {
         let named = format!("{}@{}", seen.service, seen.version);
         let Some((state, source)) = seen.states.first() else { return };
         let mut line = VersionLine {
@@ -269,7 +303,11 @@ impl Bench {
         };
         let usages: Vec<&Usage> =
             evidence.usages.iter().filter(of).map(|(_, usage)| usage).collect();
-        if usages.is_empty() {
+        let consumer = policy.consumers.iter().find(|one| one.name == seen.service);
+        let observed = consumer.is_some_and(|one| observed(one, &evidence.windows, policy));
+        if usages.is_empty() && observed {
+            line.uses = "not seen to".into();
+        } else if usages.is_empty() {
             line.uses = "?".into();
             self.unknown(
                 "U_NO_USAGE",
@@ -279,65 +317,77 @@ impl Bench {
             );
         }
         for usage in usages {
-            if !usage.complete {
-                unsure(&mut line);
-                self.unknown(
-                    "U_INCOMPLETE",
-                    &named,
-                    format!("the manifest of {named} does not say that it is complete"),
-                    "set `\"complete\": true` once it lists everything".into(),
-                );
-            }
-            for target in &requirement.targets {
-                match usage.hit(target) {
-                    Hit::None => {}
-                    Hit::Uses(how) => {
-                        line.uses.clone_from(&how);
-                        let code = match state {
-                            State::Rollback => "E_ROLLBACK",
-                            _ => "E_VERSION_USES",
-                        };
-                        self.refuse(
-                            code,
-                            &named,
-                            format!(
-                                "{named} is {} ({source}) and {how}: `{}`",
-                                word(*state),
-                                target.shown()
-                            ),
-                            until_gone(seen, *state),
-                        );
-                    }
-                    Hit::Unsaid(why) => {
-                        unsure(&mut line);
-                        self.unknown(
-                            "U_UNSAID",
-                            &named,
-                            format!(
-                                "{named} {} `{}` for all we know: {why}",
-                                target.ends.words(),
-                                target.shown()
-                            ),
-                            "publish a manifest that says it".into(),
-                        );
-                    }
-                }
-                for one in usage.suspects(target) {
-                    unsure(&mut line);
-                    self.unknown(
-                        "U_DYNAMIC_SQL",
+            self.usage(usage, (seen, *state, source), requirement, &mut line);
+        }
+        self.versions.push(line);
+    }
+
+    /// What one manifest of a version says.
+    fn usage(
+        &mut self,
+        usage: &Usage,
+        (seen, state, source): (&Seen, State, &str),
+        requirement: &Requirement,
+        line: &mut VersionLine,
+    ) {
+        let named = format!("{}@{}", seen.service, seen.version);
+        if !usage.complete {
+            unsure(line);
+            self.unknown(
+                "U_INCOMPLETE",
+                &named,
+                format!("the manifest of {named} does not say that it is complete"),
+                "set `\"complete\": true` once it lists everything".into(),
+            );
+        }
+        for target in &requirement.targets {
+            match usage.hit(target) {
+                Hit::None => {}
+                Hit::Uses(how) => {
+                    line.uses.clone_from(&how);
+                    let code = match state {
+                        State::Rollback => "E_ROLLBACK",
+                        _ => "E_VERSION_USES",
+                    };
+                    self.refuse(
+                        code,
                         &named,
                         format!(
-                            "{named} has a query at {} that could not be read and may name `{}`",
-                            one.at,
+                            "{named} is {} ({source}) and {how}: `{}`",
+                            word(state),
                             target.shown()
                         ),
-                        "look at it, and write a `waiver` beside it if it is no danger".into(),
+                        until_gone(seen, state),
+                    );
+                }
+                Hit::Unsaid(why) => {
+                    unsure(line);
+                    self.unknown(
+                        "U_UNSAID",
+                        &named,
+                        format!(
+                            "{named} {} `{}` for all we know: {why}",
+                            target.ends.words(),
+                            target.shown()
+                        ),
+                        "publish a manifest that says it".into(),
                     );
                 }
             }
+            for one in usage.suspects(target) {
+                unsure(line);
+                self.unknown(
+                    "U_DYNAMIC_SQL",
+                    &named,
+                    format!(
+                        "{named} has a query at {} that could not be read and may name `{}`",
+                        one.at,
+                        target.shown()
+                    ),
+                    "look at it, and write a `waiver` beside it if it is no danger".into(),
+                );
+            }
         }
-        self.versions.push(line);
     }
 
     fn verdict(mut self, plan: &Plan, evidence: &Evidence) -> Verdict {
@@ -370,6 +420,10 @@ fn until_gone(seen: &Seen, state: State) -> String {
             "delete it once it is sure that nobody goes back to it; after contract nobody can"
                 .into()
         }
+        State::Released => format!(
+            "wait until nobody has it any more, then: zdmig release end --service {} --version {}",
+            seen.service, seen.version
+        ),
         State::Recorded => format!(
             "run `zdmig deploy end --service {} --version {}` once it runs no more",
             seen.service, seen.version
@@ -383,6 +437,7 @@ fn word(state: State) -> &'static str {
         State::Draining => "draining",
         State::Latent => "not running but can start at any time",
         State::Rollback => "kept to be gone back to",
+        State::Released => "in the hands of others",
         State::Recorded => "recorded as deployed",
     }
 }
@@ -510,7 +565,7 @@ pub(super) mod tests {
             }],
             heartbeat_ttl: Duration::from_secs(45),
             drain: Duration::from_mins(2),
-            require_brownout: false,
+            ..GatePolicy::default()
         }
     }
 
@@ -527,7 +582,9 @@ pub(super) mod tests {
             usages: vec![usage("2", "email")],
             bad_manifests: Vec::new(),
             dependents: Vec::new(),
+            bound: Vec::new(),
             streams: Vec::new(),
+            windows: Vec::new(),
             gaps: Vec::new(),
         }
     }

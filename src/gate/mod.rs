@@ -7,6 +7,7 @@ mod inventory;
 mod judge;
 mod overrule;
 mod policy;
+mod runtime;
 mod usage;
 mod verdict;
 
@@ -16,6 +17,7 @@ pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use overrule::{Asked, Override, OverrideError, VerdictId, overrule};
 pub use policy::{Consumer, GatePolicy, Waiver};
+pub use runtime::{Ran, Window, window};
 pub use usage::{
     Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,
     scan,

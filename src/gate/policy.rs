@@ -22,6 +22,10 @@ pub struct GatePolicy {
     pub drain: Duration,
     /// Whether nothing goes without a brownout before it, where there can be one.
     pub require_brownout: bool,
+    /// Whether nothing goes without a window on what ran that shows everything.
+    pub require_window: bool,
+    /// How long such a window must be.
+    pub min_observation: Duration,
 }
 
 /// Something that uses the database.
@@ -37,6 +41,10 @@ pub struct Consumer {
     pub unnamed_sessions: bool,
     /// Publications and replication slots that it reads, as the gate names them.
     pub streams: Vec<String>,
+    /// Whether what it ran stands in for its manifest.
+    pub observed: bool,
+    /// How often it runs, where it does not run all the time.
+    pub period: Option<Duration>,
     /// Who is asked which versions of it run, beside the database.
     pub sources: Vec<Source>,
 }

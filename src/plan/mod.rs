@@ -42,7 +42,7 @@ pub use step::{
 };
 
 use crate::migration::{Checksum, MigrationId};
-use crate::sql::ColumnRef;
+use crate::sql::{ColumnRef, mentions};
 
 /// The whole of one migration, decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,12 @@ impl Plan {
         self.requirement.targets.iter().any(|target| {
             target.column == *column && matches!(target.ends, Use::Any | Use::Retypes(_))
         })
+    }
+
+    /// Whether a statement of it names something, as a word.
+    pub fn names(&self, name: &str) -> bool {
+        let mut all = self.steps.iter().flat_map(|step| &step.lowered.sql);
+        all.any(|sql| mentions(sql.as_str(), name))
     }
 
     /// The hazards that stop this plan from being run.

@@ -10,6 +10,7 @@ mod snippet;
 mod status;
 mod table;
 mod verdict;
+mod verdict_page;
 mod wording;
 
 use std::io::{self, IsTerminal, Write};
@@ -24,6 +25,7 @@ pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, render_status};
 pub use table::table;
 pub use verdict::{ReasonLine, VerdictReport, render_reasons, render_verdict};
+pub use verdict_page::{render_verdict_html, render_verdict_markdown};
 pub use wording::{counted, duration, grouped};
 
 /// In which form the product is written.
@@ -33,6 +35,10 @@ pub enum Format {
     Human,
     /// For a program.
     Json,
+    /// For a pull request.
+    Markdown,
+    /// As a page.
+    Html,
 }
 
 /// When colours are used.

@@ -3,8 +3,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::verdict_page::{floor, watched};
 use super::{Pen, table};
-use crate::gate::{Asked, Reason, Severity, Verdict, VerdictId, VersionLine};
+use crate::gate::{Asked, Reason, Severity, Verdict, VerdictId, VersionLine, Window};
 use crate::plan::Target;
 
 /// A verdict, ready to be written.
@@ -32,6 +33,8 @@ pub struct VerdictReport<'a> {
     pub reasons: Vec<ReasonLine<'a>>,
     /// What was found for each version.
     pub versions: &'a [VersionLine],
+    /// What ran since the windows were opened.
+    pub windows: &'a [Window],
     /// Versions that will not work any more once contract ran: they cannot be rolled back
     /// to.
     pub rollback_floor: Vec<String>,
@@ -49,7 +52,12 @@ pub struct ReasonLine<'a> {
 
 impl<'a> VerdictReport<'a> {
     /// Puts a verdict together for writing. `ttl` is for how long it can be overridden.
-    pub fn new(asked: &Asked<'a>, verdict: &'a Verdict, ttl: Duration) -> Self {
+    pub fn new(
+        asked: &Asked<'a>,
+        verdict: &'a Verdict,
+        windows: &'a [Window],
+        ttl: Duration,
+    ) -> Self {
         let plan = asked.plan;
         let mut floor: Vec<String> = verdict
             .versions()
@@ -74,6 +82,7 @@ impl<'a> VerdictReport<'a> {
                 .map(|reason| ReasonLine { reason, overridable: reason.overridable() })
                 .collect(),
             versions: verdict.versions(),
+            windows,
             rollback_floor: floor,
         }
     }
@@ -131,11 +140,8 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
         let head = ["service", "version", "state", "uses it", "seen by"];
         out.push_str(&format!("\n{}", table(&head, rows)));
     }
-    if report.result == "PASS" && !report.targets.is_empty() {
-        out.push_str(&format!(
-            "\nafter contract only these can run, also in a rollback: {}\n",
-            report.rollback_floor.join(", ")
-        ));
+    for said in watched(report).iter().chain(&floor(report)) {
+        out.push_str(&format!("\n{said}\n"));
     }
     if !report.reasons.is_empty() && report.reasons.iter().all(|one| one.overridable) {
         let until = report.expires_at.format("%H:%M:%S UTC");

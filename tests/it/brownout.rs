@@ -10,9 +10,12 @@ use crate::support::{Project, ask, attach, until};
 
 const LOG: &str = "-c logging_collector=on -c log_destination=jsonlog,stderr";
 
-const CONSUMER: &str = "[[consumer]]\nname = \"api\"\nroles = [\"app\"]\nunnamed_sessions = true\n\
+pub const CONSUMER: &str = "[[consumer]]\nname = \"api\"\nroles = [\"app\"]\nunnamed_sessions = true\n\
                         [[waive]]\nrole = \"postgres\"\nreason = \"a test\"\n\
                         [[waive]]\nrole = \"bi\"\nreason = \"a test\"\n";
+
+const SECOND: &str = "{\"zdmig_usage\": 1, \"service\": \"api\", \"version\": \"2\", \"complete\": true, \"items\": \
+     [{\"table\": \"users\", \"read\": [\"email\"], \"write\": [\"email\"], \"nulls\": [], \"upsert\": []}]}";
 
 /// Privileges of every kind on the table, and none on the other: the default ones.
 const TOWN: &str = "
@@ -24,18 +27,18 @@ const TOWN: &str = "
     GRANT UPDATE (username, note) ON users TO bi; GRANT REFERENCES (id) ON users TO PUBLIC;
     GRANT TRIGGER, TRUNCATE ON users TO bi;";
 
-struct Town {
-    server: Server,
+pub struct Town {
+    pub server: Server,
     bin: PathBuf,
-    project: Project,
+    pub project: Project,
     // Removed last.
     _folder: tempfile::TempDir,
 }
 
 impl Town {
-    async fn start(config: &str, filled: bool) -> Option<Self> {
+    pub async fn start(config: &str, filled: bool, options: &str) -> Option<Self> {
         let (bin, folder) = fresh().await?;
-        let server = Server::start(&bin, &folder.path().join("one"), LOG);
+        let server = Server::start(&bin, &folder.path().join("one"), options);
         attach(&server.url(), "test").await.client.script(TOWN).await.expect("a town");
         let project = Project::at(&server.url())
             .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
@@ -45,6 +48,13 @@ impl Town {
             project.run("backfill").done();
         }
         Some(Self { server, bin, project, _folder: folder })
+    }
+
+    /// A version that does without the old column is at work.
+    pub fn second_version(&self) {
+        self.project.write("2.json", SECOND);
+        self.project.run("usage publish 2.json").done();
+        self.project.run("heartbeat --service api --version 2 --instance i").done();
     }
 
     /// What a dump says of the table and who may what. In which order the server lists those who may
@@ -61,7 +71,7 @@ impl Town {
         lines.into_iter().map(ToOwned::to_owned).collect()
     }
 
-    fn of(&self, role: &str) -> String {
+    pub fn of(&self, role: &str) -> String {
         self.server.url().replace("postgres@", &format!("{role}@"))
     }
 }
@@ -104,17 +114,10 @@ impl Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_still_reads_it_is_found_at_one_failed_statement() {
-    let Some(town) = Town::start("require_brownout = true\n", true).await else { return };
+    let Some(town) = Town::start("require_brownout = true\n", true, LOG).await else { return };
     let mut client = attach(&town.server.url(), "test").await.client;
     let project = &town.project;
-    project.run("usage publish 2.json").exits(2);
-    project.write(
-        "2.json",
-        "{\"zdmig_usage\": 1, \"service\": \"api\", \"version\": \"2\", \"complete\": true, \"items\": \
-         [{\"table\": \"users\", \"read\": [\"email\"], \"write\": [\"email\"], \"nulls\": [], \"upsert\": []}]}",
-    );
-    project.run("usage publish 2.json").done();
-    project.run("heartbeat --service api --version 2 --instance i").done();
+    town.second_version();
     project.run("gate 1").exits(12).says(&["U_BROWNOUT"]);
     let before = town.dump();
 
@@ -156,7 +159,7 @@ async fn who_still_reads_it_is_found_at_one_failed_statement() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_brownout_and_a_crashed_server_leave_nothing_dark() {
-    let Some(mut town) = Town::start("", true).await else { return };
+    let Some(mut town) = Town::start("", true, LOG).await else { return };
     let before = town.dump();
     let dark = "SELECT EXISTS (SELECT FROM zdmig.brownout)";
     let begin = |town: &Town| {
@@ -206,7 +209,7 @@ async fn a_killed_brownout_and_a_crashed_server_leave_nothing_dark() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_brownout_that_would_show_nothing_says_so() {
-    let Some(town) = Town::start("", false).await else { return };
+    let Some(town) = Town::start("", false, LOG).await else { return };
     let project = &town.project;
     project.run("brownout 1 --duration 1s").exits(2).says(&["backfill is not done"]);
     project.run("backfill").done();

@@ -238,17 +238,7 @@ fn permit(plan: &Plan) -> Permit {
         consumers: vec![Consumer { name: "nobody".into(), idle: true, ..Consumer::default() }],
         ..GatePolicy::default()
     };
-    let evidence = Evidence {
-        at: Utc::now(),
-        seen: Vec::new(),
-        unversioned: Vec::new(),
-        roles: None,
-        usages: Vec::new(),
-        bad_manifests: Vec::new(),
-        dependents: Vec::new(),
-        streams: Vec::new(),
-        gaps: Vec::new(),
-    };
+    let evidence = Evidence { at: Utc::now(), ..Evidence::default() };
     let question = Question::ready(plan);
     match judge(&question, &evidence, &policy, Utc::now()) {
         Verdict::Pass { permit, .. } => permit,

@@ -186,3 +186,66 @@ async fn instances_say_their_own_version() {
     let (_database, project) = town(&source).await;
     project.run("gate 1").exits(12).says(&["U_GAP"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colour_that_gets_no_requests_is_asked_all_the_same() {
+    let (blue, green) = (instance("{\"version\": \"1.4\"}"), instance("{\"version\": \"1.5\"}"));
+    let server =
+        |url: &str| url.trim_start_matches("http://").trim_end_matches("/health").to_owned();
+    let (_database, project) =
+        town("type = \"nginx\"\nfiles = [\"active.conf\", \"idle.conf\"]\ntimeout = \"2s\"").await;
+    let write = |active: &str, idle: &str| {
+        project
+            .write("active.conf", &format!("upstream app {{\n  server {};\n}}\n", server(active)));
+        project.write("idle.conf", &format!("server {}; # the other colour\n", server(idle)));
+    };
+    write(&green, &blue);
+    // Its cron and its queues may still be at work.
+    project.run("gate 1").exits(11).says(&["api@1.4 is live", "E_VERSION_USES"]);
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    write(&green, &format!("http://{gone}"));
+    project.run("gate 1").done().says(&["PASS"]);
+    project.write("idle.conf", "server unix:/run/app.sock;\n");
+    project.run("gate 1").exits(12).says(&["U_GAP", "cannot be asked"]);
+    std::fs::remove_file(project.path("idle.conf")).expect("removed");
+    project.run("gate 1").exits(12).says(&["U_GAP", "cannot be read"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_run_goes_on_beside_what_is_deployed() {
+    let database = Database::sqlite().await;
+    database.script("CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT)").await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config("[[consumer]]\nname = \"app\"\n");
+    project.run("expand").done();
+    project.run("backfill").done();
+    for (version, column) in [("1", "username"), ("2", "email"), ("3", "email")] {
+        let text = format!(
+            "{{\"zdmig_usage\": 1, \"service\": \"app\", \"version\": \"{version}\", \"complete\": true, \
+             \"items\": [{{\"table\": \"users\", \"read\": [\"{column}\"]}}]}}"
+        );
+        project.write("usage.json", &text);
+        project.run("usage publish usage.json").done();
+        project.run(&format!("release record --service app --version {version}")).done();
+        project.run(&format!("deploy record --service app --version {version}")).done();
+    }
+    // A deployment replaces the one before it, and a release does not.
+    project.run("gate 1").exits(11).says(&["app@1 is in the hands of others", "release end"]);
+    project.run("release end --service app --version 1").done();
+    project.run("gate 1").done();
+
+    for (format, words) in [
+        ("markdown", &["## Gate: PASS for `1_rename`", "| app | 3 | released |"][..]),
+        ("html", &["<!doctype html>", "default-src 'none'", "<td>released</td>"][..]),
+    ] {
+        project.run(&format!("gate 1 --format {format}")).done().says(words);
+        project.run(&format!("status --format {format}")).exits(2);
+    }
+    // Whatever a version is called, it is text.
+    project.run("deploy record --service app --version <script>alert(1)</script>|x").done();
+    let page = project.run("gate 1 --format html").exits(12).out;
+    assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<script"), "{page}");
+    let markdown = project.run("gate 1 --format markdown").exits(12).out;
+    assert!(markdown.contains("\\<script\\>alert(1)") && markdown.contains("\\|x"), "{markdown}");
+}

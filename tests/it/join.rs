@@ -46,15 +46,15 @@ async fn pods_share_a_fill_and_one_takes_over() {
 }
 
 /// A pooler in transaction mode before the test server, with few connections; gone at the end.
-struct Pooler {
+pub struct Pooler {
     child: Child,
-    port: u16,
+    pub port: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Pooler {
     /// `None` where there is no such program here.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let server = server();
         let address = server.rsplit_once('/')?.0.rsplit_once('@')?.1;
         let (host, port) = address.split_once(':')?;
@@ -85,6 +85,16 @@ impl Pooler {
         let child = command.arg(&path).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Some(Self { child: child.expect("it starts"), port: own, _folder: folder })
     }
+
+    /// Waits until it listens.
+    pub async fn ready(&self) {
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 impl Drop for Pooler {
@@ -106,12 +116,7 @@ async fn workers_may_come_through_a_pooler() {
     let mut client = database.client().await;
     let name = database.url.rsplit('/').next().expect("a name").to_owned();
     let url = format!("postgres://postgres@127.0.0.1:{}/{name}", pooler.port);
-    for _ in 0..100 {
-        if std::net::TcpStream::connect(("127.0.0.1", pooler.port)).is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    pooler.ready().await;
     let through = |line: &str| {
         let mut command = project.command(line);
         command.env("ZDMIG_DATABASE_URL", &url);

@@ -10,9 +10,9 @@ use crate::support::{OPEN_GATE, Project, ask, attach, until};
 const OPTIONS: &str = "-c wal_keep_size=1GB";
 
 /// A server and its streaming replica.
-struct Pair {
-    primary: Server,
-    replica: Server,
+pub struct Pair {
+    pub primary: Server,
+    pub replica: Server,
     // Removed last.
     _folder: tempfile::TempDir,
 }
@@ -20,15 +20,19 @@ struct Pair {
 impl Pair {
     /// Nothing where the test server is elsewhere, or was installed without its programs.
     async fn start() -> Option<Self> {
+        Self::start_with(OPTIONS).await
+    }
+
+    pub async fn start_with(options: &str) -> Option<Self> {
         let (bin, folder) = fresh().await?;
         let at = |name: &str| folder.path().join(name);
         let text = |name: &str| at(name).display().to_string();
-        let primary = Server::start(&bin, &at("one"), OPTIONS);
+        let primary = Server::start(&bin, &at("one"), options);
         let (two, port) = (text("two"), primary.port.to_string());
         let backup =
             ["-D", &two, "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R", "-c", "fast"];
         run(folder.path(), &bin.join("pg_basebackup"), &backup);
-        let replica = Server::start(&bin, &at("two"), OPTIONS);
+        let replica = Server::start(&bin, &at("two"), options);
         Some(Self { primary, replica, _folder: folder })
     }
 }

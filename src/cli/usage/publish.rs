@@ -218,7 +218,7 @@ async fn clear(
     }
     let journal = context.connect().await?.journal().await?;
     let witness = observer.witness(env, &[]).await?;
-    let files = crate::cli::gate::manifests(context)?;
+    let files = crate::cli::evidence::manifests(context)?;
     let none = gate::Inventory::default();
     let evidence = gate::collect(&witness, &none, &files, &context.settings.gate);
     for plan in journal.plans() {

@@ -143,12 +143,24 @@ CREATE TABLE IF NOT EXISTS zdmig.deployment (
     ended timestamptz,
     PRIMARY KEY (env, service, version)
 );
+-- Versions that others run, beside each other and for as long as they like.
+CREATE TABLE IF NOT EXISTS zdmig.release (LIKE zdmig.deployment INCLUDING DEFAULTS INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS zdmig.usage (
     service text NOT NULL,
     version text NOT NULL,
     manifest text NOT NULL,
     published timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (service, version)
+);
+-- Where windows on what runs begin: how often each statement had run on a server.
+CREATE TABLE IF NOT EXISTS zdmig.observation (
+    env text NOT NULL,
+    node text NOT NULL,
+    since timestamptz NOT NULL,
+    reset text NOT NULL,
+    lost bigint NOT NULL,
+    calls jsonb NOT NULL,
+    PRIMARY KEY (env, node)
 );
 -- What a migration takes away, or is about to: only versions that are cleared do without it.
 CREATE TABLE IF NOT EXISTS zdmig.fence (

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 
 use super::connect::wrap;
 use super::session::make_bookkeeping;
+use super::statements;
 use crate::dialect::{Fact, SessionError};
 
 pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(), SessionError> {
@@ -26,6 +27,20 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
             .bind(*version)
             .bind(*keep_previous)
         }
+        Fact::Released { env, service, version } => sqlx::query(
+            "INSERT INTO zdmig.release (env, service, version) VALUES ($1, $2, $3)
+             ON CONFLICT (env, service, version) DO UPDATE SET ended = NULL",
+        )
+        .bind(*env)
+        .bind(*service)
+        .bind(*version),
+        Fact::Withdrawn { env, service, version } => sqlx::query(
+            "UPDATE zdmig.release SET ended = clock_timestamp()
+              WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
+        )
+        .bind(*env)
+        .bind(*service)
+        .bind(*version),
         Fact::Ended { env, service, version } => sqlx::query(
             "UPDATE zdmig.deployment SET ended = clock_timestamp()
               WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
@@ -64,6 +79,12 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
              DELETE FROM zdmig.fence WHERE migration = $1",
         )
         .bind(*migration),
+        Fact::Observing { env, node, log } => {
+            return statements::observe(conn, env, node, log).await;
+        }
+        Fact::Unobserved { env } => {
+            sqlx::query("DELETE FROM zdmig.observation WHERE env = $1").bind(*env)
+        }
         Fact::Usage { service, version, text } => sqlx::query(
             "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
              ON CONFLICT (service, version) DO NOTHING",

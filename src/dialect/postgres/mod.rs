@@ -3,12 +3,14 @@
 
 mod advice;
 mod bookkeeping;
+mod bound;
 mod catalog;
 mod chunk;
 mod client;
 mod connect;
 mod dimmer;
 mod domain;
+mod examine;
 mod facts;
 mod fill;
 mod filler;
@@ -22,6 +24,7 @@ mod objects;
 mod observer;
 mod parts;
 mod places;
+mod pooler;
 mod privileges;
 mod quote;
 mod rewrite;
@@ -31,6 +34,7 @@ mod server_log;
 mod session;
 mod singly;
 mod split;
+mod statements;
 mod steering;
 mod sync;
 mod types;
@@ -47,8 +51,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Dimmer, Options, Retyping, Scratch,
-    Session, SessionError, SyntaxError, Unsupported,
+    Advice, Attached, Capabilities, Connected, DatabaseUrl, Dialect, Dimmer, Options, Retyping,
+    Scratch, Session, SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -168,6 +172,10 @@ impl Dialect for Postgres {
 
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {
         Ok(Box::new(dimmer::PostgresDimmer::open(url).await?))
+    }
+
+    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError> {
+        pooler::clients(url).await
     }
 
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {

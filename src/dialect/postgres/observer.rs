@@ -2,16 +2,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{connect_through, wrap};
 use super::facts;
-use super::quote;
 use super::session::exists;
+use super::{bound, examine, quote, statements};
 use crate::dialect::{
-    Beat, Connected, DatabaseUrl, Deployed, Fact, Manifest, Observer, RoleAccess, SessionError,
-    Witness,
+    Beat, Connected, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation, Observer,
+    RoleAccess, SessionError, StatementLog, Witness,
 };
 use crate::plan::{Target, Use};
 
@@ -48,20 +49,25 @@ impl PostgresObserver {
                 age: Duration::try_from_secs_f64(get(row, 3)?).unwrap_or_default(),
             });
         }
-        let rows = sqlx::query(
-            "SELECT service, version, since FROM zdmig.deployment
-              WHERE env = $1 AND ended IS NULL ORDER BY 1, 2",
-        )
-        .bind(env)
-        .fetch_all(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        for row in &rows {
-            witness.deployments.push(Deployed {
-                service: get(row, 0)?,
-                version: get(row, 1)?,
-                since: get(row, 2)?,
-            });
+        // Of a database that an older zdmig has kept so far.
+        let releases = exists(&mut self.conn, "zdmig.release").await?;
+        for (table, released) in [("deployment", false), ("release", true)] {
+            if released && !releases {
+                continue;
+            }
+            let sql = format!(
+                "SELECT service, version, since FROM zdmig.{table}
+                  WHERE env = $1 AND ended IS NULL ORDER BY 1, 2"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(env);
+            for row in &query.fetch_all(&mut self.conn).await.map_err(wrap)? {
+                witness.deployments.push(Deployed {
+                    service: get(row, 0)?,
+                    version: get(row, 1)?,
+                    since: get(row, 2)?,
+                    released,
+                });
+            }
         }
         let rows = sqlx::query("SELECT service, version, manifest FROM zdmig.usage ORDER BY 1, 2")
             .fetch_all(&mut self.conn)
@@ -77,7 +83,7 @@ impl PostgresObserver {
         Ok(())
     }
 
-    async fn sessions(&mut self) -> Result<Vec<Connected>, SessionError> {
+    async fn connected(&mut self) -> Result<Vec<Connected>, SessionError> {
         // Our own sessions are known by their role and name together: a name alone could
         // be anybody's.
         let rows = sqlx::query(
@@ -96,7 +102,8 @@ impl PostgresObserver {
         .map_err(wrap)?;
         rows.iter()
             .map(|row| {
-                Ok(Connected { application: get(row, 0)?, role: get(row, 1)?, pid: get(row, 2)? })
+                let place = format!("session {}", get::<i32>(row, 2)?);
+                Ok(Connected { application: get(row, 0)?, role: get(row, 1)?, place })
             })
             .collect()
     }
@@ -224,12 +231,14 @@ impl Observer for PostgresObserver {
             manifests: Vec::new(),
             roles: None,
             dependents: Vec::new(),
+            bound: Vec::new(),
             streams: Vec::new(),
         };
         self.facts(env, &mut witness).await?;
-        witness.sessions = Some(self.sessions().await?);
+        witness.sessions = Some(self.connected().await?);
         witness.roles = Some(self.roles(targets).await?);
         witness.dependents = self.late_bound(targets).await?;
+        witness.bound = bound::read(&mut self.conn, targets).await?;
         witness.streams = self.streams(targets).await?;
         Ok(witness)
     }
@@ -251,6 +260,22 @@ impl Observer for PostgresObserver {
             .await
             .map_err(wrap)?;
         rows.iter().map(|row| get(row, 0)).collect()
+    }
+
+    async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
+        Ok(Some(self.connected().await?))
+    }
+
+    async fn statements(&mut self) -> Result<Result<StatementLog, String>, SessionError> {
+        statements::read(&mut self.conn).await
+    }
+
+    async fn examine(&mut self, roles: &[String]) -> Result<Vec<Finding>, SessionError> {
+        examine::examine(&mut self.conn, roles).await
+    }
+
+    async fn observations(&mut self, env: &str) -> Result<Vec<Observation>, SessionError> {
+        statements::observations(&mut self.conn, env).await
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 use super::catalog::get;
 use super::connect::wrap;
 use crate::dialect::{Refused, SessionError};
+use crate::sql::mentions;
 
 /// So much is read at once.
 const PIECE: i64 = 1 << 20;
@@ -179,7 +180,7 @@ fn of_json(line: &str, database: &str, tables: &BTreeSet<String>) -> Option<Refu
     let line: Line = serde_json::from_str(line).ok()?;
     let ours = line.state_code == "42501"
         && (line.dbname.is_empty() || line.dbname == database)
-        && tables.iter().any(|table| names(&line.message, table));
+        && tables.iter().any(|table| mentions(&line.message, table));
     ours.then(|| Refused {
         role: line.user,
         application: line.application_name,
@@ -189,19 +190,11 @@ fn of_json(line: &str, database: &str, tables: &BTreeSet<String>) -> Option<Refu
 
 fn of_text(line: &str, tables: &BTreeSet<String>) -> Option<Refused> {
     let refused = line.contains("permission denied") || line.contains("42501");
-    let ours = refused && tables.iter().any(|table| names(line, table));
+    let ours = refused && tables.iter().any(|table| mentions(line, table));
     ours.then(|| Refused {
         role: String::new(),
         application: String::new(),
         statement: shown(line),
-    })
-}
-
-/// Whether a text has a name in it, as a word.
-fn names(text: &str, name: &str) -> bool {
-    let part = |letter: Option<char>| letter.is_some_and(|one| one.is_alphanumeric() || one == '_');
-    text.match_indices(name).any(|(at, _)| {
-        !part(text[..at].chars().next_back()) && !part(text[at + name.len()..].chars().next())
     })
 }
 

@@ -77,6 +77,15 @@ CREATE TABLE IF NOT EXISTS zdmig_deployment (
     ended TEXT,
     PRIMARY KEY (env, service, version)
 );
+-- Versions that others run, beside each other and for as long as they like.
+CREATE TABLE IF NOT EXISTS zdmig_release (
+    env TEXT NOT NULL,
+    service TEXT NOT NULL,
+    version TEXT NOT NULL,
+    since TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    ended TEXT,
+    PRIMARY KEY (env, service, version)
+);
 CREATE TABLE IF NOT EXISTS zdmig_usage (
     service TEXT NOT NULL,
     version TEXT NOT NULL,

@@ -20,8 +20,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::{
-    Advice, Attached, Capabilities, DatabaseUrl, Dialect, Dimmer, Options, Retyping, Scratch,
-    Session, SessionError, SyntaxError, Unsupported,
+    Advice, Attached, Capabilities, Connected, DatabaseUrl, Dialect, Dimmer, Options, Retyping,
+    Scratch, Session, SessionError, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -145,6 +145,11 @@ impl Dialect for Sqlite {
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {
         let message = format!("{url} has no privileges that could be taken from anybody");
         Err(SessionError::Denied { message })
+    }
+
+    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError> {
+        let message = "there are no poolers before a file".to_owned();
+        Err(SessionError::Unreachable { url: url.to_string(), message })
     }
 
     async fn attach(&self, url: &DatabaseUrl, _name: &str) -> Result<Attached, SessionError> {

@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
 use super::catalog::get;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
-    Beat, Client, DatabaseUrl, Deployed, Fact, Manifest, Observer, SessionError, Value, Witness,
+    Beat, Client, Connected, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation, Observer,
+    SessionError, StatementLog, Value, Witness,
 };
 use crate::plan::Target;
 
@@ -41,6 +42,7 @@ impl Observer for SqliteObserver {
             manifests: Vec::new(),
             roles: None,
             dependents: Vec::new(),
+            bound: Vec::new(),
             streams: Vec::new(),
         };
         if !exists(&mut self.conn, "zdmig_heartbeat").await? {
@@ -63,20 +65,25 @@ impl Observer for SqliteObserver {
                 age: (now - seen).to_std().unwrap_or_default(),
             });
         }
-        let rows = sqlx::query(
-            "SELECT service, version, since FROM zdmig_deployment \
-             WHERE env = ?1 AND ended IS NULL ORDER BY 1, 2",
-        )
-        .bind(env)
-        .fetch_all(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        for row in &rows {
-            witness.deployments.push(Deployed {
-                service: get(row, 0)?,
-                version: get(row, 1)?,
-                since: time(&get::<String>(row, 2)?)?,
-            });
+        // Of a file that an older zdmig has kept so far.
+        let releases = exists(&mut self.conn, "zdmig_release").await?;
+        for (table, released) in [("deployment", false), ("release", true)] {
+            if released && !releases {
+                continue;
+            }
+            let sql = format!(
+                "SELECT service, version, since FROM zdmig_{table} \
+                 WHERE env = ?1 AND ended IS NULL ORDER BY 1, 2"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(env.to_owned());
+            for row in &query.fetch_all(&mut self.conn).await.map_err(wrap)? {
+                witness.deployments.push(Deployed {
+                    service: get(row, 0)?,
+                    version: get(row, 1)?,
+                    since: time(&get::<String>(row, 2)?)?,
+                    released,
+                });
+            }
         }
         let rows = sqlx::query("SELECT service, version, manifest FROM zdmig_usage ORDER BY 1, 2")
             .fetch_all(&mut self.conn)
@@ -115,6 +122,23 @@ impl Observer for SqliteObserver {
         rows.iter().map(|row| get(row, 0)).collect()
     }
 
+    async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
+        Ok(None)
+    }
+
+    async fn statements(&mut self) -> Result<Result<StatementLog, String>, SessionError> {
+        Ok(Err("a file does not count the statements that are run on it".into()))
+    }
+
+    async fn examine(&mut self, _roles: &[String]) -> Result<Vec<Finding>, SessionError> {
+        let found = "a file knows no sessions: heartbeats and recorded deployments say who runs";
+        Ok(vec![Finding::well("sessions", found)])
+    }
+
+    async fn observations(&mut self, _env: &str) -> Result<Vec<Observation>, SessionError> {
+        Ok(Vec::new())
+    }
+
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
         make_bookkeeping(&mut self.conn).await?;
         match fact {
@@ -123,6 +147,18 @@ impl Observer for SqliteObserver {
                 let done = self.deployed([env, service, version], *keep_previous).await;
                 self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }, &[]).await?;
                 done
+            }
+            Fact::Released { env, service, version } => {
+                let sql = "INSERT INTO zdmig_release (env, service, version) VALUES (?1, ?2, ?3) \
+                           ON CONFLICT DO UPDATE SET ended = NULL";
+                self.run(sql, &[env, service, version]).await
+            }
+            Fact::Withdrawn { env, service, version } => {
+                let sql = format!(
+                    "UPDATE zdmig_release SET ended = {NOW} \
+                     WHERE env = ?1 AND service = ?2 AND version = ?3 AND ended IS NULL"
+                );
+                self.run(&sql, &[env, service, version]).await
             }
             Fact::Ended { env, service, version } => {
                 let sql = format!(
@@ -158,6 +194,8 @@ impl Observer for SqliteObserver {
                 self.run("DELETE FROM zdmig_admitted WHERE migration = ?1", &[migration]).await?;
                 self.run("DELETE FROM zdmig_cleared WHERE migration = ?1", &[migration]).await
             }
+            // There is nothing to observe, and no way to begin.
+            Fact::Observing { .. } | Fact::Unobserved { .. } => Ok(()),
             Fact::Usage { service, version, text } => {
                 let sql = "INSERT INTO zdmig_usage (service, version, manifest) \
                            VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";

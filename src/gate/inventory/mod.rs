@@ -4,7 +4,9 @@
 mod exec;
 mod http;
 mod kubernetes;
+mod nginx;
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,6 +41,17 @@ pub enum SourceKind {
     Http {
         /// One for each instance.
         urls: Vec<String>,
+        /// A JSON pointer.
+        pointer: String,
+    },
+    /// Every server that a proxy's files name, in the same way.
+    Nginx {
+        /// The files, of all colours.
+        files: Vec<PathBuf>,
+        /// The `upstream` block; all without one.
+        upstream: Option<String>,
+        /// What to ask each server for.
+        path: String,
         /// A JSON pointer.
         pointer: String,
     },
@@ -114,6 +127,10 @@ async fn ask(name: &str, source: &Source, now: DateTime<Utc>) -> Result<Vec<Sigh
             Ok(seen)
         }
         SourceKind::Http { urls, pointer } => http::ask(name, urls, pointer, source.timeout).await,
+        SourceKind::Nginx { files, upstream, path, pointer } => {
+            let urls = nginx::addresses(files, upstream.as_deref(), path)?;
+            http::ask(name, &urls, pointer, source.timeout).await
+        }
     }
 }
 
@@ -125,6 +142,7 @@ impl Source {
             }
             SourceKind::Kubernetes(cluster) => format!("`{}`", cluster.kubectl),
             SourceKind::Http { .. } => "its addresses".into(),
+            SourceKind::Nginx { .. } => "a server of its proxy".into(),
         }
     }
 }

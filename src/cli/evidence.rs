@@ -1,0 +1,152 @@
+//! Gathers what the gate judges.
+
+use chrono::Utc;
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::dialect::{DatabaseUrl, Dialect, Observation, Observer, Witness};
+use crate::gate::{self, Evidence, Inventory, Reader, Schema, Window};
+use crate::plan::Target;
+
+/// The name of the server that is migrated, among those that are observed.
+pub(super) const PRIMARY: &str = "primary";
+
+/// What is known of who is at work, whatever they use.
+pub(super) async fn at_work(url: &DatabaseUrl, context: &Context<'_>) -> Result<Evidence, Failure> {
+    let policy = &context.settings.gate;
+    let dialect = crate::dialect::for_url(url)?;
+    let mut observer = dialect.attach(url, "zdmig gate").await?.observer;
+    let witness = observer.witness(&policy.env, &[]).await?;
+    Ok(gate::collect(&witness, &Inventory::default(), &[], policy))
+}
+
+/// What a database says, its replicas and poolers, and those who run the versions, put in order.
+pub(super) async fn gathered(
+    observer: &mut dyn Observer,
+    targets: &[Target],
+    context: &Context<'_>,
+) -> Result<Evidence, Failure> {
+    let policy = &context.settings.gate;
+    let mut witness = observer.witness(&policy.env, targets).await?;
+    let mut inventory = gate::take_stock(policy, Utc::now()).await;
+    elsewhere(&mut witness, &mut inventory, context).await?;
+    let mut evidence = gate::collect(&witness, &inventory, &manifests(context)?, policy);
+    let begun = observer.observations(&policy.env).await?;
+    if !begun.is_empty() && !targets.is_empty() {
+        evidence.windows = windows(observer, &begun, targets, context).await?;
+    }
+    Ok(evidence)
+}
+
+/// Sessions on replicas, and clients of poolers.
+async fn elsewhere(
+    witness: &mut Witness,
+    inventory: &mut Inventory,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    let dialect = context.dialect()?;
+    for url in &context.settings.replicas {
+        match sessions(dialect, url).await {
+            Ok(found) => witness.sessions.get_or_insert_default().extend(found),
+            Err(error) => inventory.gaps.push(format!("of the replica {url}: {error}")),
+        }
+    }
+    for url in &context.settings.poolers {
+        match dialect.clients_of(url).await {
+            Ok(found) => witness.sessions.get_or_insert_default().extend(found),
+            Err(error) => inventory.gaps.push(format!("of the pooler {url}: {error}")),
+        }
+    }
+    Ok(())
+}
+
+async fn sessions(
+    dialect: &dyn Dialect,
+    url: &DatabaseUrl,
+) -> Result<Vec<crate::dialect::Connected>, crate::dialect::SessionError> {
+    let mut found = dialect.attach(url, "zdmig gate").await?.observer.sessions().await?;
+    for one in found.iter_mut().flatten() {
+        one.place = format!("{} on the replica {url}", one.place);
+    }
+    Ok(found.unwrap_or_default())
+}
+
+/// What ran on every server since the windows were opened.
+async fn windows(
+    observer: &mut dyn Observer,
+    begun: &[Observation],
+    targets: &[Target],
+    context: &Context<'_>,
+) -> Result<Vec<Window>, Failure> {
+    let catalog = context.connect().await?.catalog().await?;
+    let schema = Schema::new(&catalog, false);
+    let dialect = context.dialect()?;
+    let mut reader = Reader::new(&schema, dialect.grammar());
+    let policy = &context.settings.gate;
+    let replicas = &context.settings.replicas;
+    let mut windows = Vec::new();
+    for one in begun {
+        let log = if one.node == PRIMARY {
+            observer.statements().await?
+        } else {
+            match replicas.iter().find(|url| url.to_string() == one.node) {
+                None => Err("it is among `replicas` no more".to_owned()),
+                Some(url) => match dialect.attach(url, "zdmig gate").await {
+                    Ok(mut there) => there.observer.statements().await?,
+                    Err(error) => Err(error.to_string()),
+                },
+            }
+        };
+        let mut window = match log {
+            Ok(log) => {
+                let mut window = gate::window(one, &log, targets, &mut reader);
+                if policy.consumers.iter().any(|consumer| consumer.roles.contains(&log.own)) {
+                    window.flaws.push(format!(
+                        "zdmig's own role `{}` is an application's as well, and what it ran cannot be told apart",
+                        log.own
+                    ));
+                }
+                let followed = usize::try_from(log.replicas).unwrap_or(usize::MAX);
+                if followed > replicas.len() {
+                    window.flaws.push(format!(
+                        "{followed} replicas follow it, and `replicas` names {}",
+                        replicas.len()
+                    ));
+                }
+                window
+            }
+            Err(why) => Window::blind(one, why),
+        };
+        window.flaws.sort();
+        windows.push(window);
+    }
+    for url in replicas.iter().map(ToString::to_string) {
+        if !begun.iter().any(|one| one.node == url) {
+            let here = &begun[0];
+            let none =
+                Observation { node: url, calls: std::collections::BTreeMap::new(), ..here.clone() };
+            windows.push(Window::blind(&none, "it was not observed from the beginning".into()));
+        }
+    }
+    Ok(windows)
+}
+
+/// The manifests in the project's folder, as their path and text.
+pub(super) fn manifests(context: &Context<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let Some(folder) = context.settings.usage.as_ref().map(|folder| folder.value.as_path()) else {
+        return Ok(Vec::new());
+    };
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(format!("cannot read the manifests in `{}`: {error}", folder.display()))
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+            found.push((format!("`{}`", path.display()), text));
+        }
+    }
+    found.sort();
+    Ok(found)
+}

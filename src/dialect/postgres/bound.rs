@@ -1,0 +1,59 @@
+//! What the server itself knows to rest on something that goes.
+
+use sqlx::postgres::PgConnection;
+
+use super::catalog::get;
+use super::connect::wrap;
+use super::quote;
+use crate::dialect::{Bound, SessionError};
+use crate::plan::{Target, Use};
+
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    targets: &[Target],
+) -> Result<Vec<Bound>, SessionError> {
+    let mut found = Vec::new();
+    for target in targets.iter().filter(|target| target.ends == Use::Any) {
+        let rows = sqlx::query(
+            "WITH goes AS (
+                 SELECT a.attrelid AS rel, a.attnum AS num FROM pg_attribute a
+                  WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped AND a.attnum > 0
+                    AND (a.attname = $2 OR $2 = '*')),
+             depends AS (
+                 SELECT d.classid, d.objid, g.rel FROM pg_depend d JOIN goes g
+                     ON d.refclassid = 'pg_class'::regclass AND d.refobjid = g.rel
+                    AND d.refobjsubid = g.num)
+             SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view '
+                                   ELSE 'rule of ' END || c.oid::regclass, c.relname::text
+               FROM depends d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+               JOIN pg_class c ON c.oid = r.ev_class WHERE c.oid <> d.rel
+             UNION
+             SELECT 'function ' || p.oid::regprocedure, p.proname::text
+               FROM depends d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+              WHERE p.pronamespace::regnamespace::text <> 'zdmig'
+             UNION
+             SELECT 'policy ' || quote_ident(p.polname) || ' of ' || p.polrelid::regclass, p.polname::text
+               FROM depends d JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+             UNION
+             SELECT 'trigger ' || quote_ident(t.tgname) || ' of ' || t.tgrelid::regclass, t.tgname::text
+               FROM depends d JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+              WHERE NOT t.tgisinternal AND t.tgname NOT LIKE '%zdmig%'
+             UNION
+             SELECT 'foreign key ' || quote_ident(k.conname) || ' of ' || k.conrelid::regclass, k.conname::text
+               FROM goes g JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = g.rel
+                AND g.num = ANY (k.confkey)
+              WHERE k.conrelid <> g.rel AND k.conparentid = 0
+              ORDER BY 1",
+        )
+        .bind(quote::table(&target.column.table))
+        .bind(target.column.column.as_str())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(wrap)?;
+        for row in &rows {
+            let what = format!("{} rests on {}", get::<String>(row, 0)?, target.shown());
+            found.push(Bound { what, name: get(row, 1)? });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,178 @@
+//! What the extension that counts statements has seen, and why it may not have seen everything.
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+
+use super::catalog::get;
+use super::connect::wrap;
+use super::quote;
+use super::session::exists;
+use crate::dialect::{Counted, Observation, SessionError, StatementLog};
+use crate::sql::Ident;
+
+/// Runs, and must be counted, or nothing may be.
+const CANARY: &str = "SELECT 1 AS zdmig_canary";
+
+/// Reads it all; the inner error says why there is nothing to read.
+pub(super) async fn read(
+    conn: &mut PgConnection,
+) -> Result<Result<StatementLog, String>, SessionError> {
+    let row = sqlx::query(
+        "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                  WHERE e.extname = 'pg_stat_statements'),
+                current_setting('pg_stat_statements.track', true),
+                current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%'",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .map_err(wrap)?;
+    let (schema, track) = (get::<Option<String>>(&row, 0)?, get::<Option<String>>(&row, 1)?);
+    let Some(schema) = schema else {
+        return Ok(Err("the extension pg_stat_statements is not made in this database".into()));
+    };
+    if track.is_none() || !get::<bool>(&row, 2).unwrap_or(true) {
+        let why = "pg_stat_statements is not in shared_preload_libraries, so nothing is counted";
+        return Ok(Err(why.into()));
+    }
+    let schema = quote::ident(&Ident::new(&schema));
+    let mut flaws = standing_flaws(conn, track.as_deref().unwrap_or("none")).await?;
+    sqlx::raw_sql(CANARY).execute(&mut *conn).await.map_err(wrap)?;
+    let info = format!("{schema}.pg_stat_statements_info");
+    let (reset, lost) = if exists(conn, &info).await? {
+        let sql = format!("SELECT stats_reset::text, dealloc FROM {info}");
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *conn).await.map_err(wrap)?;
+        (get(&row, 0)?, get(&row, 1)?)
+    } else {
+        flaws.push(
+            "a server older than 14 does not say which statements made room for others".into(),
+        );
+        (String::new(), 0)
+    };
+    let sql = format!(
+        "SELECT concat_ws('/', s.userid, s.dbid, s.queryid, to_jsonb(s) -> 'toplevel'),
+                coalesce(r.rolname::text, s.userid::text), s.calls, coalesce(s.query, ''),
+                -- What a foreign key looks for is no code of anybody's.
+                to_jsonb(s) -> 'toplevel' = 'false' AND s.query LIKE 'SELECT 1 FROM ONLY \"%'
+           FROM {schema}.pg_stat_statements s LEFT JOIN pg_roles r ON r.oid = s.userid
+          WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.map_err(wrap)?;
+    let mut counted = Vec::with_capacity(rows.len());
+    let (mut hidden, mut canary) = (false, false);
+    for row in &rows {
+        let mut text: String = get(row, 3)?;
+        hidden |= text.is_empty() || text == "<insufficient privilege>";
+        canary |= text.contains("zdmig_canary");
+        if get::<Option<bool>>(row, 4)?.unwrap_or(false) {
+            text.clear();
+        }
+        counted.push(Counted { key: get(row, 0)?, role: get(row, 1)?, calls: get(row, 2)?, text });
+    }
+    if hidden {
+        flaws
+            .push("some texts are hidden from this role: GRANT pg_read_all_stats to it".to_owned());
+    }
+    if !canary {
+        flaws.push(
+            "a statement that was just run is not there, so others may be missing, too".into(),
+        );
+    }
+    let row = sqlx::query(
+        "SELECT clock_timestamp(), session_user::text,
+                (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL OR state <> 'backup')",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(wrap)?;
+    let (at, own, replicas) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+    Ok(Ok(StatementLog { at, reset, lost, flaws, own, replicas, counted }))
+}
+
+/// What hides statements from the counting.
+async fn standing_flaws(conn: &mut PgConnection, track: &str) -> Result<Vec<String>, SessionError> {
+    let mut flaws = Vec::new();
+    let row = sqlx::query(
+        "SELECT (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                   JOIN pg_language l ON l.oid = p.prolang
+                  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'zdmig')
+                    AND l.lanname NOT IN ('internal', 'c')
+                    AND to_jsonb(p) ->> 'prosqlbody' IS NULL),
+                (SELECT string_agg(DISTINCT coalesce(r.rolname::text, 'all roles'), ', ')
+                   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
+                  WHERE EXISTS (SELECT FROM unnest(s.setconfig) c WHERE c LIKE 'pg_stat_statements.track=%'))",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(wrap)?;
+    let bodies: i64 = get(&row, 0)?;
+    match track {
+        "none" => flaws.push("pg_stat_statements.track is `none`, so nothing is counted".into()),
+        "top" if bodies > 0 => flaws.push(format!(
+            "pg_stat_statements.track is `top`, and what {bodies} functions run is not counted: set it to `all`"
+        )),
+        _ => {}
+    }
+    if let Some(roles) = get::<Option<String>>(&row, 1)? {
+        flaws.push(format!("pg_stat_statements.track is set otherwise for {roles}"));
+    }
+    Ok(flaws)
+}
+
+/// Where the windows of an environment begin.
+pub(super) async fn observations(
+    conn: &mut PgConnection,
+    env: &str,
+) -> Result<Vec<Observation>, SessionError> {
+    if !exists(conn, "zdmig.observation").await? {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "SELECT node, since, reset, lost, calls::text FROM zdmig.observation WHERE env = $1 ORDER BY node",
+    )
+    .bind(env)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let one = |row| {
+        let calls: BTreeMap<String, i64> =
+            serde_json::from_str(&get::<String>(row, 4)?).map_err(super::session::unreadable)?;
+        Ok(Observation {
+            node: get(row, 0)?,
+            since: get(row, 1)?,
+            reset: get(row, 2)?,
+            lost: get(row, 3)?,
+            calls,
+        })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Begins a window on a server.
+pub(super) async fn observe(
+    conn: &mut PgConnection,
+    env: &str,
+    node: &str,
+    log: &StatementLog,
+) -> Result<(), SessionError> {
+    let calls: BTreeMap<&str, i64> =
+        log.counted.iter().map(|one| (one.key.as_str(), one.calls)).collect();
+    let calls = serde_json::to_string(&calls).map_err(super::session::unreadable)?;
+    sqlx::query(
+        "INSERT INTO zdmig.observation (env, node, since, reset, lost, calls)
+         VALUES ($1, $2, $3, $4, $5, $6::text::jsonb)
+         ON CONFLICT (env, node) DO UPDATE SET since = excluded.since, reset = excluded.reset,
+             lost = excluded.lost, calls = excluded.calls",
+    )
+    .bind(env)
+    .bind(node)
+    .bind(log.at)
+    .bind(&log.reset)
+    .bind(log.lost)
+    .bind(calls)
+    .execute(conn)
+    .await
+    .map_err(wrap)?;
+    Ok(())
+}
