@@ -32,8 +32,16 @@ pub(super) async fn gathered(
     elsewhere(&mut witness, &mut inventory, context).await?;
     let mut evidence = gate::collect(&witness, &inventory, &manifests(context)?, policy);
     let begun = observer.observations(&policy.env).await?;
-    if !begun.is_empty() && !targets.is_empty() {
-        evidence.windows = windows(observer, &begun, targets, context).await?;
+    let passed = policy.waivers.iter().filter(|one| one.holds(witness.now));
+    let passed: Vec<String> = passed.map(|one| one.name.clone()).collect();
+    let running = observer.running(&passed).await?;
+    let something = !begun.is_empty() || !running.is_empty();
+    if something && !targets.is_empty() {
+        let catalog = context.connect().await?.catalog().await?;
+        let schema = Schema::new(&catalog, false);
+        let mut reader = Reader::new(&schema, context.dialect()?.grammar());
+        evidence.sampled = gate::sample(&running, targets, &mut reader);
+        evidence.windows = windows(observer, &begun, targets, &mut reader, context).await?;
     }
     Ok(evidence)
 }
@@ -76,12 +84,10 @@ async fn windows(
     observer: &mut dyn Observer,
     begun: &[Observation],
     targets: &[Target],
+    reader: &mut Reader<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<Window>, Failure> {
-    let catalog = context.connect().await?.catalog().await?;
-    let schema = Schema::new(&catalog, false);
     let dialect = context.dialect()?;
-    let mut reader = Reader::new(&schema, dialect.grammar());
     let policy = &context.settings.gate;
     let replicas = &context.settings.replicas;
     let mut windows = Vec::new();
@@ -99,7 +105,7 @@ async fn windows(
         };
         let mut window = match log {
             Ok(log) => {
-                let mut window = gate::window(one, &log, targets, &mut reader);
+                let mut window = gate::window(one, &log, targets, reader);
                 if policy.consumers.iter().any(|consumer| consumer.roles.contains(&log.own)) {
                     window.flaws.push(format!(
                         "zdmig's own role `{}` is an application's as well, and what it ran cannot be told apart",
@@ -121,8 +127,8 @@ async fn windows(
         windows.push(window);
     }
     for url in replicas.iter().map(ToString::to_string) {
+        let Some(here) = begun.first() else { continue };
         if !begun.iter().any(|one| one.node == url) {
-            let here = &begun[0];
             let none =
                 Observation { node: url, calls: std::collections::BTreeMap::new(), ..here.clone() };
             windows.push(Window::blind(&none, "it was not observed from the beginning".into()));

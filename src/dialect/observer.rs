@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Observation, SessionError, StatementLog};
+use super::{Counted, Observation, SessionError, StatementLog};
 use crate::plan::Target;
 
 /// What the gate asks a database, and the facts it is told.
@@ -24,6 +24,9 @@ pub trait Observer: Send {
 
     /// Sessions that are connected to this server; `None` where the product cannot tell.
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError>;
+
+    /// What sessions run just now, or ran a moment ago, but for roles that are let through.
+    async fn running(&mut self, passed: &[String]) -> Result<Vec<Counted>, SessionError>;
 
     /// What this server has counted of the statements that ran; the inner error says why it
     /// counts none.

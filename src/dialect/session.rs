@@ -238,13 +238,11 @@ pub enum SessionError {
     /// Another zdmig has taken over since.
     #[error("another zdmig has taken over the run lock of this database since")]
     Fenced,
-    /// A version has come to life that is not known to do without what goes.
-    #[error(
-        "{who} has come to life and is not known to do without what would go, so nothing was taken away"
-    )]
+    /// A version has come to life that is not known to do without what goes, or somebody waits for it.
+    #[error("{why}, so nothing was taken away")]
     Entered {
-        /// The version, and how it was seen.
-        who: String,
+        /// Who, and how it was seen.
+        why: String,
     },
     /// The role may not do this.
     #[error("the database refuses: {message}")]

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::sql::ColumnRef;
+
 /// What one server has counted of the statements that ran there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementLog {
@@ -32,6 +34,8 @@ pub struct Counted {
     pub calls: i64,
     /// Its text; empty where it is none of an application's.
     pub text: String,
+    /// Of an index that was scanned: the index, and the column by which it is sorted first.
+    pub index: Option<(String, ColumnRef)>,
 }
 
 /// The beginning of a window on one server.

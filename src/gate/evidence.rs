@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::inventory::Inventory;
 use super::policy::GatePolicy;
-use super::runtime::Window;
+use super::runtime::{Ran, Window};
 use super::usage::Usage;
 use crate::dialect::{Bound, Connected, Witness};
 
@@ -33,6 +33,8 @@ pub struct Evidence {
     pub streams: Vec<String>,
     /// What ran since the windows were opened.
     pub windows: Vec<Window>,
+    /// What sessions run that uses a target.
+    pub sampled: Vec<Ran>,
     /// Sources that could not answer.
     pub gaps: Vec<String>,
 }
@@ -150,6 +152,7 @@ pub fn collect(
         bound: witness.bound.clone(),
         streams: witness.streams.clone(),
         windows: Vec::new(),
+        sampled: Vec::new(),
         gaps: inventory.gaps.clone(),
     }
 }

@@ -69,6 +69,7 @@ pub fn judge(
         bench.streams(evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
+        bench.sampled(&evidence.sampled);
         bench.runtime(&evidence.windows, policy);
         bench.brownout(question, policy);
     }
@@ -585,6 +586,7 @@ pub(super) mod tests {
             bound: Vec::new(),
             streams: Vec::new(),
             windows: Vec::new(),
+            sampled: Vec::new(),
             gaps: Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use overrule::{Asked, Override, OverrideError, VerdictId, overrule};
 pub use policy::{Consumer, GatePolicy, Waiver};
-pub use runtime::{Ran, Window, window};
+pub use runtime::{Ran, Window, sample, window};
 pub use usage::{
     Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,
     scan,

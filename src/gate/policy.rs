@@ -62,7 +62,7 @@ pub struct Waiver {
 
 impl Waiver {
     /// Whether it has not run out.
-    pub(super) fn holds(&self, now: DateTime<Utc>) -> bool {
+    pub fn holds(&self, now: DateTime<Utc>) -> bool {
         self.expires.is_none_or(|last| now.date_naive() <= last)
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::judge::Bench;
 use super::policy::{Consumer, GatePolicy};
 use super::usage::{Reader, Way};
-use crate::dialect::{Observation, StatementLog};
+use crate::dialect::{Counted, Observation, StatementLog};
 use crate::plan::{Target, Use};
 
 /// So much of a statement is shown.
@@ -101,23 +101,49 @@ pub fn window(
         if calls == 0 || one.role == now.own {
             continue;
         }
-        window.roles.insert(one.role.clone());
-        for target in targets.iter().filter(|target| target.ends == Use::Any) {
-            let explained = reader.explain(&one.text, &target.column);
-            let ran = |how: String| Ran {
-                role: one.role.clone(),
+        if let Some((index, column)) = &one.index {
+            let of = |target: &&Target| target.ends == Use::Any && target.column == *column;
+            window.uses.extend(targets.iter().filter(of).map(|target| Ran {
+                role: String::new(),
                 calls,
-                statement: shown(&one.text),
-                how,
-            };
-            if let Some(way) = explained.ways.keys().next() {
-                window.uses.push(ran(format!("{} `{}`", does(*way), target.shown())));
-            } else if let Some(why) = explained.unresolved {
-                window.unread.push(ran(why));
-            }
+                statement: format!("a scan of the index `{index}`"),
+                how: format!("looks for `{}`", target.shown()),
+            }));
+            continue;
         }
+        window.roles.insert(one.role.clone());
+        let (uses, unread) = read(one, calls, targets, reader);
+        window.uses.extend(uses);
+        window.unread.extend(unread);
     }
     window
+}
+
+/// What one statement does with the targets: known uses, and what could not be read.
+fn read(
+    one: &Counted,
+    calls: i64,
+    targets: &[Target],
+    reader: &mut Reader<'_>,
+) -> (Vec<Ran>, Vec<Ran>) {
+    let (mut uses, mut unread) = (Vec::new(), Vec::new());
+    for target in targets.iter().filter(|target| target.ends == Use::Any) {
+        let explained = reader.explain(&one.text, &target.column);
+        let ran =
+            |how: String| Ran { role: one.role.clone(), calls, statement: shown(&one.text), how };
+        if let Some(way) = explained.ways.keys().next() {
+            uses.push(ran(format!("{} `{}`", does(*way), target.shown())));
+        } else if let Some(why) = explained.unresolved {
+            unread.push(ran(why));
+        }
+    }
+    (uses, unread)
+}
+
+/// What sessions run that uses a target.
+pub fn sample(running: &[Counted], targets: &[Target], reader: &mut Reader<'_>) -> Vec<Ran> {
+    // What could not be read here is no gap: a look at a moment shows nothing by its silence.
+    running.iter().flat_map(|one| read(one, one.calls, targets, reader).0).collect()
 }
 
 fn does(way: Way) -> &'static str {
@@ -171,17 +197,34 @@ fn time(time: Duration) -> String {
 }
 
 impl Bench {
+    /// What sessions run as we look.
+    pub(super) fn sampled(&mut self, sampled: &[Ran]) {
+        for one in sampled {
+            let Ran { role, statement, how, .. } = one;
+            self.refuse(
+                "E_OBSERVED",
+                &format!("{role}: {statement}"),
+                format!(
+                    "a session of role `{role}` runs, or ran a moment ago, what {how}: {statement}"
+                ),
+                "find who that is, and wait until a minute after its last statement".into(),
+            );
+        }
+    }
+
     /// What ran since the windows were opened.
     pub(super) fn runtime(&mut self, windows: &[Window], policy: &GatePolicy) {
         for window in windows {
             let since = window.from.format("%Y-%m-%d %H:%M UTC");
             for one in &window.uses {
                 let Ran { role, calls, statement, how } = one;
+                let who =
+                    if role.is_empty() { "somebody".into() } else { format!("role `{role}`") };
                 self.refuse(
                     "E_OBSERVED",
                     &format!("{role}: {statement}"),
                     format!(
-                        "role `{role}` ran on {}, {calls} times since {since}, what {how}: {statement}",
+                        "{who} ran on {}, {calls} times since {since}, what {how}: {statement}",
                         window.node
                     ),
                     "find who that is; once it runs no more: zdmig observe start".into(),

@@ -1,7 +1,7 @@
 //! The other side of the gate: who may start while something is taken away, and who had started
 //! between the verdict and the lock.
 
-use crate::support::{Database, Project};
+use crate::support::{Database, Project, until};
 
 const CONSUMER: &str =
     "[[consumer]]\nname = \"api\"\nroles = [\"postgres\"]\nunnamed_sessions = true\n";
@@ -185,4 +185,39 @@ async fn who_reads_changes_from_afar_is_asked_about() {
     database.script("CREATE PUBLICATION feed FOR TABLE users").await;
     project.write("zdmig.toml", &format!("{CONSUMER}streams = [\"publication feed\"]\n"));
     project.run("gate 1").done();
+}
+
+/// Whoever waits for the very lock under which something goes, with a statement that names it, is
+/// seen there: nothing goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_our_lock_is_asked_what_for() {
+    let (database, project) = town("postgres").await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    beat(&project, "2", 0);
+    // The lock is held for a while, behind the statement and before the last look.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); \
+                RETURN NULL; END $$; CREATE TRIGGER slow AFTER INSERT ON zdmig.journal FOR EACH ROW WHEN \
+                (new.kind = 'finished') EXECUTE FUNCTION slow()";
+    database.script(slow).await;
+    let contract = || {
+        let mut command = project.command("contract 1 --soak 1h");
+        std::thread::spawn(move || command.output().expect("it runs"))
+    };
+    let mut client = database.client().await;
+    let held = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'users'::regclass AND mode = \
+                'AccessExclusiveLock' AND granted)";
+    for (statement, code) in
+        [("SELECT max(username) FROM users", 13), ("SELECT max(id) FROM users", 0)]
+    {
+        let running = contract();
+        until(&mut *client, held).await;
+        // Its name says a version that is cleared: only its statement gives it away.
+        let mut waits = crate::support::attach(&database.url, "api@2#late").await.client;
+        waits.script(statement).await.expect("it waited");
+        let ran = running.join().expect("it ends");
+        let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert_eq!(ran.status.code(), Some(code), "{statement}: {told}");
+        assert_eq!(told.contains("waits with a statement that names `username`"), code == 13);
+    }
 }

@@ -2,7 +2,7 @@
 //! is named.
 
 use crate::brownout::Town;
-use crate::support::attach;
+use crate::support::{attach, until};
 
 const COUNTING: &str = "-c shared_preload_libraries=pg_stat_statements \
                         -c pg_stat_statements.max=1000 -c logging_collector=on -c log_destination=jsonlog";
@@ -68,6 +68,35 @@ async fn what_runs_refutes_and_what_may_be_missed_is_unknown() {
         bi.script("SELECT count(id) FROM users").await.expect("it reads");
     }
     project.run("gate 1").done();
+
+    // What a session runs just now is seen without any window, and whatever its version.
+    project.run("gate 1").done();
+    let mut app = attach(&town.of("app"), "api@2#x").await.client;
+    let running = tokio::spawn(async move {
+        app.script("SELECT pg_sleep(3) FROM users WHERE username = 'user 3'").await
+    });
+    let seen =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND usename = 'app')";
+    until(&mut *admin, seen).await;
+    project.run("gate 1").exits(11).says(&["E_OBSERVED", "a session of role `app` runs"]);
+    running.abort();
+    until(&mut *admin, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'app')")
+        .await;
+    // An index on the column that is scanned is a use, whoever does it.
+    admin.script("CREATE INDEX users_username ON users (username)").await.expect("an index");
+    bi.script("SELECT count(id) FROM users").await.expect("it reads");
+    project.run("observe start").done();
+    bi.script("SELECT count(id) FROM users").await.expect("it reads");
+    project.run("gate 1").done();
+    admin
+        .script("SET enable_seqscan = off; SELECT id FROM users WHERE username = 'user 5'; RESET enable_seqscan")
+        .await
+        .expect("it reads");
+    admin.script("SELECT pg_stat_force_next_flush()").await.expect("told");
+    project.run("gate 1").exits(11).says(&["E_OBSERVED", "a scan of the index `users_username`"]);
+    admin.script("DROP INDEX users_username").await.expect("dropped");
+    project.run("observe start").done();
+    bi.script("SELECT count(id) FROM users").await.expect("it reads");
 
     // Each way in which a window misses something is told, and makes the gate unsure.
     for (what, back, flaw) in [

@@ -186,27 +186,42 @@ RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_cat
            WHERE c.env = $1 AND c.migration = f.migration AND c.service = $2 AND c.version = $3)
      ORDER BY f.since
 $zdmig$;
--- Who came to life behind a migration's fence. Asked in the transaction that takes away.
+-- Why a migration may not go on: who came to life behind its fence, and who waits for our lock with a
+-- statement that names what goes. Asked in the transaction that takes away.
 CREATE OR REPLACE FUNCTION zdmig.entered(migration text)
 RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $zdmig$
     -- What was seen of the sessions before stays as it was seen for as long as the transaction lasts.
     SELECT pg_stat_clear_snapshot();
-    SELECT seen.who
+    (SELECT seen.who || ' is not known to do without what would go'
       FROM (SELECT f.env, h.service, h.version,
-                   format('%s@%s (heartbeat of `%s`)', h.service, h.version, h.instance) AS who
+                   format('%s@%s (heartbeat of `%s`) has come to life and', h.service, h.version, h.instance) AS who
               FROM zdmig.fence f JOIN zdmig.heartbeat h ON h.env = f.env
              WHERE f.migration = $1 AND h.last_seen > clock_timestamp() - f.alive
             UNION ALL
             SELECT f.env, substring(a.application_name FROM '^([^@]+)@'),
                    substring(a.application_name FROM '^[^@]+@([^#]+)'),
-                   format('%s (session %s of role `%s`)', a.application_name, a.pid, a.usename)
+                   format('%s (session %s of role `%s`) has come to life and', a.application_name, a.pid, a.usename)
               FROM zdmig.fence f, pg_stat_activity a
              WHERE f.migration = $1 AND a.datname = current_database()
                AND a.application_name ~ '^[^@]+@[^#]') seen
      WHERE NOT EXISTS (SELECT FROM (TABLE zdmig.cleared UNION ALL TABLE zdmig.admitted) c
            WHERE c.env = seen.env AND c.migration = $1 AND c.service = seen.service
              AND c.version = seen.version)
-     LIMIT 1
+     LIMIT 1)
+    UNION ALL
+    (SELECT format('a session of role `%s` (%s) waits with a statement that names `%s`', a.usename,
+                   coalesce(nullif(a.application_name, ''), 'no name'), t.target->'column'->>'column')
+       FROM (SELECT t.target FROM (SELECT j.detail FROM zdmig.journal j
+                      WHERE j.kind = 'planned' AND j.detail->'plan'->>'migration' = $1
+                      ORDER BY j.seq DESC LIMIT 1) j,
+                    jsonb_array_elements(j.detail->'plan'->'requirement'->'targets') AS t (target)
+              WHERE t.target->>'ends' = 'any' AND t.target->'column'->>'column' <> '*') t
+       JOIN pg_class c ON c.relname = regexp_replace(t.target->'column'->>'table', '^.*[.]', '')
+       JOIN pg_locks l ON l.relation = c.oid AND NOT l.granted AND l.database = (SELECT oid FROM
+                pg_database WHERE datname = current_database())
+       JOIN pg_stat_activity a ON a.pid = l.pid
+      WHERE a.query ~* ('\m' || regexp_replace(t.target->'column'->>'column', '([^[:alnum:]_])', '\\\1', 'g') || '\M')
+      LIMIT 1)
 $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.heartbeat(env text, service text, version text, instance text)
 RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$

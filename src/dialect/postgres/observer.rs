@@ -11,8 +11,8 @@ use super::facts;
 use super::session::exists;
 use super::{bound, examine, quote, statements};
 use crate::dialect::{
-    Beat, Connected, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation, Observer,
-    RoleAccess, SessionError, StatementLog, Witness,
+    Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation,
+    Observer, RoleAccess, SessionError, StatementLog, Witness,
 };
 use crate::plan::{Target, Use};
 
@@ -264,6 +264,10 @@ impl Observer for PostgresObserver {
 
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
         Ok(Some(self.connected().await?))
+    }
+
+    async fn running(&mut self, passed: &[String]) -> Result<Vec<Counted>, SessionError> {
+        statements::running(&mut self.conn, passed).await
     }
 
     async fn statements(&mut self) -> Result<Result<StatementLog, String>, SessionError> {

@@ -10,7 +10,7 @@ use super::connect::wrap;
 use super::quote;
 use super::session::exists;
 use crate::dialect::{Counted, Observation, SessionError, StatementLog};
-use crate::sql::Ident;
+use crate::sql::{ColumnRef, Ident, TableName};
 
 /// Runs, and must be counted, or nothing may be.
 const CANARY: &str = "SELECT 1 AS zdmig_canary";
@@ -68,8 +68,10 @@ pub(super) async fn read(
         if get::<Option<bool>>(row, 4)?.unwrap_or(false) {
             text.clear();
         }
-        counted.push(Counted { key: get(row, 0)?, role: get(row, 1)?, calls: get(row, 2)?, text });
+        let (key, role, calls) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        counted.push(Counted { key, role, calls, text, index: None });
     }
+    counted.extend(scans(conn).await?);
     if hidden {
         flaws
             .push("some texts are hidden from this role: GRANT pg_read_all_stats to it".to_owned());
@@ -88,6 +90,58 @@ pub(super) async fn read(
     .map_err(wrap)?;
     let (at, own, replicas) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
     Ok(Ok(StatementLog { at, reset, lost, flaws, own, replicas, counted }))
+}
+
+/// How often each index was scanned: nobody scans one who does not use its first column.
+async fn scans(conn: &mut PgConnection) -> Result<Vec<Counted>, SessionError> {
+    let rows = sqlx::query(
+        "SELECT 'index/' || s.indexrelid, s.idx_scan, s.schemaname::text, s.relname::text,
+                a.attname::text, s.indexrelname::text
+           FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid)
+           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+          WHERE s.schemaname <> 'zdmig'",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let one = |row| {
+        let (schema, table): (String, String) = (get(row, 2)?, get(row, 3)?);
+        let table = TableName::new(Some(&schema), &table);
+        let column = ColumnRef::new(&table, &Ident::new(&get::<String>(row, 4)?));
+        Ok(Counted {
+            key: get(row, 0)?,
+            role: String::new(),
+            calls: get(row, 1)?,
+            text: String::new(),
+            index: Some((get(row, 5)?, column)),
+        })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// What sessions run just now, or ran a moment ago.
+pub(super) async fn running(
+    conn: &mut PgConnection,
+    passed: &[String],
+) -> Result<Vec<Counted>, SessionError> {
+    let rows = sqlx::query(
+        "SELECT pid::text, coalesce(usename::text, ''), query FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND coalesce(backend_type, 'client backend') = 'client backend'
+            AND application_name NOT LIKE 'zdmig%' AND usename <> ALL ($1)
+            AND (state <> 'idle' OR state_change > clock_timestamp() - interval '1 minute')
+            AND query NOT IN ('', '<insufficient privilege>')
+          ORDER BY pid",
+    )
+    .bind(passed)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let one = |row| {
+        let (key, role, text) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        Ok(Counted { key, role, calls: 1, text, index: None })
+    };
+    rows.iter().map(one).collect()
 }
 
 /// What hides statements from the counting.

@@ -119,7 +119,8 @@ CREATE TABLE IF NOT EXISTS zdmig_admitted (
 
 /// Who came to life behind a migration's fence. Asked in the transaction that takes away.
 pub(super) const ENTERED: &str = "
-    SELECT h.service || '@' || h.version || ' (heartbeat of `' || h.instance || '`)'
+    SELECT h.service || '@' || h.version || ' (heartbeat of `' || h.instance ||
+        '`) has come to life and is not known to do without what would go'
       FROM zdmig_fence f JOIN zdmig_heartbeat h ON h.env = f.env
      WHERE f.migration = ?1
        AND julianday(h.last_seen) > julianday('now') - CAST(f.alive_seconds AS REAL) / 86400.0

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
 use super::catalog::get;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
-    Beat, Client, Connected, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation, Observer,
-    SessionError, StatementLog, Value, Witness,
+    Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation,
+    Observer, SessionError, StatementLog, Value, Witness,
 };
 use crate::plan::Target;
 
@@ -124,6 +124,10 @@ impl Observer for SqliteObserver {
 
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
         Ok(None)
+    }
+
+    async fn running(&mut self, _passed: &[String]) -> Result<Vec<Counted>, SessionError> {
+        Ok(Vec::new())
     }
 
     async fn statements(&mut self) -> Result<Result<StatementLog, String>, SessionError> {

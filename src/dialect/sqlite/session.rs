@@ -106,7 +106,7 @@ impl SqliteSession {
                 .await
                 .map_err(wrap)?;
             if let Some(row) = entered {
-                return Err(SessionError::Entered { who: get(&row, 0)? });
+                return Err(SessionError::Entered { why: get(&row, 0)? });
             }
         }
         if *kind == EntryKind::RolledBack {
