@@ -14,6 +14,7 @@ mod corpus;
 mod crash;
 mod derive;
 mod elsewhere;
+mod environments;
 mod failing;
 mod fence;
 mod hazards;
