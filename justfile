@@ -41,6 +41,10 @@ random:
 bench:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB -c max_wal_size=8GB' scripts/with-postgres cargo bench --bench bench
 
+# what the gate costs: statements resolved, the look inside the lock, the whole of it with 200 instances
+bench-gate:
+    scripts/with-postgres cargo bench --bench gate
+
 # what a backfill costs, with the page and the plots that show it; half an hour
 bench-backfill:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB' scripts/with-postgres cargo bench --bench backfill

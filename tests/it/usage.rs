@@ -311,3 +311,51 @@ async fn queries_of_a_file_are_read_in_its_own_grammar() {
         assert_eq!(kind(&explained), expected, "{sql}: {explained:?}");
     }
 }
+
+/// An ORM's queries are nowhere written: what it maps counts as read and written.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_orm_maps_is_used() {
+    let database = Database::sqlite().await;
+    database.script("CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT, note TEXT)").await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .config("[[consumer]]\nname = \"api\"\n");
+    project.run("expand").done();
+    project.run("backfill").done();
+    std::fs::create_dir(project.path("prisma")).expect("a folder");
+    std::fs::create_dir(project.path("models")).expect("a folder");
+    let prisma = |column: &str| {
+        let schema = format!(
+            "model User {{\n  id Int @id\n  name String @map(\"{column}\")\n  posts Post[]\n  @@map(\"users\")\n}}\n"
+        );
+        project.write("prisma/schema.prisma", &schema);
+    };
+    let models = |column: &str| {
+        let dump = format!(
+            "{{\"models\": [{{\"table\": \"users\", \"columns\": [\"id\", \"{column}\"]}}]}}"
+        );
+        project.write("models/django.json", &dump);
+    };
+    for (version, from, column, code) in [
+        ("1", "prisma", "username", 11),
+        ("2", "prisma", "email", 0),
+        ("3", "models", "username", 11),
+        ("4", "models", "email", 0),
+    ] {
+        prisma(column);
+        models(column);
+        let line =
+            format!("usage publish --service api --version {version} --from {from} --complete");
+        project.run(&line).done();
+        project.run(&format!("deploy record --service api --version {version}")).done();
+        let ran = project.run("gate 1").exits(code);
+        if code == 11 {
+            ran.says(&["E_VERSION_USES", &format!("{from}/")[..from.len()]]);
+        }
+    }
+    project.write("models/django.json", "{\"models\": [{\"table\": \"users\"}]}");
+    project
+        .run("usage publish --service api --version 5 --from models --complete")
+        .exits(2)
+        .says(&["cannot be read as models"]);
+}

@@ -1,4 +1,5 @@
 mod explain;
+mod models;
 mod publish;
 mod sources;
 

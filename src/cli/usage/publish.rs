@@ -13,8 +13,9 @@ use crate::sql::{Ident, TableName};
 pub(in crate::cli) struct Args {
     /// A manifest, as docs/usage-manifest.md describes it; what --from finds is added to it
     file: Option<PathBuf>,
-    /// Where the version's queries are: `sqlx` (what `cargo sqlx prepare` wrote), `sql` (files) or
-    /// `scan` (literals of source code), each with a folder after `=`
+    /// Where the version's queries are: `sqlx` (what `cargo sqlx prepare` wrote), `sql` (files),
+    /// `scan` (literals of source code), `prisma` (schemas) or `models` (dumps of an ORM's), each with a
+    /// folder after `=`
     #[arg(long, value_name = "KIND[=DIR]", value_delimiter = ',')]
     from: Vec<Source>,
     /// The service

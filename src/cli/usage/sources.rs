@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::models;
 use crate::cli::failure::Failure;
 use crate::dialect::Dialect;
 use crate::gate::{Collector, Language, Statement, scan};
@@ -39,6 +40,10 @@ enum Kind {
     Sql,
     /// Literals of source code.
     Scan,
+    /// Schemas of Prisma.
+    Prisma,
+    /// Dumps of the models of any ORM.
+    Models,
 }
 
 impl FromStr for Source {
@@ -50,9 +55,12 @@ impl FromStr for Source {
             "sqlx" => (Kind::Sqlx, ".sqlx"),
             "sql" => (Kind::Sql, "."),
             "scan" => (Kind::Scan, "."),
+            "prisma" => (Kind::Prisma, "prisma"),
+            "models" => (Kind::Models, "models"),
             other => {
                 return Err(format!(
-                    "`{other}` is not known: it is `sqlx`, `sql` or `scan`, and a folder after `=`"
+                    "`{other}` is not known: it is `sqlx`, `sql`, `scan`, `prisma` or `models`, and a \
+                     folder after `=`"
                 ));
             }
         };
@@ -85,6 +93,12 @@ impl Source {
             let failure = Failure::usage(format!("there are no {} in `{folder}`", self.words()));
             return Err(failure.hint("name their folder: --from KIND=FOLDER".to_owned()));
         }
+        if self.kind == Kind::Prisma {
+            // A model in one file may name what stands in another one.
+            let all: Vec<_> = files.iter().map(|(_, text)| text.as_str()).collect();
+            self.read(&self.folder, &all.join("\n"), dialect, collector)?;
+            return Ok(files.len());
+        }
         for (path, text) in &files {
             self.read(path, text, dialect, collector)?;
         }
@@ -96,6 +110,8 @@ impl Source {
             Kind::Sqlx => "queries that `cargo sqlx prepare` wrote",
             Kind::Sql => "files of SQL",
             Kind::Scan => "files of source code",
+            Kind::Prisma => "schemas of Prisma",
+            Kind::Models => "dumps of models",
         }
     }
 
@@ -108,6 +124,8 @@ impl Source {
             }
             Kind::Sql => ends("sql"),
             Kind::Scan => Language::of(path).is_some(),
+            Kind::Prisma => ends("prisma"),
+            Kind::Models => ends("json"),
         }
     }
 
@@ -135,6 +153,20 @@ impl Source {
             Kind::Sql => {
                 for one in Statement::all(text, dialect.grammar()) {
                     collector.statement(&format!("{shown}:{}", one.at.0), one.text);
+                }
+            }
+            Kind::Prisma | Kind::Models => {
+                let models = if self.kind == Kind::Prisma {
+                    models::prisma(text)
+                } else {
+                    models::dump(text)
+                };
+                let models = models.map_err(|why| {
+                    Failure::usage(format!("`{shown}` cannot be read as models: {why}"))
+                })?;
+                for one in &models {
+                    let at = format!("{shown}: {}", one.table());
+                    one.statement().iter().for_each(|text| collector.statement(&at, text));
                 }
             }
             Kind::Scan => {
