@@ -157,7 +157,10 @@ pub(super) async fn judge(
     let forward = [Phase::Contract, Phase::Purge].contains(&phase);
     let browned = journal.browned(plan).filter(|_| forward);
     let dimmable = forward && !dimmable(plan).is_empty();
-    let question = Question { plan, backfilled, soaking, browned, dimmable };
+    let filled = [Phase::Backfill, Phase::Expand];
+    let filled = filled.into_iter().find_map(|phase| journal.phase_done_at(plan, phase));
+    let age = filled.and_then(|at| (evidence.at - at).to_std().ok()).filter(|_| forward);
+    let question = Question { plan, backfilled, soaking, age, browned, dimmable };
     let verdict = gate::judge(&question, &evidence, policy, evidence.at);
     Ok(Judged { verdict, evidence })
 }

@@ -38,7 +38,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         let steering = session.steering(&format!("{}/", plan.migration)).await?;
         paused.extend(steering.paused_by.map(|who| (plan.migration.clone(), who)));
     }
-    let steered = Steered { fills: &fills, paused: &paused };
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let fences = observer.fences(&context.settings.env.value).await?;
+    let steered = Steered { fills: &fills, paused: &paused, fences: &fences };
     let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
     let open = lines.iter().any(|line| line.state != "done");
     let report = StatusReport {
@@ -62,6 +64,8 @@ struct Steered<'a> {
     fills: &'a [FillState],
     /// Who wants a migration's backfill to pause.
     paused: &'a BTreeMap<MigrationId, String>,
+    /// Migrations behind whose fences only cleared versions may start.
+    fences: &'a [String],
 }
 
 fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Steered<'_>) -> Line {
@@ -73,6 +77,7 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         .and_then(|plan| failure(plan, journal))
         .or_else(|| fill.as_ref().map(FillLine::to_string))
         .or_else(paused)
+        .or_else(|| plan.and_then(|plan| fenced(plan, journal, steered)))
         .unwrap_or_default();
     let file = files.iter().find(|file| file.id == *id);
     match (plan, file) {
@@ -91,6 +96,13 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         fill,
         next,
     }
+}
+
+/// A fence that stands although nothing was taken away: whoever raised it was cut off.
+fn fenced(plan: &Plan, journal: &Journal, steered: &Steered<'_>) -> Option<String> {
+    let begun = journal.begun(plan, Phase::Contract) || journal.begun(plan, Phase::Purge);
+    let stands = !begun && steered.fences.contains(&plan.migration.to_string());
+    stands.then(|| "its fence stands: only versions that do without may start".to_owned())
 }
 
 /// What failed.
@@ -165,6 +177,8 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("drain", &all.drain),
         ("verdict_ttl", &all.verdict_ttl),
         ("min_observation", &all.min_observation),
+        ("min_age", &all.min_age),
+        ("rollback_window", &all.rollback_window),
         ("stalled_after", &all.stalled_after),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));

@@ -55,6 +55,10 @@ pub struct Section {
     pub require_window: Option<bool>,
     /// `26h`.
     pub min_observation: Option<String>,
+    /// `1h`.
+    pub min_age: Option<String>,
+    /// `24h`.
+    pub rollback_window: Option<String>,
     /// The addresses of replicas, or `env:NAME` for a variable that holds one.
     pub replicas: Option<Vec<String>>,
     /// The addresses of poolers' consoles, in the same way.
@@ -227,7 +231,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 19] = [
+const SECTION: [&str; 21] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -240,6 +244,8 @@ const SECTION: [&str; 19] = [
     "require_brownout",
     "require_window",
     "min_observation",
+    "min_age",
+    "rollback_window",
     "replicas",
     "poolers",
     "usage",

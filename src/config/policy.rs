@@ -36,13 +36,13 @@ impl Sources<'_> {
             .collect()
     }
 
-    /// What the gate demands, and knows of the world.
+    /// What the gate demands (`times` are `min_observation`, `min_age` and `rollback_window`), and knows of the world.
     pub(super) fn gate(
         &self,
         env: &str,
         heartbeat_ttl: Duration,
         drain: Duration,
-        min_observation: Duration,
+        times: [Duration; 3],
     ) -> Result<GatePolicy, ConfigError> {
         let consumer = |one: &super::file::ConsumerEntry| {
             let origin = format!("`[[consumer]]` {}", one.name);
@@ -90,7 +90,9 @@ impl Sources<'_> {
             heartbeat_ttl,
             drain,
             require_window: self.section(|section| section.require_window).unwrap_or(false),
-            min_observation,
+            min_observation: times[0],
+            min_age: times[1],
+            rollback_window: times[2],
             require_brownout: self.section(|section| section.require_brownout).unwrap_or(false),
         })
     }

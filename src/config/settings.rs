@@ -94,6 +94,10 @@ pub struct Settings {
     pub poolers: Vec<DatabaseUrl>,
     /// How long a window on what ran must be.
     pub min_observation: Setting<Duration>,
+    /// How long everything must have been filled before anything goes.
+    pub min_age: Setting<Duration>,
+    /// How long after its end a deployment may be gone back to.
+    pub rollback_window: Setting<Duration>,
     /// For how long a verdict can be overridden.
     pub verdict_ttl: Setting<Duration>,
     /// A folder of usage manifests.
@@ -185,14 +189,9 @@ impl Sources<'_> {
             "45s",
         )?;
         let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
-        let min_observation = self.duration(
-            None,
-            &[],
-            ("min_observation", |section| section.min_observation.clone()),
-            "26h",
-        )?;
-        let gate =
-            self.gate(&env.value, heartbeat_ttl.value, drain.value, min_observation.value)?;
+        let [min_observation, min_age, rollback_window] = self.gate_times()?;
+        let times = [min_observation.value, min_age.value, rollback_window.value];
+        let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value, times)?;
         let allow = self.file.allow.iter().map(|one| (one.hazard.clone(), one.reason.clone()));
         Ok(Settings {
             allow: allow.collect(),
@@ -248,6 +247,8 @@ impl Sources<'_> {
             replicas: self.addresses("replicas", |section| section.replicas.clone())?,
             poolers: self.addresses("poolers", |section| section.poolers.clone())?,
             min_observation,
+            min_age,
+            rollback_window,
             heartbeat_ttl,
             drain,
             gate,
@@ -293,6 +294,17 @@ impl Sources<'_> {
                 message: format!("{error}; write it like `500ms`, `45s`, `10m` or `24h`"),
             })?;
         Ok(Setting { value, origin: given.origin })
+    }
+
+    fn gate_times(&self) -> Result<[Setting<Duration>; 3], ConfigError> {
+        let observation: fn(&Section) -> Option<String> = |section| section.min_observation.clone();
+        let age: fn(&Section) -> Option<String> = |section| section.min_age.clone();
+        let window: fn(&Section) -> Option<String> = |section| section.rollback_window.clone();
+        Ok([
+            self.duration(None, &[], ("min_observation", observation), "26h")?,
+            self.duration(None, &[], ("min_age", age), "0s")?,
+            self.duration(None, &[], ("rollback_window", window), "0s")?,
+        ])
     }
 
     fn webhook(&self) -> Result<Option<Setting<Secret>>, ConfigError> {

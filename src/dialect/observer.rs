@@ -22,6 +22,9 @@ pub trait Observer: Send {
         version: &str,
     ) -> Result<Vec<String>, SessionError>;
 
+    /// Migrations whose fences stand in an environment.
+    async fn fences(&mut self, env: &str) -> Result<Vec<String>, SessionError>;
+
     /// Sessions that are connected to this server; `None` where the product cannot tell.
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError>;
 
@@ -132,6 +135,8 @@ pub struct Deployed {
     pub version: String,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// Since when it does not run any more.
+    pub ended: Option<DateTime<Utc>>,
     /// Whether others run it, for as long as they like.
     pub released: bool,
 }

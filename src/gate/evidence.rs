@@ -111,6 +111,14 @@ pub fn collect(
         add(&one.service, &one.version, one.state, one.how.clone());
     }
     for deployed in &witness.deployments {
+        if let Some(ended) = deployed.ended {
+            let since = (witness.now - ended).to_std().unwrap_or_default();
+            if !deployed.released && since < policy.rollback_window {
+                let how = format!("deployment ended {} ago", seconds(since));
+                add(&deployed.service, &deployed.version, State::Rollback, how);
+            }
+            continue;
+        }
         let (what, state) = if deployed.released {
             ("release", State::Released)
         } else {

@@ -24,6 +24,8 @@ pub struct Question<'a> {
     pub backfilled: bool,
     /// How long the soak still lasts, for a purge.
     pub soaking: Option<Duration>,
+    /// For how long everything has been filled, where it is.
+    pub age: Option<Duration>,
     /// Whose statements failed in the last brownout; nobody's where it passed, `None` where there was none.
     pub browned: Option<&'a [String]>,
     /// Whether there can be one.
@@ -33,7 +35,7 @@ pub struct Question<'a> {
 impl<'a> Question<'a> {
     /// About a plan whose phases before contract are done, and that nothing else was tried of.
     pub fn ready(plan: &'a Plan) -> Self {
-        Self { plan, backfilled: true, soaking: None, browned: None, dimmable: false }
+        Self { plan, backfilled: true, soaking: None, age: None, browned: None, dimmable: false }
     }
 }
 
@@ -55,6 +57,15 @@ pub fn judge(
             format!("run `zdmig expand {0}`, then `zdmig backfill {0}`", question.plan.migration),
         );
     }
+    if let Some(age) = question.age.filter(|age| *age < policy.min_age) {
+        let left = policy.min_age.saturating_sub(age).as_secs().max(1);
+        bench.unknown(
+            "U_TOO_SOON",
+            "",
+            format!("`min_age` lasts for another {left} s since everything was filled"),
+            "wait, or shorten `min_age` in zdmig.toml".into(),
+        );
+    }
     if let Some(left) = question.soaking.filter(|left| !left.is_zero()) {
         bench.refuse(
             "E_SOAK",
@@ -64,9 +75,10 @@ pub fn judge(
         );
     }
     if !requirement.targets.is_empty() {
-        bench.freshness(evidence, policy, now);
+        bench.freshness(evidence, now);
+        bench.dependents(evidence, policy, now);
         bench.bound(question.plan, evidence);
-        bench.streams(evidence, policy);
+        bench.streams(question.plan, evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
         bench.sampled(&evidence.sampled);
@@ -105,7 +117,7 @@ impl Bench {
         self.reasons.push(Reason { code, severity: Severity::Unknown, subject, message, remedy });
     }
 
-    fn freshness(&mut self, evidence: &Evidence, policy: &GatePolicy, now: DateTime<Utc>) {
+    fn freshness(&mut self, evidence: &Evidence, now: DateTime<Utc>) {
         let age = (now - evidence.at).abs().to_std().unwrap_or(Duration::MAX);
         if age > FRESH {
             self.unknown(
@@ -116,69 +128,11 @@ impl Bench {
             );
         }
         self.gaps(evidence);
-        for dependent in evidence.dependents.iter().filter(|one| !passed(one, policy, now)) {
-            self.refuse(
-                "E_DEPENDENT",
-                dependent,
-                format!("{dependent}, and would break"),
-                "change it first, in a migration of its own".into(),
-            );
-        }
-    }
-
-    /// What rests on a target and is no part of the plan: made since, or it would be.
-    fn bound(&mut self, plan: &Plan, evidence: &Evidence) {
-        for one in evidence.bound.iter().filter(|one| !plan.names(&one.name)) {
-            self.refuse(
-                "E_DEPENDENT",
-                &one.what,
-                format!("{}, and would break", one.what),
-                "change it first, in a migration of its own".into(),
-            );
-        }
     }
 
     fn gaps(&mut self, evidence: &Evidence) {
         for gap in &evidence.gaps {
             self.unknown("U_GAP", gap, gap.clone(), "mend that source, then ask again".into());
-        }
-    }
-
-    /// Whoever reads a stream is told of changes to what goes, and is in no session here.
-    fn streams(&mut self, evidence: &Evidence, policy: &GatePolicy) {
-        let claimed =
-            |stream: &String| policy.consumers.iter().any(|one| one.streams.contains(stream));
-        for stream in evidence.streams.iter().filter(|stream| !claimed(stream)) {
-            self.refuse(
-                "E_CDC",
-                stream,
-                format!("{stream} sends it to others, and no consumer claims that"),
-                format!(
-                    "add `streams = [\"{stream}\"]` to the `[[consumer]]` that reads it, whose \
-                     versions and manifests then count, or take it out of there"
-                ),
-            );
-        }
-    }
-
-    /// The scream test: what it showed last, or that there was none.
-    fn brownout(&mut self, question: &Question<'_>, policy: &GatePolicy) {
-        let again = format!("run `zdmig brownout {} --duration 15m`", question.plan.migration);
-        match question.browned {
-            Some([]) => {}
-            Some(who) => self.refuse(
-                "E_BROWNOUT",
-                &who.join(", "),
-                format!("the last brownout made statements fail: {}", who.join(", ")),
-                format!("mend that, then {again}"),
-            ),
-            None if policy.require_brownout && question.dimmable => self.unknown(
-                "U_BROWNOUT",
-                "",
-                "`require_brownout` is set, and there was none".into(),
-                again,
-            ),
-            None => {}
         }
     }
 
@@ -452,15 +406,6 @@ fn waived(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
     policy.waivers.iter().any(|one| one.name == role && one.holds(now))
 }
 
-/// Whether somebody looked at a function that names a target, and let it through.
-fn passed(dependent: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
-    let Some(function) = dependent.strip_prefix("function ") else { return false };
-    let is = |name: &str| {
-        name == "*" || function.strip_prefix(name).is_some_and(|rest| rest.starts_with(" names "))
-    };
-    policy.functions.iter().any(|one| is(&one.name) && one.holds(now))
-}
-
 /// Every version that is known to do without what a plan takes away.
 pub fn cleared(plan: &Plan, evidence: &Evidence) -> Vec<(String, String)> {
     let does_without = |usage: &Usage| {
@@ -660,6 +605,11 @@ pub(super) mod tests {
             let policy = GatePolicy { require_brownout: required, ..policy() };
             let verdict = judge(&question, &clean(), &policy, now());
             assert_eq!(verdict.word(), word, "{question:?}");
+        }
+        let policy = GatePolicy { min_age: Duration::from_mins(1), ..policy() };
+        for (age, word) in [(59, "UNKNOWN"), (60, "PASS")] {
+            let question = Question { age: Some(Duration::from_secs(age)), ..clear };
+            assert_eq!(judge(&question, &clean(), &policy, now()).word(), word, "{age}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod evidence;
+mod inside;
 mod inventory;
 mod judge;
 mod overrule;

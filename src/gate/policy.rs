@@ -24,6 +24,10 @@ pub struct GatePolicy {
     pub require_brownout: bool,
     /// Whether nothing goes without a window on what ran that shows everything.
     pub require_window: bool,
+    /// How long everything must have been filled before anything goes.
+    pub min_age: Duration,
+    /// How long after its end a deployment may be gone back to.
+    pub rollback_window: Duration,
     /// How long such a window must be.
     pub min_observation: Duration,
 }

@@ -111,6 +111,15 @@ impl Plan {
         all.any(|sql| mentions(sql.as_str(), name))
     }
 
+    /// Whether contract takes something away by another name.
+    pub fn renames_away(&self) -> bool {
+        self.phase(Phase::Contract).any(|step| match &step.action {
+            Action::Retire(one) => matches!(one.way, RetireWay::Rename(_)),
+            Action::RetireTables(_) => true,
+            _ => false,
+        })
+    }
+
     /// The hazards that stop this plan from being run.
     pub fn denied(&self) -> impl Iterator<Item = &Hazard> {
         self.hazards.iter().filter(|one| one.severity() == Severity::Deny && one.allowed.is_none())

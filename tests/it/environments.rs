@@ -232,11 +232,14 @@ async fn drained_load_balancer_a_request_outlives_the_switch() {
         shop.project.run(&line).exits(code);
     };
     let old = shop.process("", "username");
-    beat("1", "", 0);
+    let mut sign =
+        shop.project.command("heartbeat --service shop --version 1 --instance i1 --every 200ms");
+    let mut sign = sign.stdout(std::process::Stdio::null()).spawn().expect("it starts");
     shop.project.run("expand").done();
     let new = shop.process("", "email");
     shop.project.run("backfill").done();
     beat("2", "", 0);
+    shop.refused(&["shop@1 is live (heartbeat"]);
     // One request has begun and takes its time; the balancer sends no more, and the instance stops
     // giving signs of life without a goodbye.
     let mut request = attach(&shop.url, "").await.client;
@@ -245,6 +248,8 @@ async fn drained_load_balancer_a_request_outlives_the_switch() {
         .await
         .expect("it reads");
     old.end().await;
+    sign.kill().expect("killed");
+    sign.wait().expect("it ended");
     let mut seen = Vec::new();
     for _ in 0..60 {
         beat("2", "", 0);

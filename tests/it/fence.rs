@@ -163,12 +163,10 @@ async fn a_version_that_starts_behind_the_fence_is_seen_in_the_lock() {
     late("sqlite", "journal", "new.kind = 'permitted'").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_reads_changes_from_afar_is_asked_about() {
-    let (database, project) = town("postgres").await;
+async fn streamed(database: &Database, project: &Project) {
     project.run("expand").done();
     project.run("backfill").done();
-    beat(&project, "2", 0);
+    beat(project, "2", 0);
     database.script("CREATE TABLE other (id int PRIMARY KEY)").await;
     for (publication, told) in [
         ("FOR TABLE other", false),
@@ -183,8 +181,30 @@ async fn who_reads_changes_from_afar_is_asked_about() {
         database.script("DROP PUBLICATION feed").await;
     }
     database.script("CREATE PUBLICATION feed FOR TABLE users").await;
-    project.write("zdmig.toml", &format!("{CONSUMER}streams = [\"publication feed\"]\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_changes_from_afar_is_asked_about() {
+    let claims = "streams = [\"publication feed\"]\n";
+    let (database, project) = town("postgres").await;
+    streamed(&database, &project).await;
+    project.write("zdmig.toml", &format!("{CONSUMER}{claims}"));
+    // No privilege would stop anybody here, so it would go by a rename, and no claim helps with that.
+    project.run("gate 1").exits(11).says(&["E_CDC", "would stop at the rename"]);
+
+    let (database, project) = town("postgres").await;
+    let role = crate::support::unique("streamed");
+    database
+        .script(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE ON users TO {role}"
+        ))
+        .await;
+    let roles = CONSUMER.replace("[\"postgres\"]", &format!("[\"postgres\", \"{role}\"]"));
+    project.write("zdmig.toml", &roles);
+    streamed(&database, &project).await;
+    project.write("zdmig.toml", &format!("{roles}{claims}"));
     project.run("gate 1").done();
+    database.script(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 /// Whoever waits for the very lock under which something goes, with a statement that names it, is
@@ -220,4 +240,35 @@ async fn who_waits_for_our_lock_is_asked_what_for() {
         assert_eq!(ran.status.code(), Some(code), "{statement}: {told}");
         assert_eq!(told.contains("waits with a statement that names `username`"), code == 13);
     }
+}
+
+/// Killed with the fence up and nothing taken away: the transaction is gone, the fence is told, and the
+/// same command goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_that_is_killed_behind_its_fence_can_be_gone_on_with() {
+    let (database, project) = town("postgres").await;
+    project.run("expand").done();
+    project.run("backfill").done();
+    beat(&project, "2", 0);
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); \
+                RETURN NULL; END $$; CREATE TRIGGER slow AFTER INSERT ON zdmig.journal FOR EACH ROW WHEN \
+                (new.kind = 'finished') EXECUTE FUNCTION slow()";
+    database.script(slow).await;
+    let mut command = project.command("contract 1 --soak 1h");
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().expect("it starts");
+    let mut client = database.client().await;
+    let held = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'users'::regclass AND mode = \
+                'AccessExclusiveLock' AND granted)";
+    until(&mut *client, held).await;
+    child.kill().expect("killed");
+    child.wait().expect("it ended");
+    let free = held.replace("SELECT EXISTS", "SELECT NOT EXISTS");
+    until(&mut *client, &free).await;
+    database.script("UPDATE users SET username = 'c' WHERE id = 1").await;
+    project.run("status").done().says(&["its fence stands"]);
+    beat(&project, "1", 11);
+    project.run("heartbeat --service api --version 1 --instance i1 --bye").done();
+    database.script("DROP TRIGGER slow ON zdmig.journal").await;
+    project.run("contract 1 --soak 0s").done();
+    assert_eq!(database.leftovers().await, Vec::<String>::new());
 }

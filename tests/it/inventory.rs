@@ -234,6 +234,10 @@ async fn what_others_run_goes_on_beside_what_is_deployed() {
     project.run("gate 1").exits(11).says(&["app@1 is in the hands of others", "release end"]);
     project.run("release end --service app --version 1").done();
     project.run("gate 1").done();
+    // What was deployed a moment ago may be gone back to, where that is wanted.
+    project.write("zdmig.toml", "rollback_window = \"1h\"\n[[consumer]]\nname = \"app\"\n");
+    project.run("gate 1").exits(11).says(&["E_ROLLBACK", "app@1 is kept to be gone back to"]);
+    project.write("zdmig.toml", "[[consumer]]\nname = \"app\"\n");
 
     for (format, words) in [
         ("markdown", &["## Gate: PASS for `1_rename`", "| app | 3 | released |"][..]),

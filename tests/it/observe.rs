@@ -54,6 +54,13 @@ async fn what_runs_refutes_and_what_may_be_missed_is_unknown() {
         project.run("gate 1").exits(11).says(&["E_DEPENDENT", "names", "rests on"]);
         admin.script(&format!("DROP {name}")).await.expect("dropped");
     }
+    let generated = "ALTER TABLE users ADD names text GENERATED ALWAYS AS (lower(username)) STORED";
+    admin.script(generated).await.expect("a column");
+    project
+        .run("gate 1")
+        .exits(11)
+        .says(&["E_DEPENDENT", "generated column names of users rests on"]);
+    admin.script("ALTER TABLE users DROP names").await.expect("dropped");
     for (statement, code, word) in [
         ("SELECT * FROM users u LIMIT 1", 11, "E_OBSERVED"),
         ("WITH c AS (SELECT username FROM users) SELECT 1", 11, "E_OBSERVED"),

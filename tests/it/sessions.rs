@@ -57,6 +57,9 @@ async fn clients_of_a_pooler_are_seen_whose_turn_it_is_not() {
         tries += 1;
         assert!(tries < 50, "it is seen still");
     }
+    // A name that was reset is nobody's.
+    new.script("SET application_name = ''").await.expect("reset");
+    gate(12, &["U_UNVERSIONED"]);
     drop(new);
     drop(pooler);
     gate(12, &["U_GAP", "of the pooler"]);

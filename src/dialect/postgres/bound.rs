@@ -32,6 +32,19 @@ pub(super) async fn read(
                FROM depends d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
               WHERE p.pronamespace::regnamespace::text <> 'zdmig'
              UNION
+             SELECT 'generated column ' || quote_ident(o.attname) || ' of ' || o.attrelid::regclass,
+                    o.attname::text
+               FROM goes g JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = g.rel
+                AND d.refclassid = 'pg_class'::regclass AND d.refobjid = g.rel AND d.refobjsubid = g.num
+               JOIN pg_attribute o ON o.attrelid = d.objid AND o.attnum = d.objsubid
+              WHERE o.attgenerated <> '' AND o.attname NOT LIKE '%zdmig%' AND $2 <> '*'
+             UNION
+             SELECT 'generated column ' || quote_ident(o.attname) || ' of ' || o.attrelid::regclass,
+                    o.attname::text
+               FROM depends d JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+               JOIN pg_attribute o ON o.attrelid = f.adrelid AND o.attnum = f.adnum
+              WHERE o.attgenerated <> '' AND o.attname NOT LIKE '%zdmig%' AND $2 <> '*'
+             UNION
              SELECT 'policy ' || quote_ident(p.polname) || ' of ' || p.polrelid::regclass, p.polname::text
                FROM depends d JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
              UNION

@@ -56,8 +56,7 @@ impl PostgresObserver {
                 continue;
             }
             let sql = format!(
-                "SELECT service, version, since FROM zdmig.{table}
-                  WHERE env = $1 AND ended IS NULL ORDER BY 1, 2"
+                "SELECT service, version, since, ended FROM zdmig.{table} WHERE env = $1 ORDER BY 1, 2"
             );
             let query = sqlx::query(AssertSqlSafe(sql)).bind(env);
             for row in &query.fetch_all(&mut self.conn).await.map_err(wrap)? {
@@ -65,6 +64,7 @@ impl PostgresObserver {
                     service: get(row, 0)?,
                     version: get(row, 1)?,
                     since: get(row, 2)?,
+                    ended: get(row, 3)?,
                     released,
                 });
             }
@@ -259,6 +259,15 @@ impl Observer for PostgresObserver {
             .fetch_all(&mut self.conn)
             .await
             .map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
+    async fn fences(&mut self, env: &str) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig.fence").await? {
+            return Ok(Vec::new());
+        }
+        let query = sqlx::query("SELECT migration FROM zdmig.fence WHERE env = $1 ORDER BY 1");
+        let rows = query.bind(env).fetch_all(&mut self.conn).await.map_err(wrap)?;
         rows.iter().map(|row| get(row, 0)).collect()
     }
 

@@ -72,8 +72,7 @@ impl Observer for SqliteObserver {
                 continue;
             }
             let sql = format!(
-                "SELECT service, version, since FROM zdmig_{table} \
-                 WHERE env = ?1 AND ended IS NULL ORDER BY 1, 2"
+                "SELECT service, version, since, ended FROM zdmig_{table} WHERE env = ?1 ORDER BY 1, 2"
             );
             let query = sqlx::query(AssertSqlSafe(sql)).bind(env.to_owned());
             for row in &query.fetch_all(&mut self.conn).await.map_err(wrap)? {
@@ -81,6 +80,7 @@ impl Observer for SqliteObserver {
                     service: get(row, 0)?,
                     version: get(row, 1)?,
                     since: time(&get::<String>(row, 2)?)?,
+                    ended: get::<Option<String>>(row, 3)?.map(|text| time(&text)).transpose()?,
                     released,
                 });
             }
@@ -119,6 +119,15 @@ impl Observer for SqliteObserver {
         .fetch_all(&mut self.conn)
         .await
         .map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
+    async fn fences(&mut self, env: &str) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig_fence").await? {
+            return Ok(Vec::new());
+        }
+        let query = sqlx::query("SELECT migration FROM zdmig_fence WHERE env = ?1 ORDER BY 1");
+        let rows = query.bind(env.to_owned()).fetch_all(&mut self.conn).await.map_err(wrap)?;
         rows.iter().map(|row| get(row, 0)).collect()
     }
 
