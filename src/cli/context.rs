@@ -49,6 +49,16 @@ impl Context<'_> {
         Ok(value)
     }
 
+    /// The addresses of its replicas.
+    pub(super) fn replicas(&self) -> Result<Vec<DatabaseUrl>, Failure> {
+        self.settings.replicas.clone().map_err(Failure::usage)
+    }
+
+    /// The addresses of the poolers before it.
+    pub(super) fn poolers(&self) -> Result<Vec<DatabaseUrl>, Failure> {
+        self.settings.poolers.clone().map_err(Failure::usage)
+    }
+
     /// The dialect of the database.
     pub(super) fn dialect(&self) -> Result<&'static dyn Dialect, Failure> {
         Ok(dialect::for_url(&self.url()?)?)

@@ -16,16 +16,16 @@ pub(super) async fn run(_: &Args, context: &mut Context<'_>) -> Result<Exit, Fai
     let mut observer = dialect.attach(&context.url()?, "zdmig gate").await?.observer;
     all.extend(observer.examine(&roles).await?);
     if let Ok(log) = observer.statements().await? {
-        all.push(replicas(log.replicas, context.settings.replicas.len()));
+        all.push(replicas(log.replicas, context.replicas()?.len()));
     }
-    for url in &context.settings.replicas {
+    for url in &context.replicas()? {
         all.push(match dialect.attach(url, "zdmig gate").await {
             Ok(_) => Finding::well("replicas", format!("{url} can be asked")),
             Err(error) => Finding::ill("replicas", error.to_string(), "correct `replicas`"),
         });
     }
-    for url in &context.settings.poolers {
-        all.push(match dialect.clients_of(url).await {
+    for url in &context.poolers()? {
+        all.push(match dialect.clients_of(url, &context.url()?).await {
             Ok(clients) => Finding::well(
                 "poolers",
                 format!("{url} can be asked, and has {} clients", clients.len()),

@@ -4,9 +4,10 @@ use chrono::Utc;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::dialect::{DatabaseUrl, Dialect, Observation, Observer, Witness};
+use crate::dialect::{Bound, DatabaseUrl, Dialect, Observation, Observer, Witness};
 use crate::gate::{self, Evidence, Inventory, Reader, Schema, Window};
-use crate::plan::Target;
+use crate::plan::{Target, Use};
+use crate::sql::TableName;
 
 /// The name of the server that is migrated, among those that are observed.
 pub(super) const PRIMARY: &str = "primary";
@@ -35,15 +36,30 @@ pub(super) async fn gathered(
     let passed = policy.waivers.iter().filter(|one| one.holds(witness.now));
     let passed: Vec<String> = passed.map(|one| one.name.clone()).collect();
     let running = observer.running(&passed).await?;
-    let something = !begun.is_empty() || !running.is_empty();
-    if something && !targets.is_empty() {
+    if !targets.is_empty() {
         let catalog = context.connect().await?.catalog().await?;
         let schema = Schema::new(&catalog, false);
         let mut reader = Reader::new(&schema, context.dialect()?.grammar());
+        evidence.bound.extend(whole_rows(targets, &mut reader));
         evidence.sampled = gate::sample(&running, targets, &mut reader);
         evidence.windows = windows(observer, &begun, targets, &mut reader, context).await?;
     }
     Ok(evidence)
+}
+
+/// What takes whole rows of a target's table.
+fn whole_rows(targets: &[Target], reader: &mut Reader<'_>) -> Vec<Bound> {
+    let columns = targets.iter().filter(|one| one.ends == Use::Any && !one.is_whole());
+    let of = |target: &Target| {
+        let found = reader.takes_rows(&target.column);
+        let one = |name: TableName| Bound {
+            what: format!("`{name}` takes whole rows with {}", target.shown()),
+            name: name.name.as_str().to_owned(),
+            schema: name.schema.as_ref().map(|schema| schema.as_str().to_owned()),
+        };
+        found.into_iter().map(one).collect::<Vec<_>>()
+    };
+    columns.flat_map(of).collect()
 }
 
 /// Sessions on replicas, and clients of poolers.
@@ -53,14 +69,14 @@ async fn elsewhere(
     context: &Context<'_>,
 ) -> Result<(), Failure> {
     let dialect = context.dialect()?;
-    for url in &context.settings.replicas {
+    for url in &context.replicas()? {
         match sessions(dialect, url).await {
             Ok(found) => witness.sessions.get_or_insert_default().extend(found),
             Err(error) => inventory.gaps.push(format!("of the replica {url}: {error}")),
         }
     }
-    for url in &context.settings.poolers {
-        match dialect.clients_of(url).await {
+    for url in &context.poolers()? {
+        match dialect.clients_of(url, &context.url()?).await {
             Ok(found) => witness.sessions.get_or_insert_default().extend(found),
             Err(error) => inventory.gaps.push(format!("of the pooler {url}: {error}")),
         }
@@ -89,7 +105,7 @@ async fn windows(
 ) -> Result<Vec<Window>, Failure> {
     let dialect = context.dialect()?;
     let policy = &context.settings.gate;
-    let replicas = &context.settings.replicas;
+    let replicas = &context.replicas()?;
     let mut windows = Vec::new();
     for one in begun {
         let log = if one.node == PRIMARY {
@@ -106,7 +122,13 @@ async fn windows(
         let mut window = match log {
             Ok(log) => {
                 let mut window = gate::window(one, &log, targets, reader);
-                if policy.consumers.iter().any(|consumer| consumer.roles.contains(&log.own)) {
+                let roles = || policy.consumers.iter().flat_map(|one| &one.roles);
+                if let Some(role) = roles().find(|role| log.become_own.contains(role)) {
+                    window.flaws.push(format!(
+                        "`{role}` can become zdmig's own role, whose statements are not looked at"
+                    ));
+                }
+                if roles().any(|role| *role == log.own) {
                     window.flaws.push(format!(
                         "zdmig's own role `{}` is an application's as well, and what it ran cannot be told apart",
                         log.own

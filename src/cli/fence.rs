@@ -25,7 +25,7 @@ pub(super) async fn raise(
         let evidence = gathered(&mut *observer, &plan.requirement.targets, context).await?;
         let migration = plan.migration.to_string();
         let alive = policy.heartbeat_ttl + policy.drain;
-        let cleared = cleared(plan, &evidence);
+        let cleared = cleared(plan, &evidence, policy);
         let at_work = evidence.seen.iter().map(|one| (one.service.clone(), one.version.clone()));
         let admitted: Vec<_> = match wish {
             Some(_) => at_work.filter(|one| !cleared.contains(one)).collect(),
@@ -38,7 +38,9 @@ pub(super) async fn raise(
     }
     let judged = gate::judge(plan, phase, journal, &mut *observer, context).await?;
     let permit = match (judged.verdict, wish) {
-        (Verdict::Pass { permit, .. }, _) => Ok(permit),
+        (Verdict::Pass { permit, .. }, None) => Ok(permit),
+        // What was answered for is no more: without an override it goes on as anybody's would.
+        (verdict @ Verdict::Pass { .. }, Some(_)) => Err(verdict),
         (verdict, Some(wish)) => {
             let judged = Judged { verdict, ..judged };
             let permit = overruled(plan, phase, &judged, wish, journal, context);
@@ -55,9 +57,9 @@ pub(super) async fn raise(
                 .iter()
                 .map(|one| format!("{} {}", one.code, one.message))
                 .collect();
+            let why = if why.is_empty() { "PASS".to_owned() } else { why.join("\n  ") };
             let text = format!(
-                "a moment later the gate said something else, so nothing was taken away:\n  {}",
-                why.join("\n  ")
+                "a moment later the gate said something else, so nothing was taken away:\n  {why}"
             );
             Err(Failure::new(Exit::Drift, text).hint(format!("zdmig gate {}", plan.migration)))
         }

@@ -7,7 +7,7 @@ use super::phase::time;
 use super::project;
 use crate::dialect::Observer;
 use crate::engine::dimmable;
-use crate::gate::{self, Asked, Question, Verdict};
+use crate::gate::{self, Asked, Question, Trust, Verdict};
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
 use crate::report::{
@@ -126,7 +126,9 @@ pub(super) async fn ask(
     let judged = judge(plan, phase, journal, &mut *observer, context).await?;
     let (env, ttl) = (context.settings.env.value.clone(), context.settings.verdict_ttl.value);
     let asked = judged.asked(plan, phase, &env);
-    let report = VerdictReport::new(&asked, &judged.verdict, &judged.evidence.windows, ttl);
+    let browned = journal.browned(plan).is_some_and(|(_, refused)| refused.is_empty());
+    let seen = (judged.evidence.windows.as_slice(), Trust::of(&judged.evidence, browned));
+    let report = VerdictReport::new(&asked, &judged.verdict, seen, ttl);
     match context.reporter.format() {
         Format::Json => context.reporter.json(&report),
         Format::Markdown => context.reporter.product(&render_verdict_markdown(&report)),

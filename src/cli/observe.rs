@@ -36,7 +36,7 @@ async fn counted(
     context: &Context<'_>,
 ) -> Result<Vec<(String, Result<StatementLog, String>)>, Failure> {
     let mut found = vec![(PRIMARY.to_owned(), observer.statements().await?)];
-    for url in &context.settings.replicas {
+    for url in &context.replicas()? {
         let mut there = context.dialect()?.attach(url, "zdmig gate").await?.observer;
         found.push((url.to_string(), there.statements().await?));
     }

@@ -49,8 +49,8 @@ pub struct Section {
     pub drain: Option<String>,
     /// `10m`.
     pub verdict_ttl: Option<String>,
-    /// Whether contract wants a brownout before it.
-    pub require_brownout: Option<bool>,
+    /// `15m`: how long a brownout contract wants before it.
+    pub require_brownout: Option<String>,
     /// Whether contract wants a window on what ran that shows everything.
     pub require_window: Option<bool>,
     /// `26h`.

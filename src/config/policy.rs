@@ -14,12 +14,13 @@ impl Sources<'_> {
         own.or_else(|| field(&self.file.common))
     }
 
-    /// The addresses of a list: as they are, or from the variables that they name.
+    /// The addresses of a list: as they are, or from the variables that they name. Who does not ask for
+    /// them need not have those variables.
     pub(super) fn addresses(
         &self,
         name: &'static str,
         field: fn(&Section) -> Option<Vec<String>>,
-    ) -> Result<Vec<DatabaseUrl>, ConfigError> {
+    ) -> Result<Vec<DatabaseUrl>, String> {
         let wrong = |message: String| ConfigError::Value {
             name,
             origin: self.path.display().to_string(),
@@ -33,7 +34,8 @@ impl Sources<'_> {
         };
         let all = self.section(field).unwrap_or_default().into_iter();
         all.map(|text| DatabaseUrl::new(address(text)?).map_err(|error| wrong(error.to_string())))
-            .collect()
+            .collect::<Result<_, ConfigError>>()
+            .map_err(|error| error.to_string())
     }
 
     /// What the gate demands (`times` are `min_observation`, `min_age` and `rollback_window`), and knows of the world.
@@ -65,7 +67,11 @@ impl Sources<'_> {
                         });
                     }
                 },
-                period: one.period.as_ref().map(|text| period(text, &origin)).transpose()?,
+                period: one
+                    .period
+                    .as_ref()
+                    .map(|text| time("consumer.period", text, &origin))
+                    .transpose()?,
                 sources: sources.collect::<Result<_, ConfigError>>()?,
             })
         };
@@ -93,14 +99,17 @@ impl Sources<'_> {
             min_observation: times[0],
             min_age: times[1],
             rollback_window: times[2],
-            require_brownout: self.section(|section| section.require_brownout).unwrap_or(false),
+            require_brownout: self
+                .section(|section| section.require_brownout.clone())
+                .map(|text| time("require_brownout", &text, &self.path.display().to_string()))
+                .transpose()?,
         })
     }
 }
 
-fn period(text: &str, origin: &str) -> Result<Duration, ConfigError> {
+fn time(name: &'static str, text: &str, origin: &str) -> Result<Duration, ConfigError> {
     humantime::parse_duration(text).map_err(|error| ConfigError::Value {
-        name: "consumer.period",
+        name,
         origin: origin.to_owned(),
         value: text.to_owned(),
         message: error.to_string(),

@@ -89,9 +89,9 @@ pub struct Settings {
     /// How long an instance may be at work after its last sign of life.
     pub drain: Setting<Duration>,
     /// Replicas of the database.
-    pub replicas: Vec<DatabaseUrl>,
+    pub replicas: Result<Vec<DatabaseUrl>, String>,
     /// Consoles of poolers before it.
-    pub poolers: Vec<DatabaseUrl>,
+    pub poolers: Result<Vec<DatabaseUrl>, String>,
     /// How long a window on what ran must be.
     pub min_observation: Setting<Duration>,
     /// How long everything must have been filled before anything goes.
@@ -244,8 +244,8 @@ impl Sources<'_> {
             usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
             config,
             env,
-            replicas: self.addresses("replicas", |section| section.replicas.clone())?,
-            poolers: self.addresses("poolers", |section| section.poolers.clone())?,
+            replicas: self.addresses("replicas", |section| section.replicas.clone()),
+            poolers: self.addresses("poolers", |section| section.poolers.clone()),
             min_observation,
             min_age,
             rollback_window,

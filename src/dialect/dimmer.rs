@@ -16,6 +16,10 @@ pub trait Dimmer: Send {
     /// Says that we are still here, and reads which statements failed since the last look.
     async fn look(&mut self) -> Result<Vec<Refused>, SessionError>;
 
+    /// Lets a statement of our own fail, and says whether the log told of it: where it did not, it
+    /// tells of nobody's.
+    async fn control(&mut self) -> Result<bool, SessionError>;
+
     /// Gives them back, exactly as they were.
     async fn end(&mut self) -> Result<(), SessionError>;
 }

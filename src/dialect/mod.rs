@@ -119,11 +119,15 @@ pub trait Dialect: Send + Sync {
     /// When the database cannot be reached, or no privilege stops anybody there.
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError>;
 
-    /// Who is connected to a pooler, by its console.
+    /// Who is connected to a database through a pooler, by its console.
     ///
     /// # Errors
     /// When it cannot be reached, or the product has none.
-    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError>;
+    async fn clients_of(
+        &self,
+        pooler: &DatabaseUrl,
+        database: &DatabaseUrl,
+    ) -> Result<Vec<Connected>, SessionError>;
 
     /// Opens a connection for what stands beside the schema: facts for the gate, and the
     /// statements of an application.

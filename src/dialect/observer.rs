@@ -100,6 +100,8 @@ pub struct Bound {
     pub what: String,
     /// Its name alone.
     pub name: String,
+    /// Its schema, where it has one of its own.
+    pub schema: Option<String>,
 }
 
 /// A sign of life.

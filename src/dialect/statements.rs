@@ -17,6 +17,8 @@ pub struct StatementLog {
     pub flaws: Vec<String>,
     /// The role that read it: its statements are zdmig's.
     pub own: String,
+    /// Login roles that can become that one.
+    pub become_own: Vec<String>,
     /// Replicas that follow this server.
     pub replicas: i64,
     /// The statements.

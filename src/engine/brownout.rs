@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Engine, EngineError};
@@ -15,6 +16,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Between two runs of a probe.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// A probe that takes longer has failed.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What somebody wants to see.
 #[derive(Clone, Debug)]
@@ -92,51 +96,96 @@ impl Engine<'_> {
             owner: self.options.owner.clone(),
             log: order.log.clone(),
         };
-        let dark = dimmer.begin(&dimming).await?;
-        let begun = Instant::now();
-        let watched = match blind(&dark, order) {
-            Some(why) => Ok((BrownoutEnd::Blind(why), Vec::new())),
-            None => {
-                told(&dark);
-                self.watch(dimmer, order).await
+        if let Some(probe) = &order.probe
+            && let Err(why) = run_once(probe).await
+        {
+            return Err(SessionError::Failed {
+                message: format!("before anything was taken away, {why}"),
+                code: None,
+                statement: None,
+            }
+            .into());
+        }
+        let dark = match dimmer.begin(&dimming).await {
+            Ok(dark) => dark,
+            Err(error) => {
+                // It may be dark already. Where this fails, too, the lease ends it.
+                let _ = dimmer.end().await;
+                return Err(error.into());
             }
         };
+        let begun = Instant::now();
+        let mut refused = Vec::new();
+        let watched = self.through(dimmer, &dark, order, &mut refused, told).await;
         let (lasted, ending) = (begun.elapsed(), Instant::now());
         let ended = dimmer.end().await;
         let restored = ending.elapsed();
-        let (end, refused) = watched?;
-        ended?;
-        let kind = match end {
-            BrownoutEnd::Passed | BrownoutEnd::Tripped => Some(EntryKind::BrownOut {
+        // What failed is written down, whatever else went wrong.
+        if !refused.is_empty() || matches!(watched, Ok(BrownoutEnd::Passed)) {
+            let kind = EntryKind::BrownOut {
                 seconds: lasted.as_secs(),
                 refused: refused.iter().map(said).collect(),
-            }),
-            BrownoutEnd::Blind(_) | BrownoutEnd::Interrupted => None,
-        };
-        if let Some(kind) = kind {
+            };
             let step = StepId::stored(format!("{}/brownout", plan.migration));
             self.commit(plan, &step, &[], kind).await?;
         }
+        let end = watched?;
+        ended?;
         Ok(Brownout { dark, lasted, restored, refused, end })
+    }
+
+    /// Watches, if there is anything to be seen.
+    async fn through(
+        &self,
+        dimmer: &mut dyn Dimmer,
+        dark: &Dark,
+        order: &BrownoutOrder,
+        refused: &mut Vec<Refused>,
+        told: &mut (dyn FnMut(&Dark) + Send),
+    ) -> Result<BrownoutEnd, SessionError> {
+        if let Some(why) = blind(dark, order) {
+            return Ok(BrownoutEnd::Blind(why));
+        }
+        let silent =
+            || BrownoutEnd::Blind("the log does not tell of a statement that failed".into());
+        let hears = dark.log.is_some();
+        if hears && !dimmer.control().await? {
+            return Ok(silent());
+        }
+        told(dark);
+        let end = self.watch(dimmer, order, refused).await?;
+        // Its level may have been changed since, or another file be written.
+        if hears && end == BrownoutEnd::Passed && !dimmer.control().await? {
+            return Ok(silent());
+        }
+        refused.extend(if hears { dimmer.look().await? } else { Vec::new() });
+        Ok(match end {
+            BrownoutEnd::Passed if refused.len() >= order.max_errors => BrownoutEnd::Tripped,
+            end => end,
+        })
     }
 
     async fn watch(
         &self,
         dimmer: &mut dyn Dimmer,
         order: &BrownoutOrder,
-    ) -> Result<(BrownoutEnd, Vec<Refused>), SessionError> {
-        let (until, mut refused) = (Instant::now() + order.lasts, Vec::new());
-        let mut probing = order.probe.as_deref().map(|probe| Box::pin(failed(probe)));
+        refused: &mut Vec<Refused>,
+    ) -> Result<BrownoutEnd, SessionError> {
+        let until = Instant::now() + order.lasts;
+        let probed = AtomicBool::new(false);
+        let mut probing = order.probe.as_deref().map(|probe| Box::pin(failed(probe, &probed)));
         loop {
             refused.extend(dimmer.look().await?);
             if refused.len() >= order.max_errors {
-                return Ok((BrownoutEnd::Tripped, refused));
+                return Ok(BrownoutEnd::Tripped);
             }
             if self.cancel.is_cancelled() {
-                return Ok((BrownoutEnd::Interrupted, refused));
+                return Ok(BrownoutEnd::Interrupted);
             }
             if Instant::now() >= until {
-                return Ok((BrownoutEnd::Passed, refused));
+                let seen = order.probe.is_none() || probed.load(Ordering::Relaxed);
+                let late = || BrownoutEnd::Blind("the probe did not end once meanwhile".into());
+                return Ok(if seen { BrownoutEnd::Passed } else { late() });
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -146,7 +195,7 @@ impl Engine<'_> {
                 } } => {
                     let (role, application) = (String::new(), String::new());
                     refused.push(Refused { role, application, statement: why });
-                    return Ok((BrownoutEnd::Tripped, refused));
+                    return Ok(BrownoutEnd::Tripped);
                 }
             }
         }
@@ -168,22 +217,30 @@ fn blind(dark: &Dark, order: &BrownoutOrder) -> Option<String> {
     (!sees).then(|| "nobody would see a statement that fails".into())
 }
 
-/// Runs a probe again and again, until it fails.
-async fn failed(probe: &str) -> String {
+/// Runs a probe again and again, until it fails. `passed` is set once it did not.
+async fn failed(probe: &str, passed: &AtomicBool) -> String {
     loop {
-        let run = tokio::process::Command::new("sh")
-            .args(["-c", probe])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .status()
-            .await;
-        match run {
-            Ok(status) if status.success() => tokio::time::sleep(PROBE).await,
-            Ok(status) => return format!("the probe ended with {status}"),
-            Err(error) => return format!("the probe does not run: {error}"),
+        match run_once(probe).await {
+            Ok(()) => passed.store(true, Ordering::Relaxed),
+            Err(why) => return why,
         }
+        tokio::time::sleep(PROBE).await;
+    }
+}
+
+async fn run_once(probe: &str) -> Result<(), String> {
+    let run = tokio::process::Command::new("sh")
+        .args(["-c", probe])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .status();
+    match tokio::time::timeout(PROBE_LIMIT, run).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("the probe ended with {status}")),
+        Ok(Err(error)) => Err(format!("the probe does not run: {error}")),
+        Err(_) => Err(format!("the probe did not end within {} s", PROBE_LIMIT.as_secs())),
     }
 }
 

@@ -47,7 +47,32 @@ pub struct Seen {
     /// Its version.
     pub version: String,
     /// How it was seen, the strongest first.
-    pub states: Vec<(State, String)>,
+    pub sights: Vec<Sight>,
+}
+
+/// One way in which a version was seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Sight {
+    /// How it may be at work.
+    pub state: State,
+    /// Who says so.
+    pub by: By,
+    /// In words.
+    pub how: String,
+}
+
+/// Who says that a version may be at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// It does, to the database.
+    Heartbeat,
+    /// The database does, or a pooler.
+    Session,
+    /// Those who run it.
+    Source,
+    /// Somebody wrote it down.
+    Record,
 }
 
 /// How a version may be at work.
@@ -87,14 +112,15 @@ pub fn collect(
     files: &[(String, String)],
     policy: &GatePolicy,
 ) -> Evidence {
-    let mut seen: BTreeMap<(String, String), Vec<(State, String)>> = BTreeMap::new();
-    let mut add = |service: &str, version: &str, state: State, how: String| {
-        seen.entry((service.to_owned(), version.to_owned())).or_default().push((state, how));
+    let mut seen: BTreeMap<(String, String), Vec<Sight>> = BTreeMap::new();
+    let mut add = |service: &str, version: &str, state: State, by: By, how: String| {
+        let sights = seen.entry((service.to_owned(), version.to_owned())).or_default();
+        sights.push(Sight { state, by, how });
     };
     for beat in &witness.heartbeats {
         if let Some(state) = state_of(beat.age, policy) {
             let how = format!("heartbeat of `{}` {} ago", beat.instance, seconds(beat.age));
-            add(&beat.service, &beat.version, state, how);
+            add(&beat.service, &beat.version, state, By::Heartbeat, how);
         }
     }
     let mut unversioned: Vec<Unversioned> = Vec::new();
@@ -102,20 +128,20 @@ pub fn collect(
         match named(&session.application) {
             Some((service, version)) => {
                 let how = format!("{} of role `{}`", session.place, session.role);
-                add(service, version, State::Live, how);
+                add(service, version, State::Live, By::Session, how);
             }
             None => count(&mut unversioned, session),
         }
     }
     for one in &inventory.seen {
-        add(&one.service, &one.version, one.state, one.how.clone());
+        add(&one.service, &one.version, one.state, By::Source, one.how.clone());
     }
     for deployed in &witness.deployments {
         if let Some(ended) = deployed.ended {
             let since = (witness.now - ended).to_std().unwrap_or_default();
             if !deployed.released && since < policy.rollback_window {
                 let how = format!("deployment ended {} ago", seconds(since));
-                add(&deployed.service, &deployed.version, State::Rollback, how);
+                add(&deployed.service, &deployed.version, State::Rollback, By::Record, how);
             }
             continue;
         }
@@ -125,7 +151,7 @@ pub fn collect(
             ("deployment", State::Recorded)
         };
         let how = format!("{what} recorded {}", deployed.since.format("%Y-%m-%d %H:%M UTC"));
-        add(&deployed.service, &deployed.version, state, how);
+        add(&deployed.service, &deployed.version, state, By::Record, how);
     }
     let mut usages = Vec::new();
     let mut bad_manifests = Vec::new();
@@ -144,9 +170,9 @@ pub fn collect(
         at: witness.now,
         seen: seen
             .into_iter()
-            .map(|((service, version), mut states)| {
-                states.sort();
-                Seen { service, version, states }
+            .map(|((service, version), mut sights)| {
+                sights.sort();
+                Seen { service, version, sights }
             })
             .collect(),
         unversioned,

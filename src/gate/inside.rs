@@ -27,7 +27,8 @@ impl Bench {
 
     /// What rests on a target and is no part of the plan: made since, or it would be.
     pub(super) fn bound(&mut self, plan: &Plan, evidence: &Evidence) {
-        for one in evidence.bound.iter().filter(|one| !plan.names(&one.name)) {
+        for one in evidence.bound.iter().filter(|one| !plan.names(one.schema.as_deref(), &one.name))
+        {
             self.refuse(
                 "E_DEPENDENT",
                 &one.what,
@@ -72,14 +73,25 @@ impl Bench {
     pub(super) fn brownout(&mut self, question: &Question<'_>, policy: &GatePolicy) {
         let again = format!("run `zdmig brownout {} --duration 15m`", question.plan.migration);
         match question.browned {
-            Some([]) => {}
-            Some(who) => self.refuse(
+            Some((lasted, [])) => {
+                if let Some(wanted) = policy.require_brownout.filter(|wanted| lasted < *wanted) {
+                    let (lasted, wanted) =
+                        (humantime::format_duration(lasted), humantime::format_duration(wanted));
+                    self.unknown(
+                        "U_BROWNOUT",
+                        "",
+                        format!("the last brownout lasted for {lasted}, and {wanted} are wanted"),
+                        again,
+                    );
+                }
+            }
+            Some((_, who)) => self.refuse(
                 "E_BROWNOUT",
                 &who.join(", "),
                 format!("the last brownout made statements fail: {}", who.join(", ")),
                 format!("mend that, then {again}"),
             ),
-            None if policy.require_brownout && question.dimmable => self.unknown(
+            None if policy.require_brownout.is_some() && question.dimmable => self.unknown(
                 "U_BROWNOUT",
                 "",
                 "`require_brownout` is set, and there was none".into(),

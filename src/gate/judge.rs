@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::evidence::{Evidence, Seen, State, Unversioned};
+use super::evidence::{By, Evidence, Seen, Sight, State, Unversioned};
 use super::policy::{Consumer, GatePolicy};
 use super::runtime::observed;
 use super::usage::{Hit, Usage};
 use super::verdict::{Permit, Reason, Severity, Verdict, VersionLine};
 use crate::plan::{Fingerprint, Plan, Requirement};
+use crate::sql::without_values;
 
 /// How old evidence may be when it is judged.
 const FRESH: Duration = Duration::from_mins(1);
@@ -26,8 +27,9 @@ pub struct Question<'a> {
     pub soaking: Option<Duration>,
     /// For how long everything has been filled, where it is.
     pub age: Option<Duration>,
-    /// Whose statements failed in the last brownout; nobody's where it passed, `None` where there was none.
-    pub browned: Option<&'a [String]>,
+    /// How long the last brownout lasted, and whose statements failed in it: nobody's where it passed.
+    /// `None` where there was none.
+    pub browned: Option<(Duration, &'a [String])>,
     /// Whether there can be one.
     pub dimmable: bool,
 }
@@ -132,7 +134,12 @@ impl Bench {
 
     fn gaps(&mut self, evidence: &Evidence) {
         for gap in &evidence.gaps {
-            self.unknown("U_GAP", gap, gap.clone(), "mend that source, then ask again".into());
+            self.unknown(
+                "U_GAP",
+                &without_values(gap),
+                gap.clone(),
+                "mend that source, then ask again".into(),
+            );
         }
     }
 
@@ -188,7 +195,8 @@ impl Bench {
         let beats = |one: &&Consumer| {
             one.unnamed_sessions
                 && evidence.seen.iter().any(|seen| {
-                    seen.service == one.name && seen.states.iter().any(|(s, _)| *s == State::Live)
+                    seen.service == one.name
+                        && seen.sights.iter().any(|one| one.state == State::Live)
                 })
         };
         let watched = |one: &&Consumer| observed(one, &evidence.windows, policy);
@@ -198,7 +206,7 @@ impl Bench {
         let name = if session.application.is_empty() { "no name" } else { &session.application };
         self.unknown(
             "U_UNVERSIONED",
-            &session.role,
+            &format!("{} {}", session.role, session.application),
             format!(
                 "{} of role `{}` ({name}) {} not say which version {}",
                 if session.count == 1 {
@@ -245,12 +253,14 @@ impl Bench {
         policy: &GatePolicy,
     ) {
         let named = format!("{}@{}", seen.service, seen.version);
-        let Some((state, source)) = seen.states.first() else { return };
+        let Some(Sight { state, how: source, .. }) = seen.sights.first() else { return };
+        // That a record was answered for does not cover a version that is alive.
+        let about = format!("{named} {}", format!("{state:?}").to_lowercase());
         let mut line = VersionLine {
             service: seen.service.clone(),
             version: seen.version.clone(),
             state: *state,
-            source: source.clone(),
+            source: seen_by(seen),
             uses: "-".into(),
         };
         let of = |((service, version), _): &&((String, String), Usage)| {
@@ -266,7 +276,7 @@ impl Bench {
             line.uses = "?".into();
             self.unknown(
                 "U_NO_USAGE",
-&named,
+&about,
                 format!("{named} is {} ({source}), and nothing says what it uses", word(*state)),
                 format!("publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig deploy end --service {} --version {}`", seen.service, seen.version),
             );
@@ -286,11 +296,12 @@ impl Bench {
         line: &mut VersionLine,
     ) {
         let named = format!("{}@{}", seen.service, seen.version);
+        let about = format!("{named} {}", format!("{state:?}").to_lowercase());
         if !usage.complete {
             unsure(line);
             self.unknown(
                 "U_INCOMPLETE",
-                &named,
+                &about,
                 format!("the manifest of {named} does not say that it is complete"),
                 "set `\"complete\": true` once it lists everything".into(),
             );
@@ -306,7 +317,7 @@ impl Bench {
                     };
                     self.refuse(
                         code,
-                        &named,
+                        &about,
                         format!(
                             "{named} is {} ({source}) and {how}: `{}`",
                             word(state),
@@ -319,7 +330,7 @@ impl Bench {
                     unsure(line);
                     self.unknown(
                         "U_UNSAID",
-                        &named,
+                        &about,
                         format!(
                             "{named} {} `{}` for all we know: {why}",
                             target.ends.words(),
@@ -333,7 +344,7 @@ impl Bench {
                 unsure(line);
                 self.unknown(
                     "U_DYNAMIC_SQL",
-                    &named,
+                    &about,
                     format!(
                         "{named} has a query at {} that could not be read and may name `{}`",
                         one.at,
@@ -357,6 +368,20 @@ impl Bench {
             Verdict::Unknown { reasons, versions }
         }
     }
+}
+
+/// One sight of each kind, and how many there are of it.
+fn seen_by(seen: &Seen) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for kind in [By::Heartbeat, By::Session, By::Source, By::Record] {
+        let mut of = seen.sights.iter().filter(|one| one.by == kind);
+        let Some(first) = of.next() else { continue };
+        said.push(match of.count() {
+            0 => first.how.clone(),
+            more => format!("{} and {more} more", first.how),
+        });
+    }
+    said.join(", ")
 }
 
 /// What is known of a version is told before what is not.
@@ -407,7 +432,7 @@ fn waived(role: &str, policy: &GatePolicy, now: DateTime<Utc>) -> bool {
 }
 
 /// Every version that is known to do without what a plan takes away.
-pub fn cleared(plan: &Plan, evidence: &Evidence) -> Vec<(String, String)> {
+pub fn cleared(plan: &Plan, evidence: &Evidence, policy: &GatePolicy) -> Vec<(String, String)> {
     let does_without = |usage: &Usage| {
         usage.complete
             && plan.requirement.targets.iter().all(|target| {
@@ -419,7 +444,14 @@ pub fn cleared(plan: &Plan, evidence: &Evidence) -> Vec<(String, String)> {
             *all.entry(version).or_insert(true) &= does_without(usage);
             all
         });
-    versions.into_iter().filter(|(_, clear)| *clear).map(|(version, _)| version.clone()).collect()
+    // What a consumer ran stands in for a manifest of its versions.
+    let watched = evidence.seen.iter().filter(|seen| {
+        let of = policy.consumers.iter().find(|one| one.name == seen.service);
+        of.is_some_and(|one| observed(one, &evidence.windows, policy))
+    });
+    let watched = watched.map(|seen| (seen.service.clone(), seen.version.clone()));
+    let known = versions.iter().filter(|(_, clear)| **clear).map(|(version, _)| (*version).clone());
+    known.chain(watched.filter(|one| !versions.contains_key(one))).collect()
 }
 
 /// Lets all phases run at once where no version is known to be at work: a database for
@@ -491,7 +523,7 @@ pub(super) mod tests {
         Seen {
             service: "api".into(),
             version: version.into(),
-            states: vec![(state, "a test".into())],
+            sights: vec![Sight { state, by: By::Heartbeat, how: "a test".into() }],
         }
     }
 
@@ -593,15 +625,17 @@ pub(super) mod tests {
         let plan = plan();
         let clear = Question { dimmable: true, ..Question::ready(&plan) };
         let who = ["api@1".to_owned()];
-        let soaking = Some(Duration::from_secs(5));
+        let (soaking, minute) = (Some(Duration::from_secs(5)), Duration::from_mins(1));
         for (question, required, word) in [
             (Question { backfilled: false, ..clear }, false, "REFUSE"),
             (Question { soaking, ..clear }, false, "REFUSE"),
-            (Question { browned: Some(&who), ..clear }, false, "REFUSE"),
+            (Question { browned: Some((minute, &who)), ..clear }, false, "REFUSE"),
             (Question { ..clear }, true, "UNKNOWN"),
             (Question { dimmable: false, ..clear }, true, "PASS"),
-            (Question { browned: Some(&[]), ..clear }, true, "PASS"),
+            (Question { browned: Some((minute, &[])), ..clear }, true, "PASS"),
+            (Question { browned: Some((minute / 2, &[])), ..clear }, true, "UNKNOWN"),
         ] {
+            let required = required.then_some(minute);
             let policy = GatePolicy { require_brownout: required, ..policy() };
             let verdict = judge(&question, &clean(), &policy, now());
             assert_eq!(verdict.word(), word, "{question:?}");

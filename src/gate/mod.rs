@@ -9,16 +9,18 @@ mod judge;
 mod overrule;
 mod policy;
 mod runtime;
+mod trust;
 mod usage;
 mod verdict;
 
 pub use admission::{Newcomer, admit};
-pub use evidence::{Evidence, Seen, State, collect};
+pub use evidence::{By, Evidence, Seen, Sight, State, collect};
 pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use overrule::{Asked, Override, OverrideError, VerdictId, overrule};
 pub use policy::{Consumer, GatePolicy, Waiver};
 pub use runtime::{Ran, Window, sample, window};
+pub use trust::Trust;
 pub use usage::{
     Collector, Explained, Found, Item, Language, Reader, Schema, Statement, Usage, UsageError, Way,
     scan,

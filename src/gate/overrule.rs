@@ -95,7 +95,12 @@ impl VerdictId {
     /// When it was given, and its hash.
     fn parts(text: &str) -> Option<(DateTime<Utc>, &str)> {
         let (time, hash) = text.strip_prefix('v')?.split_once('-')?;
-        let time = DateTime::from_timestamp(i64::from_str_radix(time, 16).ok()?, 0)?;
+        let seconds = i64::from_str_radix(time, 16).ok()?;
+        // In one way only, so that one that was used cannot come back in another.
+        if format!("{seconds:x}") != time {
+            return None;
+        }
+        let time = DateTime::from_timestamp(seconds, 0)?;
         Some((time, hash))
     }
 }

@@ -20,8 +20,8 @@ pub struct GatePolicy {
     pub heartbeat_ttl: Duration,
     /// How long after its last sign of life an instance may still be at work.
     pub drain: Duration,
-    /// Whether nothing goes without a brownout before it, where there can be one.
-    pub require_brownout: bool,
+    /// How long a brownout must have passed before anything goes, where there can be one.
+    pub require_brownout: Option<Duration>,
     /// Whether nothing goes without a window on what ran that shows everything.
     pub require_window: bool,
     /// How long everything must have been filled before anything goes.

@@ -11,6 +11,7 @@ use super::policy::{Consumer, GatePolicy};
 use super::usage::{Reader, Way};
 use crate::dialect::{Counted, Observation, StatementLog};
 use crate::plan::{Target, Use};
+use crate::sql::without_values;
 
 /// So much of a statement is shown.
 const SHOWN: usize = 200;
@@ -72,11 +73,10 @@ pub fn window(
     let mut flaws = now.flaws.clone();
     let counted: BTreeMap<&str, i64> =
         now.counted.iter().map(|one| (one.key.as_str(), one.calls)).collect();
-    let vanished = begun.calls.keys().any(|key| !counted.contains_key(key.as_str()));
-    let fewer = begun
-        .calls
-        .iter()
-        .any(|(key, calls)| counted.get(key.as_str()).is_some_and(|now| now < calls));
+    // Indexes come and go.
+    let mut statements = begun.calls.iter().filter(|(key, _)| !key.starts_with("index/"));
+    let gone =
+        statements.any(|(key, calls)| counted.get(key.as_str()).is_none_or(|now| now < calls));
     if now.reset != begun.reset {
         flaws.push("the server has begun to count anew since: a reset, or a crash".into());
     } else if now.lost != begun.lost {
@@ -84,7 +84,7 @@ pub fn window(
         flaws.push(format!(
             "statements had to make room for others {lost} times: raise pg_stat_statements.max"
         ));
-    } else if vanished || fewer {
+    } else if gone {
         flaws.push("statements that were there have gone: somebody reset a part of it".into());
     }
     let mut window = Window {
@@ -98,16 +98,17 @@ pub fn window(
     };
     for one in &now.counted {
         let calls = one.calls - begun.calls.get(&one.key).copied().unwrap_or(0);
-        if calls == 0 || one.role == now.own {
+        if calls <= 0 || one.role == now.own {
             continue;
         }
         if let Some((index, column)) = &one.index {
             let of = |target: &&Target| target.ends == Use::Any && target.column == *column;
-            window.uses.extend(targets.iter().filter(of).map(|target| Ran {
+            // Most of those who scan it look for the column; some only count rows by it.
+            window.unread.extend(targets.iter().filter(of).map(|target| Ran {
                 role: String::new(),
                 calls,
                 statement: format!("a scan of the index `{index}`"),
-                how: format!("looks for `{}`", target.shown()),
+                how: format!("it begins with `{}`", target.shown()),
             }));
             continue;
         }
@@ -158,7 +159,7 @@ fn does(way: Way) -> &'static str {
 }
 
 fn shown(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_values(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= SHOWN {
         return line;
     }
@@ -232,11 +233,13 @@ impl Bench {
             }
             for one in &window.unread {
                 let Ran { role, calls, statement, how } = one;
+                let who =
+                    if role.is_empty() { "somebody".into() } else { format!("role `{role}`") };
                 self.unknown(
                     "U_UNPARSED",
                     &format!("{role}: {statement}"),
                     format!(
-                        "role `{role}` ran on {}, {calls} times since {since}, what could not be read ({how}): {statement}",
+                        "{who} ran on {}, {calls} times since {since}, what may use it ({how}): {statement}",
                         window.node
                     ),
                     "look at it; once it runs no more: zdmig observe start".into(),
@@ -247,7 +250,7 @@ impl Bench {
             for gap in gaps(consumer, windows, policy) {
                 self.unknown(
                     "U_COVERAGE",
-                    &consumer.name,
+                    &format!("{} {}", consumer.name, without_values(&gap)),
                     format!(
                         "what `{}` uses is known only from what it ran, and {gap}",
                         consumer.name
@@ -274,7 +277,7 @@ impl Bench {
         for gap in gaps {
             self.unknown(
                 "U_COVERAGE",
-                "",
+                &without_values(&gap),
                 format!("`require_window` is set, and {gap}"),
                 "zdmig observe start, and wait; zdmig doctor says what to change".into(),
             );

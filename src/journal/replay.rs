@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -136,11 +137,14 @@ impl Journal {
             .any(|entry| matches!(entry.kind, EntryKind::Permitted { .. }))
     }
 
-    /// Whose statements failed in the last brownout of a plan; `None` where there was none.
-    pub fn browned(&self, plan: &Plan) -> Option<&[String]> {
+    /// How long the last brownout of a plan lasted, and whose statements failed in it; `None` where
+    /// there was none.
+    pub fn browned(&self, plan: &Plan) -> Option<(Duration, &[String])> {
         let of = |entry: &&Entry| entry.plan == plan.fingerprint;
         self.entries.iter().rev().filter(of).find_map(|entry| match &entry.kind {
-            EntryKind::BrownOut { refused, .. } => Some(refused.as_slice()),
+            EntryKind::BrownOut { seconds, refused } => {
+                Some((Duration::from_secs(*seconds), refused.as_slice()))
+            }
             _ => None,
         })
     }

@@ -105,10 +105,22 @@ impl Plan {
         })
     }
 
-    /// Whether a statement of it names something, as a word.
-    pub fn names(&self, name: &str) -> bool {
-        let mut all = self.steps.iter().flat_map(|step| &step.lowered.sql);
-        all.any(|sql| mentions(sql.as_str(), name))
+    /// Whether a statement of it names something. A name that its tables or columns have as well says
+    /// nothing without its schema.
+    pub fn names(&self, schema: Option<&str>, name: &str) -> bool {
+        let own = |column: &ColumnRef| {
+            column.table.name.as_str().eq_ignore_ascii_case(name)
+                || column.column.as_str().eq_ignore_ascii_case(name)
+        };
+        let columns = self.requirement.targets.iter().filter(|target| target.ends != Use::Names);
+        let targets = columns.map(|target| &target.column);
+        let ambiguous = self.touches.iter().chain(targets).any(own);
+        let whole = schema.map(|schema| format!("{schema}.{name}"));
+        self.steps.iter().flat_map(|step| &step.lowered.sql).any(|sql| {
+            let text = sql.as_str().replace('"', "");
+            let said = whole.as_ref().is_some_and(|whole| mentions(&text, whole));
+            said || !ambiguous && mentions(&text, name)
+        })
     }
 
     /// Whether contract takes something away by another name.

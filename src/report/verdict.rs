@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::verdict_page::{floor, watched};
 use super::{Pen, table};
-use crate::gate::{Asked, Reason, Severity, Verdict, VerdictId, VersionLine, Window};
+use crate::gate::{Asked, Reason, Severity, Trust, Verdict, VerdictId, VersionLine, Window};
 use crate::plan::Target;
 
 /// A verdict, ready to be written.
@@ -25,6 +25,8 @@ pub struct VerdictReport<'a> {
     pub env: &'a str,
     /// PASS, REFUSE or UNKNOWN.
     pub result: &'static str,
+    /// How much the answer to what can run rests on.
+    pub trust: Trust,
     /// When the evidence was gathered.
     pub at: DateTime<Utc>,
     /// What contract takes away.
@@ -55,7 +57,7 @@ impl<'a> VerdictReport<'a> {
     pub fn new(
         asked: &Asked<'a>,
         verdict: &'a Verdict,
-        windows: &'a [Window],
+        (windows, trust): (&'a [Window], Trust),
         ttl: Duration,
     ) -> Self {
         let plan = asked.plan;
@@ -74,6 +76,7 @@ impl<'a> VerdictReport<'a> {
             plan: plan.fingerprint.to_string(),
             env: asked.env,
             result: verdict.word(),
+            trust,
             at: asked.at,
             targets: &plan.requirement.targets,
             reasons: verdict
@@ -110,7 +113,10 @@ pub fn render_verdict(report: &VerdictReport<'_>, pen: Pen) -> String {
         _ => pen.warn("UNKNOWN"),
     };
     let at = report.at.format("%Y-%m-%d %H:%M:%S UTC");
-    let mut out = format!("gate {}   {}   {at}   {word}\n", report.migration, report.env);
+    let mut out = format!(
+        "gate {}   {}   {at}   {word}   trust {:?}\n",
+        report.migration, report.env, report.trust
+    );
     for target in report.targets {
         let new = target.replaced_by.as_ref().map(|new| format!(" → {new}")).unwrap_or_default();
         out.push_str(&format!("target {}{new}\n", target.column));

@@ -8,11 +8,12 @@ use crate::gate::Severity;
 /// In Markdown. What others wrote is text in it, never markup.
 pub fn render_verdict_markdown(report: &VerdictReport<'_>) -> String {
     let mut out = format!(
-        "## Gate: {} for {}\n\n{} · {} · verdict `{}`\n\n",
+        "## Gate: {} for {}\n\n{} · {} · trust {:?} · verdict `{}`\n\n",
         report.result,
         code(&report.migration),
         plain(report.env),
         report.at.format("%Y-%m-%d %H:%M:%S UTC"),
+        report.trust,
         report.id.as_str(),
     );
     for target in report.targets {
@@ -52,12 +53,13 @@ pub fn render_verdict_markdown(report: &VerdictReport<'_>) -> String {
 /// As a page of its own: no script, nothing from elsewhere.
 pub fn render_verdict_html(report: &VerdictReport<'_>) -> String {
     let mut body = format!(
-        "<h1><span class=\"{0}\">{0}</span> {1}</h1>\n<p class=\"dim\">{2} · {3} · verdict <code>{4}</code></p>\n",
+        "<h1><span class=\"{0}\">{0}</span> {1}</h1>\n<p class=\"dim\">{2} · {3} · trust {5:?} · verdict <code>{4}</code></p>\n",
         report.result,
         text(&report.migration),
         text(report.env),
         report.at.format("%Y-%m-%d %H:%M:%S UTC"),
         text(report.id.as_str()),
+        report.trust,
     );
     for target in report.targets {
         let new = target.replaced_by.as_ref();

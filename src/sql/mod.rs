@@ -6,4 +6,4 @@ mod text;
 
 pub use ident::{ColumnRef, Ident, TableName};
 pub use span::{Place, Span};
-pub use text::{Sql, mentions, without_literals};
+pub use text::{Sql, mentions, without_literals, without_values};

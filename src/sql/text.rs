@@ -59,6 +59,28 @@ pub fn without_literals(text: &str) -> String {
     out + rest
 }
 
+/// The text without what may be somebody's data: what stands between quotes, and numbers.
+pub fn without_values(text: &str) -> String {
+    let (mut out, mut part, mut number) = (String::with_capacity(text.len()), false, false);
+    for letter in without_literals(text).chars() {
+        let digit = letter.is_ascii_digit();
+        if digit && !part {
+            if !number {
+                out.push('?');
+            }
+            number = true;
+            continue;
+        }
+        if number && letter == '.' {
+            continue;
+        }
+        number = false;
+        part = letter.is_alphanumeric() || letter == '_' || letter == '$' || (part && digit);
+        out.push(letter);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +95,19 @@ mod tests {
             ("\"näme\"", "\"näme\""),
         ] {
             assert_eq!(without_literals(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_nobodys_to_see() {
+        for (text, expected) in [
+            (
+                "SELECT a1 FROM t2 WHERE x = 12.5 AND y > $1",
+                "SELECT a1 FROM t2 WHERE x = ? AND y > $1",
+            ),
+            ("IN (1,23, 'it''s 4')", "IN (?,?, '')"),
+        ] {
+            assert_eq!(without_values(text), expected, "{text}");
         }
     }
 

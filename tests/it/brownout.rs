@@ -114,7 +114,7 @@ impl Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_still_reads_it_is_found_at_one_failed_statement() {
-    let Some(town) = Town::start("require_brownout = true\n", true, LOG).await else { return };
+    let Some(town) = Town::start("require_brownout = \"2s\"\n", true, LOG).await else { return };
     let mut client = attach(&town.server.url(), "test").await.client;
     let project = &town.project;
     town.second_version();
@@ -217,19 +217,47 @@ async fn a_brownout_that_would_show_nothing_says_so() {
     project.run("brownout 1 --duration 1s --lease 10ms").exits(2);
     let missing = "brownout 1 --duration 2s --probe true --log none";
     project.run(missing).exits(15).says(&["the log `none` cannot be read"]);
-    let file = project.path("app.log");
-    std::fs::write(&file, "begun\n").expect("a log");
-    // A text log on this machine: of an application, say.
-    let mut running = project.command("brownout 1 --duration 1h --log app.log");
+    // A log of text on this machine, and who fails is in it.
+    let logs = town.server.folder().join("log");
+    let newest = std::fs::read_dir(&logs).expect("a folder").flatten().map(|one| one.path());
+    let text = newest.filter(|path| path.extension().is_some_and(|end| end == "log")).max();
+    let text = text.expect("a log").display().to_string();
+    let mut running = project.command(&format!("brownout 1 --duration 1h --log {text}"));
     let running = running.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let mut client = attach(&town.server.url(), "test").await.client;
-    until(&mut *client, "SELECT EXISTS (SELECT FROM zdmig.brownout)").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    std::fs::write(&file, "begun\nERROR:  permission denied for table users\n").expect("a line");
+    let old = Worker::start(town.of("app"), "old", "username");
     let ended = running.wait_with_output().expect("it ended");
-    assert_eq!(ended.status.code(), Some(16), "{}", String::from_utf8_lossy(&ended.stdout));
+    let told = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(16), "{told}");
+    assert!(told.contains("permission denied") || told.contains("FROM users"), "{told}");
+    old.stop().await;
+    // One that does not tell of failures tells of nobody's.
+    let silent = "brownout 1 --duration 1h --log zdmig.toml";
+    project.run(silent).exits(12).says(&["does not tell of a statement that failed"]);
+    client.script("ALTER SYSTEM SET log_min_messages = 'panic'").await.expect("set");
+    client.script("SELECT pg_reload_conf(), pg_sleep(0.3)").await.expect("set");
+    project.run("brownout 1 --duration 1h").exits(12).says(&["does not tell"]);
+    client.script("ALTER SYSTEM RESET log_min_messages").await.expect("reset");
+    client.script("SELECT pg_reload_conf(), pg_sleep(0.3)").await.expect("reset");
+    // Whoever ends the server's loop ends the brownout.
+    let mut running = project.command("brownout 1 --duration 1h");
+    let running = running.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    until(&mut *client, "SELECT EXISTS (SELECT FROM zdmig.brownout)").await;
+    let kill = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%zdmig.dimming%' AND \
+                application_name = 'zdmig' AND state = 'active'";
+    client.script(kill).await.expect("cancelled");
+    let ended = running.wait_with_output().expect("it ended");
+    assert_eq!(ended.status.code(), Some(3), "{}", String::from_utf8_lossy(&ended.stderr));
     // A probe that fails ends it, whatever the log says.
-    project.run("brownout 1 --duration 1h --probe false").exits(16).says(&["the probe ended with"]);
+    project.run("brownout 1 --duration 1h --probe false").exits(15).says(&["the probe ended with"]);
+    project.write("probe", "once");
+    // It passes before, and no more.
+    project.write("probe.sh", "[ -e probe ] && rm probe");
+    let line = "brownout 1 --duration 1h --probe ./probe.sh";
+    let path = project.path("probe.sh");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("it runs");
+    project.run(line).exits(16).says(&["the probe ended with"]);
     // No privilege stops a superuser.
     client.script("ALTER ROLE app SUPERUSER").await.expect("a superuser");
     let ran = project.run("brownout 1 --duration 1h").exits(12);

@@ -171,7 +171,7 @@ async fn instances_say_their_own_version() {
         (vec![&new, &gone], 0, "PASS"),
         (vec![&new, &old], 11, "E_VERSION_USES"),
         (vec![&new, &mute], 12, "has no version at `/build/version`"),
-        (vec![&gone], 12, "U_EMPTY"),
+        (vec![&gone], 12, "nobody answers at any"),
     ] {
         let source = format!(
             "type = \"http\"\nversion = \"/build/version\"\nurls = {urls:?}\ntimeout = \"2s\""

@@ -21,7 +21,7 @@ async fn on_somebodys_word(product: &str) {
     beat(&project, "1", 0);
     beat(&project, "2", 0);
     let seen = verdict(&project, 11);
-    assert_eq!(seen["reasons"][0]["subject"], "api@1");
+    assert_eq!(seen["reasons"][0]["subject"], "api@1 live");
     assert_eq!(seen["reasons"][0]["overridable"], true);
     let id = seen["id"].as_str().expect("an id").to_owned();
 

@@ -76,6 +76,10 @@ impl Server {
         self.runs = false;
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.data
+    }
+
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }

@@ -64,6 +64,7 @@ async fn clients_of_a_pooler_are_seen_whose_turn_it_is_not() {
     drop(pooler);
     gate(12, &["U_GAP", "of the pooler"]);
     project.run("gate 1").exits(2).says(&["the variable POOLER is not set"]);
+    project.run("status").done();
 }
 
 #[tokio::test(flavor = "multi_thread")]

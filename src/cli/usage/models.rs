@@ -40,6 +40,7 @@ pub(super) fn dump(text: &str) -> Result<Vec<Model>, String> {
     let dump: Dump = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match dump.models.iter().find(|one| one.columns.is_empty()) {
         Some(none) => Err(format!("`{}` has no columns", none.table)),
+        None if dump.models.is_empty() => Err("there is none".into()),
         None => Ok(dump.models),
     }
 }
@@ -49,14 +50,16 @@ const SCALARS: [&str; 9] =
 
 /// The models of a Prisma schema, of all its files in one text.
 pub(super) fn prisma(text: &str) -> Result<Vec<Model>, String> {
-    let mut enums = BTreeSet::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        if words.next() == Some("enum") {
-            enums.extend(words.next().map(|name| name.trim_end_matches('{').to_owned()));
-        }
-    }
-    let mut models = Vec::new();
+    let named = |kinds: &[&str]| -> BTreeSet<String> {
+        let of = |line: &str| {
+            let mut words = line.split_whitespace();
+            let kind = words.next().filter(|kind| kinds.contains(kind));
+            kind.and_then(|_| words.next()).map(|name| name.trim_end_matches('{').to_owned())
+        };
+        text.lines().map(without_comment).filter_map(of).collect()
+    };
+    let (enums, known) = (named(&["enum"]), named(&["model", "view", "type"]));
+    let (mut models, mut lists) = (Vec::new(), Vec::new());
     let mut lines = text.lines().map(without_comment);
     while let Some(line) = lines.next() {
         let mut words = line.split_whitespace();
@@ -84,7 +87,14 @@ pub(super) fn prisma(text: &str) -> Result<Vec<Model>, String> {
             let base = kind.trim_end_matches(['?', '[', ']']);
             let scalar =
                 SCALARS.contains(&base) || base.starts_with("Unsupported") || enums.contains(base);
+            if !scalar && !known.contains(base) {
+                return Err(format!("`{name}.{field}` is a `{base}`, which is not known"));
+            }
             // A relation has columns of its own, and what is ignored is not in the client.
+            if !scalar && kind.ends_with("[]") && !line.contains("fields:") {
+                let relation = line.split_once("@relation").and_then(|(_, rest)| quoted(rest));
+                lists.push((name.clone(), base.to_owned(), relation));
+            }
             if !scalar || line.contains("@ignore") {
                 continue;
             }
@@ -97,7 +107,18 @@ pub(super) fn prisma(text: &str) -> Result<Vec<Model>, String> {
         }
         models.push(Model { table, columns });
     }
-    Ok(models)
+    // Lists on both sides are kept in a table of their own, which no model maps.
+    for (one, other, relation) in &lists {
+        let back = |(from, to, name): &&(String, String, Option<String>)| {
+            from == other && to == one && name == relation
+        };
+        if one <= other && lists.iter().any(|list| back(&list)) {
+            let table = relation.clone().unwrap_or_else(|| format!("{one}To{other}"));
+            models
+                .push(Model { table: format!("_{table}"), columns: vec!["A".into(), "B".into()] });
+        }
+    }
+    if models.is_empty() { Err("there is none".into()) } else { Ok(models) }
 }
 
 /// The line before a comment, which does not begin inside of quotes.
@@ -155,6 +176,11 @@ mod tests {
                 "INSERT INTO \"Post\" (\"id\", \"author_id\") SELECT \"id\", \"author_id\" FROM \"Post\""
             )
         );
+        let many = "model B {\n id Int\n as A[]\n}\nmodel A {\n id Int\n bs B[]\n}";
+        assert_eq!(prisma(many).expect("models")[2].table, "_AToB");
+        assert!(prisma("model A {\n id Strange\n}").is_err());
+        assert!(prisma("enum A {\n B\n}").is_err());
+        assert!(dump("{\"models\": []}").is_err());
         assert!(prisma("model A {\n id Int").is_err());
         assert!(dump("{\"models\": [{\"table\": \"t\", \"columns\": []}]}").is_err());
         assert!(dump("{}").is_err());

@@ -221,11 +221,12 @@ async fn clear(
     let witness = observer.witness(env, &[]).await?;
     let files = crate::cli::evidence::manifests(context)?;
     let none = gate::Inventory::default();
-    let evidence = gate::collect(&witness, &none, &files, &context.settings.gate);
+    let policy = &context.settings.gate;
+    let evidence = gate::collect(&witness, &none, &files, policy);
     for plan in journal.plans() {
         let migration = plan.migration.to_string();
         let of = (service.to_owned(), version.to_owned());
-        if fenced.contains(&migration) && gate::cleared(plan, &evidence).contains(&of) {
+        if fenced.contains(&migration) && gate::cleared(plan, &evidence, policy).contains(&of) {
             let migration = migration.as_str();
             observer.record(&Fact::Cleared { env, migration, service, version }).await?;
         }

@@ -220,7 +220,10 @@ RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp A
        JOIN pg_locks l ON l.relation = c.oid AND NOT l.granted AND l.database = (SELECT oid FROM
                 pg_database WHERE datname = current_database())
        JOIN pg_stat_activity a ON a.pid = l.pid
-      WHERE a.query ~* ('\m' || regexp_replace(t.target->'column'->>'column', '([^[:alnum:]_])', '\\\1', 'g') || '\M')
+      WHERE NOT EXISTS (SELECT FROM zdmig.admitted v WHERE v.migration = $1
+              AND v.service = substring(a.application_name FROM '^([^@]+)@')
+              AND v.version = substring(a.application_name FROM '^[^@]+@([^#]+)'))
+        AND a.query ~* ('\m' || regexp_replace(t.target->'column'->>'column', '([^[:alnum:]_])', '\\\1', 'g') || '\M')
       LIMIT 1)
 $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.heartbeat(env text, service text, version text, instance text)

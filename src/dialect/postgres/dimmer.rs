@@ -16,6 +16,16 @@ use super::quote;
 use super::server_log::ServerLog;
 use super::session::exists;
 use crate::dialect::{Dark, DatabaseUrl, Dimmer, Dimming, Refused, SessionError};
+use crate::sql::ColumnRef;
+
+/// What tells a statement that we let fail from those of others.
+const MARK: &str = "zdmig control";
+
+/// How long such a statement may take to be seen in the log.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// How often giving back is tried again.
+const TRIES: u32 = 20;
 
 /// Between two looks at whether it is dark yet.
 const POLL: Duration = Duration::from_millis(5);
@@ -37,9 +47,14 @@ BEGIN
     END LOOP;
     COMMIT;
     WHILE EXISTS (SELECT FROM zdmig.brownout) LOOP
-        IF EXISTS (SELECT FROM zdmig.brownout WHERE least(until, lease_until) < clock_timestamp()) THEN
-            PERFORM zdmig.end_brownout();
-        END IF;
+        BEGIN
+            IF EXISTS (SELECT FROM zdmig.brownout WHERE least(until, lease_until) < clock_timestamp()) THEN
+                PERFORM zdmig.end_brownout();
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            -- A lock that is not to be had, somebody who grants at the same moment: tried again.
+            NULL;
+        END;
         COMMIT;
         PERFORM pg_sleep(0.1);
     END LOOP;
@@ -54,6 +69,11 @@ pub(super) struct PostgresDimmer {
     guard: Option<JoinHandle<Result<(), SessionError>>>,
     lease: Duration,
     renewed: Instant,
+    columns: Vec<ColumnRef>,
+    /// Whether our own failed statement was seen.
+    heard: bool,
+    /// What was seen while we waited for that.
+    kept: Vec<Refused>,
 }
 
 impl PostgresDimmer {
@@ -70,6 +90,9 @@ impl PostgresDimmer {
             guard: None,
             lease: Duration::ZERO,
             renewed: Instant::now(),
+            columns: Vec::new(),
+            heard: false,
+            kept: Vec::new(),
         })
     }
 
@@ -84,15 +107,17 @@ impl PostgresDimmer {
             .collect();
         let wanted = serde_json::json!({
             "migration": order.migration, "owner": order.owner, "columns": columns,
-            "lasts": order.lasts.as_secs_f64(), "lease": order.lease.as_secs_f64(),
+            // A little longer than we look, so that it is we who say how it ended.
+            "lasts": (order.lasts + order.lease).as_secs_f64(), "lease": order.lease.as_secs_f64(),
         });
         sqlx::query(
             "SELECT set_config('zdmig.dimming', $1, false),
                     set_config('search_path', 'pg_catalog, pg_temp', false),
                     set_config('lock_timeout', '5s', false),
-                    set_config('idle_session_timeout', '0', false),
-                    CASE WHEN current_setting('server_version_num')::int >= 140000
-                         THEN set_config('client_connection_check_interval', '0', false) END",
+                    set_config('default_transaction_isolation', 'read committed', false),
+                    (SELECT count(set_config(name, '0', false)) FROM pg_settings
+                      WHERE name IN ('idle_session_timeout', 'client_connection_check_interval',
+                                     'transaction_timeout'))",
         )
         .bind(wanted.to_string())
         .execute(&mut conn)
@@ -156,6 +181,7 @@ fn lost(message: String) -> SessionError {
 impl Dimmer for PostgresDimmer {
     async fn begin(&mut self, order: &Dimming) -> Result<Dark, SessionError> {
         self.lease = order.lease;
+        self.columns.clone_from(&order.columns);
         self.tables = order.columns.iter().map(|one| one.table.name.as_str().to_owned()).collect();
         self.log = match &order.log {
             Some(path) => {
@@ -193,6 +219,9 @@ impl Dimmer for PostgresDimmer {
     }
 
     async fn look(&mut self) -> Result<Vec<Refused>, SessionError> {
+        if self.guard.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(lost("the server's loop that would give it back has ended".into()));
+        }
         if self.renewed.elapsed() > self.lease / 4 {
             let done = sqlx::query(
                 "UPDATE zdmig.brownout SET lease_until = clock_timestamp() + make_interval(secs => $1)",
@@ -206,14 +235,47 @@ impl Dimmer for PostgresDimmer {
             }
             self.renewed = Instant::now();
         }
-        match &mut self.log {
-            Some(log) => log.look(&mut self.conn, &self.database, &self.tables).await,
-            None => Ok(Vec::new()),
+        let Some(log) = &mut self.log else { return Ok(Vec::new()) };
+        let mut found = std::mem::take(&mut self.kept);
+        found.extend(log.look(&mut self.conn, &self.database, &self.tables).await?);
+        let all = found.len();
+        found.retain(|one| !one.statement.contains(MARK));
+        self.heard |= found.len() < all;
+        Ok(found)
+    }
+
+    async fn control(&mut self) -> Result<bool, SessionError> {
+        let Some(column) = self.columns.first().cloned() else { return Ok(false) };
+        self.heard = false;
+        // A superuser is denied nothing, and a role that nobody logs in as has no right to it.
+        let sql = format!(
+            "BEGIN; SELECT set_config('role', 'pg_signal_backend', true) FROM pg_roles WHERE rolname = \
+             current_user AND rolsuper; SELECT {} FROM {} /* {MARK} */ LIMIT 0",
+            quote::ident(&column.column),
+            quote::table(&column.table),
+        );
+        let failed = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.conn).await.is_err();
+        sqlx::raw_sql("ROLLBACK").execute(&mut self.conn).await.map_err(wrap)?;
+        let begun = Instant::now();
+        while failed && !self.heard && begun.elapsed() < HEARD {
+            let found = self.look().await?;
+            self.kept.extend(found);
+            tokio::time::sleep(POLL).await;
         }
+        Ok(self.heard)
     }
 
     async fn end(&mut self) -> Result<(), SessionError> {
-        sqlx::query("SELECT zdmig.end_brownout()").execute(&mut self.conn).await.map_err(wrap)?;
-        Ok(())
+        let mut tries = 0;
+        loop {
+            let ended = sqlx::query("SELECT zdmig.end_brownout()").execute(&mut self.conn).await;
+            match ended.map_err(wrap) {
+                Ok(_) => return Ok(()),
+                Err(SessionError::Lost { message }) => return Err(SessionError::Lost { message }),
+                Err(error) if tries == TRIES => return Err(error),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }

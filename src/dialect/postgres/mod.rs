@@ -174,8 +174,12 @@ impl Dialect for Postgres {
         Ok(Box::new(dimmer::PostgresDimmer::open(url).await?))
     }
 
-    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError> {
-        pooler::clients(url).await
+    async fn clients_of(
+        &self,
+        pooler: &DatabaseUrl,
+        database: &DatabaseUrl,
+    ) -> Result<Vec<Connected>, SessionError> {
+        pooler::clients(pooler, database).await
     }
 
     async fn attach(&self, url: &DatabaseUrl, name: &str) -> Result<Attached, SessionError> {

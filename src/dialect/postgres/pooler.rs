@@ -12,7 +12,10 @@ use crate::dialect::{Connected, DatabaseUrl, SessionError};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-pub(super) async fn clients(url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError> {
+pub(super) async fn clients(
+    url: &DatabaseUrl,
+    database: &DatabaseUrl,
+) -> Result<Vec<Connected>, SessionError> {
     let unreachable = |message: String| SessionError::Unreachable { url: url.to_string(), message };
     let options = PgConnectOptions::from_str(url.with_secrets())
         .map_err(|_| unreachable("the address cannot be read as a PostgreSQL URL".into()))?
@@ -25,9 +28,10 @@ pub(super) async fn clients(url: &DatabaseUrl) -> Result<Vec<Connected>, Session
     };
     let asked = async {
         let mut conn = PgConnection::connect_with(&options).await?;
-        sqlx::raw_sql("SHOW CLIENTS").fetch_all(&mut conn).await
+        let databases = sqlx::raw_sql("SHOW DATABASES").fetch_all(&mut conn).await?;
+        Ok((databases, sqlx::raw_sql("SHOW CLIENTS").fetch_all(&mut conn).await?))
     };
-    let rows = match tokio::time::timeout(LIMIT, asked).await {
+    let (databases, rows) = match tokio::time::timeout(LIMIT, asked).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(sqlx::Error::Database(error))) => {
             return Err(unreachable(error.message().to_owned()));
@@ -35,13 +39,26 @@ pub(super) async fn clients(url: &DatabaseUrl) -> Result<Vec<Connected>, Session
         Ok(Err(error)) => return Err(unreachable(error.to_string())),
         Err(_) => return Err(unreachable(format!("no answer within {} s", LIMIT.as_secs()))),
     };
+    // What the pooler calls a database may be another name than its own. One that it makes up as it
+    // goes is not in the list, and counts.
+    let ours = PgConnectOptions::from_str(database.with_secrets());
+    let ours = ours.ok().and_then(|ours| ours.get_database().map(ToOwned::to_owned));
+    let others: Vec<String> = databases
+        .iter()
+        .filter_map(|row| {
+            let real: Option<String> = row.try_get("database").ok()?;
+            let name: String = row.try_get("name").ok()?;
+            (real.is_some() && real != ours).then_some(name)
+        })
+        .collect();
     let mut clients = Vec::new();
     for row in &rows {
         let text = |name: &str| row.try_get::<Option<String>, _>(name).map_err(wrap);
         // Before 1.18 it does not tell the name, and whoever has none is not known.
         let application = text("application_name").unwrap_or_default().unwrap_or_default();
         let database = text("database")?.unwrap_or_default();
-        if database == "pgbouncer" || application.starts_with("zdmig") {
+        if database == "pgbouncer" || others.contains(&database) || application.starts_with("zdmig")
+        {
             continue;
         }
         let role = text("user")?.unwrap_or_default();

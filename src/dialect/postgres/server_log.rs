@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use super::catalog::get;
 use super::connect::wrap;
 use crate::dialect::{Refused, SessionError};
-use crate::sql::mentions;
+use crate::sql::{mentions, without_values};
 
 /// So much is read at once.
 const PIECE: i64 = 1 << 20;
@@ -129,6 +129,16 @@ impl ServerLog {
                     .map_err(wrap)?;
                 let piece: Vec<u8> = get(&row, 0)?;
                 if piece.is_empty() {
+                    let size = sqlx::query("SELECT coalesce((pg_stat_file($1, true)).size, 0)")
+                        .bind(path)
+                        .fetch_one(&mut *conn)
+                        .await
+                        .map_err(wrap)?;
+                    if get::<i64>(&size, 0)? < self.upto {
+                        // It was begun anew under the same name.
+                        self.upto = 0;
+                        return Ok(Vec::new());
+                    }
                     let now = current(conn).await;
                     if let Some(now) = now.filter(|now| now != path) {
                         (self.place, self.upto) = (Place::Server(now), 0);
@@ -194,12 +204,12 @@ fn of_text(line: &str, tables: &BTreeSet<String>) -> Option<Refused> {
     ours.then(|| Refused {
         role: String::new(),
         application: String::new(),
-        statement: shown(line),
+        statement: shown(line.split_once("ERROR:").map_or(line, |(_, said)| said)),
     })
 }
 
 fn shown(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_values(text).split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(SHOWN).collect()
 }
 

@@ -22,8 +22,7 @@ pub(super) async fn read(
     let row = sqlx::query(
         "SELECT (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
                   WHERE e.extname = 'pg_stat_statements'),
-                current_setting('pg_stat_statements.track', true),
-                current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%'",
+                current_setting('pg_stat_statements.track', true)",
     )
     .fetch_one(&mut *conn)
     .await
@@ -32,13 +31,17 @@ pub(super) async fn read(
     let Some(schema) = schema else {
         return Ok(Err("the extension pg_stat_statements is not made in this database".into()));
     };
-    if track.is_none() || !get::<bool>(&row, 2).unwrap_or(true) {
+    if track.is_none() {
         let why = "pg_stat_statements is not in shared_preload_libraries, so nothing is counted";
         return Ok(Err(why.into()));
     }
     let schema = quote::ident(&Ident::new(&schema));
     let mut flaws = standing_flaws(conn, track.as_deref().unwrap_or("none")).await?;
-    sqlx::raw_sql(CANARY).execute(&mut *conn).await.map_err(wrap)?;
+    if !sings(conn, &schema).await? {
+        flaws.push(
+            "a statement that was just run is not there, so others may be missing, too".into(),
+        );
+    }
     let info = format!("{schema}.pg_stat_statements_info");
     let (reset, lost) = if exists(conn, &info).await? {
         let sql = format!("SELECT stats_reset::text, dealloc FROM {info}");
@@ -60,11 +63,10 @@ pub(super) async fn read(
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.map_err(wrap)?;
     let mut counted = Vec::with_capacity(rows.len());
-    let (mut hidden, mut canary) = (false, false);
+    let mut hidden = false;
     for row in &rows {
         let mut text: String = get(row, 3)?;
         hidden |= text.is_empty() || text == "<insufficient privilege>";
-        canary |= text.contains("zdmig_canary");
         if get::<Option<bool>>(row, 4)?.unwrap_or(false) {
             text.clear();
         }
@@ -76,20 +78,47 @@ pub(super) async fn read(
         flaws
             .push("some texts are hidden from this role: GRANT pg_read_all_stats to it".to_owned());
     }
-    if !canary {
-        flaws.push(
-            "a statement that was just run is not there, so others may be missing, too".into(),
-        );
-    }
     let row = sqlx::query(
         "SELECT clock_timestamp(), session_user::text,
-                (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL OR state <> 'backup')",
+                (SELECT count(*) FROM pg_stat_replication r
+                  WHERE r.state IS DISTINCT FROM 'backup' AND r.application_name <> 'pg_receivewal'
+                    AND NOT EXISTS (SELECT FROM pg_replication_slots s
+                                     WHERE s.active_pid = r.pid AND s.slot_type = 'logical')),
+                ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper
+                         AND r.rolname <> session_user AND pg_has_role(r.oid, session_user, 'MEMBER')),
+                (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                  WHERE p.prosecdef AND p.proowner = (SELECT oid FROM pg_roles WHERE rolname = session_user)
+                    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'zdmig'))",
     )
     .fetch_one(conn)
     .await
     .map_err(wrap)?;
     let (at, own, replicas) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
-    Ok(Ok(StatementLog { at, reset, lost, flaws, own, replicas, counted }))
+    let definers: i64 = get(&row, 4)?;
+    if definers > 0 {
+        flaws.push(format!(
+            "{definers} functions run as zdmig's own role, whose statements are not looked at"
+        ));
+    }
+    let become_own = get(&row, 3)?;
+    Ok(Ok(StatementLog { at, reset, lost, flaws, own, become_own, replicas, counted }))
+}
+
+/// Whether a statement that we run is counted.
+async fn sings(conn: &mut PgConnection, schema: &str) -> Result<bool, SessionError> {
+    let counted = format!(
+        "SELECT coalesce(sum(calls), 0)::bigint FROM {schema}.pg_stat_statements
+          WHERE query LIKE '%zdmig_canary%'"
+    );
+    let mut sung = Vec::new();
+    for sing in [true, false] {
+        let sum = sqlx::query(AssertSqlSafe(counted.clone())).fetch_one(&mut *conn).await;
+        sung.push(get::<i64>(&sum.map_err(wrap)?, 0)?);
+        if sing {
+            sqlx::raw_sql(CANARY).execute(&mut *conn).await.map_err(wrap)?;
+        }
+    }
+    Ok(sung[1] > sung[0])
 }
 
 /// How often each index was scanned: nobody scans one who does not use its first column.
@@ -99,7 +128,7 @@ async fn scans(conn: &mut PgConnection) -> Result<Vec<Counted>, SessionError> {
                 a.attname::text, s.indexrelname::text
            FROM pg_stat_user_indexes s JOIN pg_index i USING (indexrelid)
            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-          WHERE s.schemaname <> 'zdmig'",
+          WHERE s.schemaname <> 'zdmig' AND s.schemaname NOT LIKE 'pg\\_%'",
     )
     .fetch_all(conn)
     .await
@@ -153,9 +182,15 @@ async fn standing_flaws(conn: &mut PgConnection, track: &str) -> Result<Vec<Stri
                   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'zdmig')
                     AND l.lanname NOT IN ('internal', 'c')
                     AND to_jsonb(p) ->> 'prosqlbody' IS NULL),
-                (SELECT string_agg(DISTINCT coalesce(r.rolname::text, 'all roles'), ', ')
-                   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
-                  WHERE EXISTS (SELECT FROM unnest(s.setconfig) c WHERE c LIKE 'pg_stat_statements.track=%'))",
+                (SELECT string_agg(DISTINCT c || ' for ' || coalesce(r.rolname::text, 'all roles'), ', ')
+                   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole,
+                        unnest(s.setconfig) c
+                  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                    AND (c LIKE 'pg_stat_statements.track=%' AND c NOT LIKE '%=all'
+                      OR c LIKE 'pg_stat_statements.track_utility=%' AND c NOT LIKE '%=on'
+                      OR c LIKE 'compute_query_id=off%')),
+                current_setting('pg_stat_statements.track_utility', true),
+                current_setting('compute_query_id', true)",
     )
     .fetch_one(conn)
     .await
@@ -169,7 +204,15 @@ async fn standing_flaws(conn: &mut PgConnection, track: &str) -> Result<Vec<Stri
         _ => {}
     }
     if let Some(roles) = get::<Option<String>>(&row, 1)? {
-        flaws.push(format!("pg_stat_statements.track is set otherwise for {roles}"));
+        flaws.push(format!("what some run is not counted, by settings of their own: {roles}"));
+    }
+    if get::<Option<String>>(&row, 2)?.as_deref() == Some("off") {
+        flaws.push(
+            "pg_stat_statements.track_utility is off: COPY and cursors are not counted".into(),
+        );
+    }
+    if get::<Option<String>>(&row, 3)?.as_deref() == Some("off") {
+        flaws.push("compute_query_id is off, so nothing is counted".into());
     }
     Ok(flaws)
 }

@@ -147,9 +147,13 @@ impl Dialect for Sqlite {
         Err(SessionError::Denied { message })
     }
 
-    async fn clients_of(&self, url: &DatabaseUrl) -> Result<Vec<Connected>, SessionError> {
+    async fn clients_of(
+        &self,
+        pooler: &DatabaseUrl,
+        _database: &DatabaseUrl,
+    ) -> Result<Vec<Connected>, SessionError> {
         let message = "there are no poolers before a file".to_owned();
-        Err(SessionError::Unreachable { url: url.to_string(), message })
+        Err(SessionError::Unreachable { url: pooler.to_string(), message })
     }
 
     async fn attach(&self, url: &DatabaseUrl, _name: &str) -> Result<Attached, SessionError> {

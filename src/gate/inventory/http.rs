@@ -21,6 +21,11 @@ pub(super) async fn ask(
     while let Some(answer) = asked.join_next().await {
         seen.extend(answer.map_err(|error| format!("an address broke off: {error}"))??);
     }
+    if seen.is_empty() {
+        return Err(
+            "nobody answers at any of its addresses, and no version at all is suspicious".into()
+        );
+    }
     Ok(seen)
 }
 

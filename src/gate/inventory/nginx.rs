@@ -1,6 +1,7 @@
 //! The servers that a proxy's files name: each is asked itself, because the file only says where new
 //! requests go. The colour that gets none may be at work all the same.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// The addresses of all servers in `upstream` blocks of the files, of one of that name where one is
@@ -18,7 +19,10 @@ pub(super) fn addresses(
         if servers.is_empty() {
             return Err(shown(file, "it names no server"));
         }
-        found.extend(servers.into_iter().map(|server| format!("http://{server}{path}")));
+        for server in &servers {
+            let addresses = resolved(server).map_err(|why| shown(file, &why))?;
+            found.extend(addresses.into_iter().map(|address| format!("http://{address}{path}")));
+        }
     }
     found.sort();
     found.dedup();
@@ -27,6 +31,14 @@ pub(super) fn addresses(
 
 fn shown(file: &Path, why: &str) -> String {
     format!("`{}`: {why}", file.display())
+}
+
+/// Every address that a server's name stands for: the proxy sends requests to all of them.
+fn resolved(server: &str) -> Result<Vec<SocketAddr>, String> {
+    let port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let named = if port { server.to_owned() } else { format!("{server}:80") };
+    let addresses = named.to_socket_addrs();
+    Ok(addresses.map_err(|error| format!("`{server}` is not known: {error}"))?.collect())
 }
 
 /// Cuts a configuration into words; `{`, `}` and `;` are words.
@@ -58,7 +70,7 @@ fn servers(text: &str, upstream: Option<&str>) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     // A file that is included into a block holds its directives alone.
     let bare = !words.iter().any(|word| word == "upstream");
-    let (mut inside, mut at) = (bare, 0);
+    let (mut inside, mut depth, mut at) = (bare, 0_u32, 0);
     while let Some(end) = words[at..].iter().position(|one| ["{", "}", ";"].contains(&one.as_str()))
     {
         let (directive, ends) = (&words[at..at + end], words[at + end].as_str());
@@ -67,14 +79,20 @@ fn servers(text: &str, upstream: Option<&str>) -> Result<Vec<String>, String> {
             (Some("upstream"), "{") => {
                 let name = directive.get(1).map(String::as_str);
                 inside = upstream.is_none() || upstream == name;
+                depth = 0;
             }
+            (_, "{") => depth += 1,
+            (_, "}") if depth > 0 => depth -= 1,
             (_, "}") => inside = bare,
-            (Some("include"), _) if inside => {
-                return Err("it includes another file: name that one in `files`, too".into());
+            (Some("include"), _) if !harmless(directive.get(1)) => {
+                return Err(
+                    "it includes other files: name those with its servers in `files`".into()
+                );
             }
             (Some("server"), ";") if inside => {
                 let Some(address) = directive.get(1) else { continue };
-                if address.starts_with("unix:") || address.contains('$') {
+                let service = directive.iter().any(|word| word.starts_with("service="));
+                if service || address.starts_with("unix:") || address.contains('$') {
                     return Err(format!("the server `{address}` cannot be asked"));
                 }
                 found.push(address.clone());
@@ -83,6 +101,13 @@ fn servers(text: &str, upstream: Option<&str>) -> Result<Vec<String>, String> {
         }
     }
     Ok(found)
+}
+
+/// Files that hold no servers, by their usual names.
+fn harmless(file: Option<&String>) -> bool {
+    file.is_some_and(|file| {
+        ["mime.types", "_params", "modules-enabled/*.conf"].iter().any(|end| file.ends_with(end))
+    })
 }
 
 #[cfg(test)]
@@ -104,6 +129,14 @@ mod tests {
             Ok(&["127.0.0.1:8081".to_owned()][..])
         );
         assert!(servers("upstream a { include blue.conf; }", None).is_err());
+        assert!(servers("http { include conf.d/*.conf; }", None).is_err());
+        assert!(servers("upstream a { server a service=http resolve; }", None).is_err());
+        let nested =
+            "upstream a { balancer_by_lua_block { x } server b:1; } upstream c { server d; }";
+        assert_eq!(servers(nested, Some("a")).as_deref(), Ok(&["b:1".to_owned()][..]));
+        let whole = "http { include mime.types; server { listen 80; } upstream a { server b:1; } }";
+        assert_eq!(servers(whole, None).as_deref(), Ok(&["b:1".to_owned()][..]));
+        assert_eq!(resolved("127.0.0.1").map(|all| all.len()), Ok(1));
         assert!(servers("upstream a { server unix:/run/a.sock; }", None).is_err());
         assert_eq!(servers("upstream a { }", None).as_deref(), Ok(&[][..]));
     }

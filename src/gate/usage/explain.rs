@@ -80,6 +80,21 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Views, and functions whose body the server has read, that take whole rows of a target's table: no
+    /// dependency on the column tells of them.
+    pub fn takes_rows(&mut self, target: &ColumnRef) -> Vec<TableName> {
+        let bodies: Vec<_> = self.schema.bodies().collect();
+        let mut found = Vec::new();
+        for (name, body) in bodies {
+            let Some(sql) = body.sql() else { continue };
+            let ways = self.explain(sql, target).ways;
+            if ways.contains_key(&Way::WholeRow) || ways.contains_key(&Way::Star) {
+                found.push(name.clone());
+            }
+        }
+        found
+    }
+
     /// Finds everything through which a target can be used without its own name.
     fn watch(&mut self, target: &ColumnRef) -> Watched {
         let family = self.schema.family(&target.table);
