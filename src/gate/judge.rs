@@ -83,7 +83,7 @@ pub fn judge(
         bench.streams(question.plan, evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);
-        bench.sampled(&evidence.sampled);
+        bench.sampled(&evidence.sampled, policy);
         bench.runtime(&evidence.windows, policy);
         bench.brownout(question, policy);
     }
@@ -106,6 +106,11 @@ impl Bench {
     ) {
         let subject = subject.to_owned();
         self.reasons.push(Reason { code, severity: Severity::Refuse, subject, message, remedy });
+    }
+
+    /// Whether such a reason was found already, of a subject that begins so.
+    pub(super) fn has(&self, code: &str, subject: &str) -> bool {
+        self.reasons.iter().any(|one| one.code == code && one.subject.starts_with(subject))
     }
 
     pub(super) fn unknown(
@@ -228,14 +233,14 @@ impl Bench {
         for consumer in &policy.consumers {
             let seen = evidence.seen.iter().any(|seen| seen.service == consumer.name);
             if !seen && !consumer.idle && !consumer.observed {
+                let name = &consumer.name;
                 self.unknown(
                     "U_EMPTY",
-&consumer.name,
-                    format!("no version of `{}` is known, and none at all is suspicious", consumer.name),
+                    name,
+                    format!("no version of `{name}` is known, and none at all is suspicious"),
                     format!(
                         "let it send heartbeats, name its sessions, or run `zdmig deploy record \
-                         --service {} --version …`; a consumer that may be absent has `idle = true`",
-                        consumer.name
+                         --service {name} --version …`; a consumer that may be absent has `idle = true`"
                     ),
                 );
             }
@@ -254,8 +259,7 @@ impl Bench {
     ) {
         let named = format!("{}@{}", seen.service, seen.version);
         let Some(Sight { state, how: source, .. }) = seen.sights.first() else { return };
-        // That a record was answered for does not cover a version that is alive.
-        let about = format!("{named} {}", format!("{state:?}").to_lowercase());
+        let about = about(seen, *state);
         let mut line = VersionLine {
             service: seen.service.clone(),
             version: seen.version.clone(),
@@ -276,9 +280,13 @@ impl Bench {
             line.uses = "?".into();
             self.unknown(
                 "U_NO_USAGE",
-&about,
+                &about,
                 format!("{named} is {} ({source}), and nothing says what it uses", word(*state)),
-                format!("publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig deploy end --service {} --version {}`", seen.service, seen.version),
+                format!(
+                    "publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig \
+                     deploy end --service {} --version {}`",
+                    seen.service, seen.version
+                ),
             );
         }
         for usage in usages {
@@ -296,7 +304,7 @@ impl Bench {
         line: &mut VersionLine,
     ) {
         let named = format!("{}@{}", seen.service, seen.version);
-        let about = format!("{named} {}", format!("{state:?}").to_lowercase());
+        let about = about(seen, state);
         if !usage.complete {
             unsure(line);
             self.unknown(
@@ -368,6 +376,11 @@ impl Bench {
             Verdict::Unknown { reasons, versions }
         }
     }
+}
+
+/// A version as reasons are told apart: that a record was answered for does not cover one that is alive.
+fn about(seen: &Seen, state: State) -> String {
+    format!("{}@{} {}", seen.service, seen.version, format!("{state:?}").to_lowercase())
 }
 
 /// One sight of each kind, and how many there are of it.
