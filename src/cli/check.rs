@@ -3,8 +3,6 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread;
 
-use serde::Serialize;
-
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
@@ -14,7 +12,10 @@ use crate::dialect::{self, Dialect};
 use crate::migration::{Migration, SourceFile};
 use crate::plan::Severity;
 use crate::planner;
-use crate::report::{Format, counted, snippet};
+use crate::report::{
+    CheckReport, FileLine, FindingLine, Format, counted, render_annotations, render_code_quality,
+    render_findings, render_junit, render_sarif, snippet,
+};
 use crate::sql::Span;
 
 /// Read the files without a database: syntax, directives, order, hazards, what is not understood
@@ -34,31 +35,6 @@ pub(super) struct Args {
     catalog: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Report {
-    zdmig_check: u32,
-    files: Vec<FileReport>,
-}
-
-#[derive(Serialize)]
-struct FileReport {
-    path: String,
-    statements: usize,
-    findings: Vec<Finding>,
-}
-
-#[derive(Serialize)]
-struct Finding {
-    code: String,
-    severity: Severity,
-    line: usize,
-    column: usize,
-    message: String,
-    next: String,
-    #[serde(skip)]
-    shown: String,
-}
-
 /// What is known of the database.
 struct World {
     dialect: &'static dyn Dialect,
@@ -69,45 +45,52 @@ struct World {
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let (mut world, files) = begin(args, context)?;
-    let mut report = Report { zdmig_check: 1, files: Vec::new() };
+    let mut report = CheckReport { zdmig_check: 1, files: Vec::new() };
     for file in &files {
         report.files.push(check(file, &mut world, context));
     }
-    let of = |severity: Severity| {
-        let all = report.files.iter().flat_map(|file| &file.findings);
-        all.filter(move |one| one.severity == severity)
-    };
-    let (errors, warnings) = (of(Severity::Deny).count(), of(Severity::Warn).count());
-    let advice = of(Severity::Hint).count();
-    if context.reporter.format() == Format::Json {
-        context.reporter.json(&report);
-    } else {
-        let verbose = context.reporter.verbose();
-        let more = of(Severity::Warn).chain(of(Severity::Hint)).filter(|_| verbose);
-        let shown = of(Severity::Deny).chain(more);
-        let mut text = String::new();
-        for finding in shown {
-            text.push_str(&format!("{}\n", finding.shown));
-            if !finding.next.is_empty() {
-                text.push_str(&format!("next: {}\n", finding.next));
-            }
-            text.push('\n');
+    let errors = report.of(Severity::Deny).count();
+    let text = match context.reporter.format() {
+        Format::Json => {
+            context.reporter.json(&report);
+            String::new()
         }
-        text.push_str(&counted(report.files.len() as u64, "file"));
-        text.push_str(&match errors {
-            0 => ", nothing to complain about".to_owned(),
-            n => format!(", {}", counted(n as u64, "finding")),
-        });
-        if warnings + advice > 0 && !verbose {
-            let warnings = (warnings > 0).then(|| counted(warnings as u64, "warning"));
-            let advice = (advice > 0).then(|| counted(advice as u64, "hint"));
-            let hidden: Vec<_> = warnings.into_iter().chain(advice).collect();
-            text.push_str(&format!("; {}, shown by -v", hidden.join(" and ")));
+        Format::Sarif => render_sarif(&report),
+        Format::Gitlab => render_code_quality(&report),
+        Format::Github => render_annotations(&report),
+        Format::Junit => render_junit(&report),
+        Format::Markdown => render_findings(&report),
+        Format::Human | Format::Html => human(&report, context.reporter.verbose()),
+    };
+    context.reporter.product(&text);
+    Ok(if errors == 0 { Exit::Done } else { Exit::Refused })
+}
+
+fn human(report: &CheckReport, verbose: bool) -> String {
+    let (errors, warnings) = (report.of(Severity::Deny).count(), report.of(Severity::Warn).count());
+    let advice = report.of(Severity::Hint).count();
+    let more = report.of(Severity::Warn).chain(report.of(Severity::Hint)).filter(|_| verbose);
+    let mut text = String::new();
+    for (_, finding) in report.of(Severity::Deny).chain(more) {
+        text.push_str(&format!("{}\n", finding.shown));
+        if !finding.next.is_empty() {
+            text.push_str(&format!("next: {}\n", finding.next));
         }
         text.push('\n');
-        context.reporter.product(&text);
     }
-    Ok(if errors == 0 { Exit::Done } else { Exit::Refused })
+    text.push_str(&counted(report.files.len() as u64, "file"));
+    text.push_str(&match errors {
+        0 => ", nothing to complain about".to_owned(),
+        n => format!(", {}", counted(n as u64, "finding")),
+    });
+    if warnings + advice > 0 && !verbose {
+        let warnings = (warnings > 0).then(|| counted(warnings as u64, "warning"));
+        let advice = (advice > 0).then(|| counted(advice as u64, "hint"));
+        let hidden: Vec<_> = warnings.into_iter().chain(advice).collect();
+        text.push_str(&format!("; {}, shown by -v", hidden.join(" and ")));
+    }
+    text.push('\n');
+    text
 }
 
 /// What is known before the first file, and the files.
@@ -176,16 +159,27 @@ fn inhabited(catalog: &Catalog) -> Catalog {
     catalog
 }
 
-fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileReport {
-    let mut findings = Vec::new();
+fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileLine {
+    let mut report = FileLine { path: file.path.clone(), statements: 0, findings: Vec::new() };
+    let mut statements = 0;
     let mut find = |code: &str, severity, span: Span, (message, next): (String, String)| {
         let place = span.place(&file.text);
         let shown = snippet(&file.path, &file.text, span, &format!("{code}: {message}"), false);
-        let (line, column) = (place.line, place.column);
-        let code = code.to_owned();
-        findings.push(Finding { code, severity, line, column, message, next, shown });
+        let end = Span { start: span.end.max(span.start), ..span }.place(&file.text);
+        let fingerprint = report.fingerprint(code, span.of(&file.text));
+        report.findings.push(FindingLine {
+            code: code.to_owned(),
+            severity,
+            line: place.line,
+            column: place.column,
+            end_line: end.line,
+            end_column: end.column,
+            message,
+            next,
+            fingerprint,
+            shown,
+        });
     };
-    let mut statements = 0;
     match Migration::parse(file, |source| world.dialect.split(source)) {
         Ok(mut migration) => {
             for (hazard, because) in &context.settings.allow {
@@ -232,5 +226,6 @@ fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileRep
             find("syntax", Severity::Deny, error.span, (error.message, String::new()));
         }
     }
-    FileReport { path: file.path.clone(), statements, findings }
+    report.statements = statements;
+    report
 }

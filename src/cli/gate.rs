@@ -133,7 +133,7 @@ pub(super) async fn ask(
         Format::Json => context.reporter.json(&report),
         Format::Markdown => context.reporter.product(&render_verdict_markdown(&report)),
         Format::Html => context.reporter.product(&render_verdict_html(&report)),
-        Format::Human => {
+        _ => {
             let pen = context.reporter.pen();
             context.reporter.product(&render_verdict(&report, pen));
         }

@@ -97,10 +97,18 @@ struct Global {
 enum FormatArg {
     Human,
     Json,
-    /// Of a verdict only.
+    /// Of `plan`, `check` and `gate`
     Markdown,
-    /// Of a verdict only.
+    /// Of `plan` and `gate`
     Html,
+    /// Of `check`: for code scanning
+    Sarif,
+    /// Of `check`: for GitLab's code quality
+    Gitlab,
+    /// Of `check`: annotations of GitHub's workflows
+    Github,
+    /// Of `check`: for whatever reads test results
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -193,6 +201,10 @@ fn reporter(global: &Global) -> Reporter {
         FormatArg::Json => Format::Json,
         FormatArg::Markdown => Format::Markdown,
         FormatArg::Html => Format::Html,
+        FormatArg::Sarif => Format::Sarif,
+        FormatArg::Gitlab => Format::Gitlab,
+        FormatArg::Github => Format::Github,
+        FormatArg::Junit => Format::Junit,
     };
     let color = match global.color {
         ColorArg::Auto => Color::Auto,
@@ -245,10 +257,19 @@ async fn dispatch(
     reporter: &mut Reporter,
     cancel: &CancellationToken,
 ) -> Result<Exit, Failure> {
-    let page = matches!(cli.global.format, FormatArg::Markdown | FormatArg::Html);
-    if page && !matches!(cli.command, Command::Gate(_)) {
-        return Err(Failure::usage("only `gate` answers in Markdown or HTML")
-            .hint("use --format human or json"));
+    let speaks = match cli.global.format {
+        FormatArg::Human | FormatArg::Json => true,
+        FormatArg::Markdown => {
+            matches!(cli.command, Command::Gate(_) | Command::Check(_) | Command::Plan(_))
+        }
+        FormatArg::Html => matches!(cli.command, Command::Gate(_) | Command::Plan(_)),
+        FormatArg::Sarif | FormatArg::Gitlab | FormatArg::Github | FormatArg::Junit => {
+            matches!(cli.command, Command::Check(_))
+        }
+    };
+    if !speaks {
+        return Err(Failure::usage("this verb does not answer in that form")
+            .hint("use --format human or json; markdown is of `plan`, `check` and `gate`, html of `plan` and `gate`, the others of `check`"));
     }
     let mut flags = Flags {
         database_url: cli.global.database_url,

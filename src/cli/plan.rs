@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::journal::Journal;
 use crate::migration::SourceFile;
 use crate::plan::Plan;
-use crate::report::{Format, render_plan};
+use crate::report::{Format, render_plan, render_plans_html, render_plans_markdown};
 
 /// Show what would be done: every statement, lock, hazard and undo, by phase
 #[derive(Debug, clap::Args)]
@@ -130,6 +130,11 @@ fn print(plans: &[Plan], context: &mut Context<'_>) {
             several => context.reporter.json(&several),
         }
         return;
+    }
+    match context.reporter.format() {
+        Format::Markdown => return context.reporter.product(&render_plans_markdown(plans)),
+        Format::Html => return context.reporter.product(&render_plans_html(plans)),
+        _ => {}
     }
     if plans.is_empty() {
         context.reporter.product("nothing is pending\n");

@@ -2,9 +2,13 @@
 //! narration.
 
 mod explain;
+mod findings;
 mod hazard;
+mod markup;
 mod narrate;
+mod page;
 mod plan;
+mod plan_page;
 mod progress;
 mod snippet;
 mod status;
@@ -19,8 +23,13 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 pub use explain::{ExplainReport, StatementLine, render_explained};
+pub use findings::{
+    CheckReport, FileLine, FindingLine, render_annotations, render_code_quality, render_findings,
+    render_junit, render_sarif,
+};
 pub use hazard::hazard_page;
 pub use plan::render_plan;
+pub use plan_page::{render_plans_html, render_plans_markdown};
 pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, render_status};
 pub use table::table;
@@ -39,6 +48,14 @@ pub enum Format {
     Markdown,
     /// As a page.
     Html,
+    /// For code scanning.
+    Sarif,
+    /// For GitLab's code quality.
+    Gitlab,
+    /// As annotations of GitHub's workflows.
+    Github,
+    /// For whatever reads test results.
+    Junit,
 }
 
 /// When colours are used.

@@ -69,6 +69,11 @@ fn render_lock(lock: &Lock, pen: Pen) -> String {
 }
 
 fn render_estimate(estimate: &Estimate, pen: Pen) -> String {
+    line(pen, "size", &estimated(estimate))
+}
+
+/// Rows, bytes and time, and on what that rests.
+pub(super) fn estimated(estimate: &Estimate) -> String {
     let size = match estimate.bytes {
         0 => counted(estimate.rows, "row"),
         n => format!("{}, {}", counted(estimate.rows, "row"), bytes(n)),
@@ -78,10 +83,10 @@ fn render_estimate(estimate: &Estimate, pen: Pen) -> String {
         Some(n) => format!(", about {}", duration(std::time::Duration::from_secs(n))),
         None => String::new(),
     };
-    line(pen, "size", &format!("{size}{time} ({})", estimate.basis))
+    format!("{size}{time} ({})", estimate.basis)
 }
 
-fn about(phase: Phase, steps: &[&Step]) -> &'static str {
+pub(super) fn about(phase: Phase, steps: &[&Step]) -> &'static str {
     let known = |step: &&Step| step.lowered.undo != Undo::Impossible;
     match phase {
         Phase::Expand if !steps.iter().all(known) => {

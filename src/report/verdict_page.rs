@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::markup::{code, plain, text};
+use super::page::page;
 use super::verdict::VerdictReport;
 use crate::gate::Severity;
 
@@ -103,28 +105,8 @@ pub fn render_verdict_html(report: &VerdictReport<'_>) -> String {
     for said in watched(report).iter().chain(&floor(report)) {
         let _ = writeln!(body, "<p>{}</p>", text(said));
     }
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{} {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
-        report.result,
-        text(&report.migration),
-    )
+    page(&format!("{} {}", report.result, report.migration), &body)
 }
-
-const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8884; --dim: #666; --good: #17692c; --bad: #b3261e; --warn: #7a5200 }
-@media (prefers-color-scheme: dark) { :root { --dim: #aaa; --good: #6fdc8c; --bad: #ff8a80; --warn: #ffd166 } }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 }
-main { max-width: 70rem; margin: 0 auto; padding: 1rem }
-h1 { font-size: 1.4rem; overflow-wrap: anywhere } h2 { font-size: 1.1rem }
-code { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
-ul { padding-left: 1.2rem } li { margin: .6rem 0; overflow-wrap: anywhere }
-.dim { color: var(--dim) } .PASS { color: var(--good) } .REFUSE { color: var(--bad) } .UNKNOWN { color: var(--warn) }
-.wide { overflow-x: auto } table { border-collapse: collapse; min-width: 100% }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-";
 
 fn state(line: &crate::gate::VersionLine) -> String {
     format!("{:?}", line.state).to_lowercase()
@@ -151,65 +133,4 @@ pub(super) fn floor(report: &VerdictReport<'_>) -> Option<String> {
         let list = report.rollback_floor.join(", ");
         format!("after contract only these can run, also in a rollback: {list}")
     })
-}
-
-/// Text that is no markup.
-fn text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// Text on one line that is no markup.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\n' | '\r' => out.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '&' | '@' | '!' => {
-                out.push('\\');
-                out.push(letter);
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// Text as code, whatever marks are in it.
-fn code(text: &str) -> String {
-    let text = text.replace(['\n', '\r'], " ");
-    let longest = text.split(|one| one != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
-    let gap = if text.contains('`') { " " } else { "" };
-    format!("{fence}{gap}{text}{gap}{fence}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_wrote_is_text() {
-        let evil = "<script>alert('x')</script> | `a` **b** @team\nc";
-        assert_eq!(
-            text(evil),
-            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; | `a` **b** @team\nc"
-        );
-        assert_eq!(
-            plain(evil),
-            "\\<script\\>alert('x')\\</script\\> \\| \\`a\\` \\*\\*b\\*\\* \\@team c"
-        );
-        assert_eq!(code("a`b"), "`` a`b ``");
-        assert_eq!(code("users"), "`users`");
-    }
 }

@@ -27,6 +27,7 @@ mod names;
 mod observe;
 mod overruled;
 mod own_server;
+mod pages;
 mod prove;
 mod random;
 mod regressions;

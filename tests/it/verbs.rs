@@ -257,6 +257,19 @@ fn check_reads_without_a_database() {
     let ran = run(&["check", "2_b.sql", "--format", "json"]).exits(10);
     let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(report["files"][0]["findings"][0]["code"], "opaque");
+    for (format, words) in [
+        ("sarif", &["\"version\": \"2.1.0\"", "\"ruleId\": \"syntax\"", "\"startLine\": 1"][..]),
+        ("gitlab", &["\"check_name\": \"syntax\"", "\"path\": \"1_a.sql\""][..]),
+        ("github", &["::error file=1_a.sql,line=1,", "title=syntax::"][..]),
+        (
+            "junit",
+            &["<testcase classname=\"zdmig.check\" name=\"1_a.sql\"", "<failure type=\"syntax\""][..],
+        ),
+        ("markdown", &["<!-- zdmig:check -->", "**syntax** `1_a.sql:1:"][..]),
+    ] {
+        run(&["check", "1_a.sql", "--format", format]).exits(10).says(words);
+        run(&["status", "--format", format]).exits(2);
+    }
     run(&["check", "missing.sql"]).exits(2);
     run(&["check"]).exits(2).says(&["there is no folder `migrations`"]);
 }

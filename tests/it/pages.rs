@@ -1,0 +1,66 @@
+//! Plans in other forms: whatever the JSON says of a step, they say, and nothing of it as markup.
+
+use crate::support::{Database, Project};
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+async fn every_step(product: &str) {
+    let database = Database::of(product, "pages").await;
+    let schema = "CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(20), note VARCHAR(20), gone VARCHAR(20))";
+    database.script(schema).await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;")
+        .migration("2_index", "CREATE INDEX users_note ON users (note);")
+        .migration(
+            "3_drop",
+            "-- zdmig:allow table-rewrite because \"<b>small</b> & `fast`\"\nALTER TABLE users DROP COLUMN gone;",
+        );
+    project.run("snapshot -o catalog.json");
+    let plans = project.run("plan --format json").out;
+    let plans: serde_json::Value = serde_json::from_str(&plans).expect("JSON");
+    let (markdown, html) =
+        (project.run("plan --format markdown").out, project.run("plan --format html").out);
+    let plans = plans.as_array().expect("several plans");
+    assert_eq!(plans.len(), 3);
+    for plan in plans {
+        let fingerprint = plan["fingerprint"].as_str().expect("a fingerprint");
+        assert!(
+            html.contains(fingerprint) && markdown.contains(&fingerprint[..10]),
+            "{fingerprint}"
+        );
+        for step in plan["steps"].as_array().expect("steps") {
+            let id = step["id"].as_str().expect("an id");
+            let (_, slug) = id.rsplit_once('/').expect("a slug");
+            assert!(html.contains(&escaped(slug)) && markdown.contains(&escaped(slug)), "{slug}");
+            for sql in step["lowered"]["sql"].as_array().expect("statements") {
+                let sql = sql.as_str().expect("SQL");
+                assert!(html.contains(&escaped(sql)), "{sql}");
+                assert!(markdown.contains(sql), "{sql}");
+            }
+            for lock in step["lowered"]["locks"].as_array().into_iter().flatten() {
+                let mode = lock["mode"].as_str().expect("a mode");
+                assert!(html.contains(mode) && markdown.contains(mode), "{mode}");
+            }
+        }
+    }
+    assert!(html.contains("default-src 'none'") && !html.contains("<script"), "{html}");
+    assert!(!html.contains("<b>small") && !markdown.contains("<b>small"));
+    for target in ["public.users.username", "users.username"] {
+        if html.contains(&format!("reads or writes {target}")) {
+            return;
+        }
+    }
+    panic!("what the gate will ask is not in the page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_plan_say_what_its_json_says() {
+    every_step("postgres").await;
+    every_step("sqlite").await;
+}
