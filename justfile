@@ -23,11 +23,11 @@ corpus:
 
 # every case cut at every call and taken back; half an hour or more
 cuts:
-    ZDMIG_EVERY_CUT=1 scripts/with-postgres cargo test --test it every_case_is_taken_back
+    ZDMIG_EVERY_CUT=1 scripts/with-postgres cargo test --test it crash
 
-# every case from every phase, and with two applications; ten minutes more than `check`
+# every case from every phase, and with two applications, and the long histories; ten minutes more than `check`
 every:
-    ZDMIG_EVERY=1 scripts/with-postgres cargo test --test it case
+    ZDMIG_EVERY=1 scripts/with-postgres cargo test --test it -- case corpus
 
 # twenty thousand random queries, and what the server says of them; three minutes
 queries:

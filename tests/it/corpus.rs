@@ -374,6 +374,14 @@ async fn history(name: &str) {
     }
 }
 
+/// One that takes its time: with `ZDMIG_EVERY=1`, or where phases or rows are wanted.
+async fn long_history(name: &str) {
+    let wanted = ["ZDMIG_EVERY", "ZDMIG_CORPUS_PHASES", "ZDMIG_CORPUS_ROWS"];
+    if wanted.iter().any(|name| std::env::var_os(name).is_some()) {
+        history(name).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn concourse() {
     history("concourse").await;
@@ -381,20 +389,20 @@ async fn concourse() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crates_io() {
-    history("crates-io").await;
+    long_history("crates-io").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hatchet() {
-    history("hatchet").await;
+    long_history("hatchet").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn langfuse() {
-    history("langfuse").await;
+    long_history("langfuse").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn zksync_era() {
-    history("zksync-era").await;
+    long_history("zksync-era").await;
 }

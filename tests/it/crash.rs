@@ -314,6 +314,9 @@ async fn every_call(product: &str, journey: Journey) {
     let uncut = fresh(&template).await;
     travel(&mut *uncut.session().await, &plan, journey).await.expect("an uncut run");
     let expected = state(&uncut).await;
+    // The way back at every other call, without `ZDMIG_EVERY_CUT=1`.
+    let every = std::env::var_os("ZDMIG_EVERY_CUT").is_some();
+    let step = if every || matches!(journey, Journey::Forward) { 1 } else { 2 };
     for when in [When::Before, When::After] {
         let mut n = 0;
         loop {
@@ -344,7 +347,7 @@ async fn every_call(product: &str, journey: Journey) {
             }
             let found = state(&database).await;
             assert_eq!(found, expected, "{journey:?} cut {when:?} call {n}");
-            n += 1;
+            n += step;
         }
         assert!(n > 10, "only {n} calls were cut");
     }

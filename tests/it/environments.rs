@@ -267,7 +267,9 @@ async fn drained_load_balancer_a_request_outlives_the_switch() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(seen, ["is live", "is draining", "E_OBSERVED"]);
+    // A slow machine may look for the first time when it drains already.
+    let expected = ["is live", "is draining", "E_OBSERVED"];
+    assert!(seen.len() > 1 && expected.ends_with(&seen), "{seen:?}");
     // The instance's time is over, the request's is not: it is seen by what it ran.
     shop.refused(&["E_OBSERVED", "FOR UPDATE"]);
     request

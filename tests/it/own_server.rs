@@ -93,6 +93,14 @@ impl Drop for Server {
     }
 }
 
+/// Whether it can count the statements that run.
+pub async fn counts() -> bool {
+    let mut test = attach(&server(), "test").await.client;
+    let there =
+        "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements')";
+    ask(&mut *test, there).await == "true"
+}
+
 /// The server's programs, and a folder with the data of a new one in `one`. Nothing where the test
 /// server is elsewhere, or was installed without its programs.
 pub async fn fresh() -> Option<(PathBuf, tempfile::TempDir)> {

@@ -389,7 +389,7 @@ async fn random_changes_make_what_plain_statements_make() {
         assert!(one(seed).await, "it is refused");
         return;
     }
-    let wanted = number("ZDMIG_RANDOM").unwrap_or(40);
+    let wanted = number("ZDMIG_RANDOM").unwrap_or(30);
     let first = number("ZDMIG_RANDOM_FROM").unwrap_or(1);
     let seeds: Vec<u64> = (first..first + wanted).collect();
     let (mut done, mut failed) = (0, BTreeSet::new());

@@ -1,6 +1,7 @@
 //! Sessions that the primary does not see: behind a pooler, and on a replica.
 
 use crate::join::Pooler;
+use crate::own_server::counts;
 use crate::replica::Pair;
 use crate::support::{Database, Project, ask, attach, until};
 
@@ -69,6 +70,9 @@ async fn clients_of_a_pooler_are_seen_whose_turn_it_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_a_replica_is_seen_there() {
+    if !counts().await {
+        return;
+    }
     let Some(pair) =
         Pair::start_with("-c wal_keep_size=1GB -c shared_preload_libraries=pg_stat_statements")
             .await
