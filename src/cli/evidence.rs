@@ -96,7 +96,7 @@ async fn sessions(
 }
 
 /// What ran on every server since the windows were opened.
-async fn windows(
+pub(super) async fn windows(
     observer: &mut dyn Observer,
     begun: &[Observation],
     targets: &[Target],
@@ -143,7 +143,7 @@ async fn windows(
                 }
                 window
             }
-            Err(why) => Window::blind(one, why),
+            Err(why) => Window::blind(&one.node, one.since, why),
         };
         window.flaws.sort();
         windows.push(window);
@@ -151,9 +151,8 @@ async fn windows(
     for url in replicas.iter().map(ToString::to_string) {
         let Some(here) = begun.first() else { continue };
         if !begun.iter().any(|one| one.node == url) {
-            let none =
-                Observation { node: url, calls: std::collections::BTreeMap::new(), ..here.clone() };
-            windows.push(Window::blind(&none, "it was not observed from the beginning".into()));
+            let why = "it was not observed from the beginning";
+            windows.push(Window::blind(&url, here.since, why));
         }
     }
     Ok(windows)

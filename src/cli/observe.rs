@@ -1,8 +1,8 @@
 use super::context::Context;
-use super::evidence::PRIMARY;
+use super::evidence::{PRIMARY, windows};
 use super::failure::{Exit, Failure};
 use crate::dialect::{Fact, Observer, StatementLog};
-use crate::gate::{Reader, Schema, Window, window};
+use crate::gate::{Reader, Schema, Window};
 use crate::report::{Format, duration, table};
 
 /// Windows on what really runs: what uses something that a contract would take away is found
@@ -69,15 +69,7 @@ async fn status(observer: &mut dyn Observer, context: &mut Context<'_>) -> Resul
     let catalog = context.dialect()?.empty();
     let schema = Schema::new(&catalog, false);
     let mut reader = Reader::new(&schema, context.dialect()?.grammar());
-    let logs = counted(observer, context).await?;
-    let windows: Vec<Window> = begun
-        .iter()
-        .map(|one| match logs.iter().find(|(node, _)| *node == one.node) {
-            Some((_, Ok(log))) => window(one, log, &[], &mut reader),
-            Some((_, Err(why))) => Window::blind(one, why.clone()),
-            None => Window::blind(one, "it is among `replicas` no more".into()),
-        })
-        .collect();
+    let windows = windows(observer, &begun, &[], &mut reader, context).await?;
     let rows = windows
         .iter()
         .map(|one| {

@@ -1,4 +1,4 @@
-use super::context::{Context, start};
+use super::context::{Context, lock, owner, start};
 use super::failure::{Exit, Failure};
 use super::phase::{Tally, WaitArgs};
 use super::{fence, gate};
@@ -17,6 +17,13 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    if observer.dark().await?.contains(&plan.migration.to_string()) {
+        // A brownout that was cut off. Whoever has the run lock gives back what is away.
+        lock(&mut *session, &owner(), context.cancel, args.wait.time()?).await?;
+        Tally::default().report(&plan, "restored", &journal, context);
+        return Ok(Exit::Done);
+    }
     if !journal.begun(&plan, Phase::Contract) && !journal.begun(&plan, Phase::Purge) {
         return Err(Failure::usage(format!(
             "`{}` is not contracted, so there is nothing to restore",

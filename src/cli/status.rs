@@ -40,7 +40,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     }
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let fences = observer.fences(&context.settings.env.value).await?;
-    let steered = Steered { fills: &fills, paused: &paused, fences: &fences };
+    let dark = observer.dark().await?;
+    let steered = Steered { fills: &fills, paused: &paused, fences: &fences, dark: &dark };
     let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
     let open = lines.iter().any(|line| line.state != "done");
     let report = StatusReport {
@@ -66,10 +67,12 @@ struct Steered<'a> {
     paused: &'a BTreeMap<MigrationId, String>,
     /// Migrations behind whose fences only cleared versions may start.
     fences: &'a [String],
+    /// Migrations whose columns are away for a while.
+    dark: &'a [String],
 }
 
 fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Steered<'_>) -> Line {
-    let (word, next) = state(id, journal);
+    let (word, mut next) = state(id, journal);
     let plan = journal.plan(id);
     let fill = plan.and_then(|plan| fill(plan, journal, steered));
     let paused = || steered.paused.get(id).map(|who| format!("paused by {who}"));
@@ -86,6 +89,10 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         }
         (Some(_), None) => detail = "its file is gone".into(),
         _ => {}
+    }
+    if steered.dark.contains(&id.to_string()) {
+        detail = "its column is away: a brownout is at work, or was cut off".into();
+        next = format!("zdmig restore {id}");
     }
     let open = journal.in_flight(id);
     Line {

@@ -25,6 +25,9 @@ pub trait Observer: Send {
     /// Migrations whose fences stand in an environment.
     async fn fences(&mut self, env: &str) -> Result<Vec<String>, SessionError>;
 
+    /// Migrations whose columns are away for a while, or were left so by a server that crashed.
+    async fn dark(&mut self) -> Result<Vec<String>, SessionError>;
+
     /// Sessions that are connected to this server; `None` where the product cannot tell.
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError>;
 

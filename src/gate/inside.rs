@@ -5,34 +5,27 @@ use chrono::{DateTime, Utc};
 use super::evidence::Evidence;
 use super::judge::{Bench, Question};
 use super::policy::GatePolicy;
+use crate::dialect::Bound;
 use crate::plan::Plan;
 
 impl Bench {
-    /// Functions whose text names a target, but for those that somebody looked at.
+    /// What rests on a target: functions whose text names it, but for those that somebody looked at, and
+    /// what the server knows of that is no part of the plan.
     pub(super) fn dependents(
         &mut self,
+        plan: &Plan,
         evidence: &Evidence,
         policy: &GatePolicy,
         now: DateTime<Utc>,
     ) {
-        for dependent in evidence.dependents.iter().filter(|one| !passed(one, policy, now)) {
+        let late = evidence.dependents.iter().filter(|one| !passed(one, policy, now));
+        let others = |one: &&Bound| !plan.names(one.schema.as_deref(), &one.name);
+        let bound = evidence.bound.iter().filter(others).map(|one| &one.what);
+        for dependent in late.chain(bound) {
             self.refuse(
                 "E_DEPENDENT",
                 dependent,
                 format!("{dependent}, and would break"),
-                "change it first, in a migration of its own".into(),
-            );
-        }
-    }
-
-    /// What rests on a target and is no part of the plan: made since, or it would be.
-    pub(super) fn bound(&mut self, plan: &Plan, evidence: &Evidence) {
-        for one in evidence.bound.iter().filter(|one| !plan.names(one.schema.as_deref(), &one.name))
-        {
-            self.refuse(
-                "E_DEPENDENT",
-                &one.what,
-                format!("{}, and would break", one.what),
                 "change it first, in a migration of its own".into(),
             );
         }

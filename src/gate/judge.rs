@@ -78,8 +78,7 @@ pub fn judge(
     }
     if !requirement.targets.is_empty() {
         bench.freshness(evidence, now);
-        bench.dependents(evidence, policy, now);
-        bench.bound(question.plan, evidence);
+        bench.dependents(question.plan, evidence, policy, now);
         bench.streams(question.plan, evidence, policy);
         bench.world(evidence, policy, now);
         bench.versions(requirement, evidence, policy);

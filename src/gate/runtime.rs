@@ -48,14 +48,23 @@ pub struct Ran {
     pub how: String,
 }
 
+impl Ran {
+    fn who(&self) -> String {
+        match self.role.as_str() {
+            "" => "somebody".into(),
+            role => format!("role `{role}`"),
+        }
+    }
+}
+
 impl Window {
     /// One that shows nothing, because of that.
-    pub fn blind(begun: &Observation, why: String) -> Self {
+    pub fn blind(node: &str, since: DateTime<Utc>, why: impl Into<String>) -> Self {
         Self {
-            node: begun.node.clone(),
-            from: begun.since,
-            to: begun.since,
-            flaws: vec![why],
+            node: node.to_owned(),
+            from: since,
+            to: since,
+            flaws: vec![why.into()],
             roles: BTreeSet::new(),
             uses: Vec::new(),
             unread: Vec::new(),
@@ -173,24 +182,30 @@ pub(super) fn observed(consumer: &Consumer, windows: &[Window], policy: &GatePol
 
 /// Why it does not.
 fn gaps(consumer: &Consumer, windows: &[Window], policy: &GatePolicy) -> Vec<String> {
-    if windows.is_empty() {
-        return vec!["no window is open".into()];
-    }
-    let mut gaps: Vec<String> = windows
-        .iter()
-        .flat_map(|one| one.flaws.iter().map(|flaw| format!("on {}: {flaw}", one.node)))
-        .collect();
     // A tenth more, because nothing runs to the second.
     let period = consumer.period.map(|period| period + period / 10).unwrap_or_default();
-    let wanted = policy.min_observation.max(period);
-    let short = windows.iter().filter_map(|one| (one.to - one.from).to_std().ok()).min();
-    if let Some(short) = short.filter(|short| *short < wanted) {
-        gaps.push(format!("the window is {} long, and {} are wanted", time(short), time(wanted)));
-    }
-    if !consumer.roles.iter().any(|role| windows.iter().any(|one| one.roles.contains(role))) {
+    let mut gaps = missed(windows, policy.min_observation.max(period));
+    let ran = consumer.roles.iter().any(|role| windows.iter().any(|one| one.roles.contains(role)));
+    if !windows.is_empty() && !ran {
         gaps.push(format!("none of its roles ({}) ran anything", consumer.roles.join(", ")));
     }
     gaps
+}
+
+/// What windows may have missed, where they must be so long.
+fn missed(windows: &[Window], wanted: Duration) -> Vec<String> {
+    if windows.is_empty() {
+        return vec!["no window is open".into()];
+    }
+    let mut missed: Vec<String> = windows
+        .iter()
+        .flat_map(|one| one.flaws.iter().map(|flaw| format!("on {}: {flaw}", one.node)))
+        .collect();
+    let short = windows.iter().filter_map(|one| (one.to - one.from).to_std().ok()).min();
+    if let Some(short) = short.filter(|short| *short < wanted) {
+        missed.push(format!("the window is {} long, and {} are wanted", time(short), time(wanted)));
+    }
+    missed
 }
 
 fn time(time: Duration) -> String {
@@ -223,8 +238,7 @@ impl Bench {
             let since = window.from.format("%Y-%m-%d %H:%M UTC");
             for one in &window.uses {
                 let Ran { role, calls, statement, how } = one;
-                let who =
-                    if role.is_empty() { "somebody".into() } else { format!("role `{role}`") };
+                let who = one.who();
                 self.refuse(
                     "E_OBSERVED",
                     &format!("{role}: {statement}"),
@@ -237,8 +251,7 @@ impl Bench {
             }
             for one in &window.unread {
                 let Ran { role, calls, statement, how } = one;
-                let who =
-                    if role.is_empty() { "somebody".into() } else { format!("role `{role}`") };
+                let who = one.who();
                 self.unknown(
                     "U_UNPARSED",
                     &format!("{role}: {statement}"),
@@ -266,19 +279,7 @@ impl Bench {
         if !policy.require_window {
             return;
         }
-        let mut gaps: Vec<String> = windows
-            .iter()
-            .flat_map(|one| one.flaws.iter().map(|flaw| format!("on {}: {flaw}", one.node)))
-            .collect();
-        if windows.is_empty() {
-            gaps.push("no window is open".into());
-        }
-        let short = windows.iter().filter_map(|one| (one.to - one.from).to_std().ok()).min();
-        if let Some(short) = short.filter(|short| *short < policy.min_observation) {
-            let (short, wanted) = (time(short), time(policy.min_observation));
-            gaps.push(format!("the window is {short} long, and {wanted} are wanted"));
-        }
-        for gap in gaps {
+        for gap in missed(windows, policy.min_observation) {
             self.unknown(
                 "U_COVERAGE",
                 &without_values(&gap),

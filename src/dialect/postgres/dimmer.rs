@@ -14,7 +14,6 @@ use super::connect::{connect, settle, wrap};
 use super::observer::CONNECT_LIMIT;
 use super::quote;
 use super::server_log::ServerLog;
-use super::session::exists;
 use crate::dialect::{Dark, DatabaseUrl, Dimmer, Dimming, Refused, SessionError};
 use crate::sql::ColumnRef;
 
@@ -141,34 +140,6 @@ impl PostgresDimmer {
                 return Err(lost("it ended before it began".into()));
             }
             tokio::time::sleep(POLL).await;
-        }
-    }
-}
-
-/// Gives back what nobody renews the lease of: the server that would have done it has crashed. A role
-/// that may not leaves it to the next one.
-pub(super) async fn end_abandoned(conn: &mut PgConnection) -> Result<(), SessionError> {
-    if !exists(conn, "zdmig.brownout").await? {
-        return Ok(());
-    }
-    let abandoned = "SELECT EXISTS (SELECT FROM zdmig.brownout
-        WHERE least(until, lease_until) < clock_timestamp() - interval '1 s')";
-    let row = match sqlx::query(abandoned).fetch_one(&mut *conn).await.map_err(wrap) {
-        Err(SessionError::Denied { .. }) => return Ok(()),
-        answer => answer?,
-    };
-    if !get::<bool>(&row, 0)? {
-        return Ok(());
-    }
-    let end = "BEGIN READ WRITE; SELECT zdmig.end_brownout(); COMMIT";
-    match sqlx::raw_sql(end).execute(&mut *conn).await.map_err(wrap) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            sqlx::raw_sql("ROLLBACK").execute(conn).await.map_err(wrap)?;
-            match error {
-                SessionError::Denied { .. } => Ok(()),
-                error => Err(error),
-            }
         }
     }
 }

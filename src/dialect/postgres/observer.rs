@@ -271,6 +271,15 @@ impl Observer for PostgresObserver {
         rows.iter().map(|row| get(row, 0)).collect()
     }
 
+    async fn dark(&mut self) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig.brownout").await? {
+            return Ok(Vec::new());
+        }
+        let query = sqlx::query("SELECT DISTINCT migration FROM zdmig.brownout ORDER BY 1");
+        let rows = query.fetch_all(&mut self.conn).await.map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
         Ok(Some(self.connected().await?))
     }

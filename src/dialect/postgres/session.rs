@@ -9,7 +9,6 @@ use sqlx::{AssertSqlSafe, Row};
 use super::bookkeeping::{CREATE, FILLS, FORMAT, RUN_LOCK};
 use super::catalog::{self, get};
 use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
-use super::dimmer;
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
 use super::watch::{blockers, doing};
@@ -54,11 +53,7 @@ impl PostgresSession {
             (true, false) => return Err(SessionError::Pooled { url: url.to_string() }),
             (true, true) => 0,
             // Until the run lock is ours nothing of ours writes.
-            (false, _) => {
-                let pid = settle(&mut conn, "on").await?;
-                dimmer::end_abandoned(&mut conn).await?;
-                pid
-            }
+            (false, _) => settle(&mut conn, "on").await?,
         };
         Ok(Self {
             url: url.clone(),

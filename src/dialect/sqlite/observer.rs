@@ -131,6 +131,10 @@ impl Observer for SqliteObserver {
         rows.iter().map(|row| get(row, 0)).collect()
     }
 
+    async fn dark(&mut self) -> Result<Vec<String>, SessionError> {
+        Ok(Vec::new())
+    }
+
     async fn sessions(&mut self) -> Result<Option<Vec<Connected>>, SessionError> {
         Ok(None)
     }

@@ -2,6 +2,7 @@
 
 use super::{CheckReport, FileLine, whole};
 use crate::plan::Severity;
+use crate::report::markup::text;
 
 /// All files as one suite.
 pub fn render_junit(report: &CheckReport) -> String {
@@ -25,17 +26,17 @@ pub fn render_junit(report: &CheckReport) -> String {
         out.push_str(">\n");
         let mut said = String::new();
         for one in &file.findings {
-            let text =
+            let line =
                 format!("{}:{}:{} {}: {}", file.path, one.line, one.column, one.code, whole(one));
             if one.severity == Severity::Deny {
                 out.push_str(&format!(
                     "<failure type=\"{}\" message=\"{}\">{}</failure>\n",
                     xml(&one.code),
                     xml(&one.message),
-                    xml(&text)
+                    xml(&line)
                 ));
             } else {
-                said.push_str(&text);
+                said.push_str(&line);
                 said.push('\n');
             }
         }
@@ -48,19 +49,10 @@ pub fn render_junit(report: &CheckReport) -> String {
     out
 }
 
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            // What XML has no way to say.
-            other if other.is_control() && other != '\t' => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
+/// Text in XML, without what XML has no way to say.
+fn xml(said: &str) -> String {
+    let sayable = |letter: char| {
+        if letter.is_control() && letter != '\t' && letter != '\n' { '\u{fffd}' } else { letter }
+    };
+    text(&said.chars().map(sayable).collect::<String>()).replace('\n', "&#10;")
 }
