@@ -282,9 +282,8 @@ impl Bench {
                 &about,
                 format!("{named} is {} ({source}), and nothing says what it uses", word(*state)),
                 format!(
-                    "publish its manifest with `zdmig usage publish FILE`, or end it with `zdmig \
-                     deploy end --service {} --version {}`",
-                    seen.service, seen.version
+                    "publish its manifest with `zdmig usage publish FILE`, or {}",
+                    until_gone(seen, *state)
                 ),
             );
         }

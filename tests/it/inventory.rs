@@ -234,6 +234,12 @@ async fn what_others_run_goes_on_beside_what_is_deployed() {
     project.run("gate 1").exits(11).says(&["app@1 is in the hands of others", "release end"]);
     project.run("release end --service app --version 1").done();
     project.run("gate 1").done();
+    // Of one without a manifest it is said how that one ends.
+    project.run("release record --service app --version 9").done();
+    let ends = "release end --service app --version 9";
+    project.run("gate 1").exits(12).says(&["U_NO_USAGE", ends]);
+    project.run(ends).done();
+    project.run("gate 1").done();
     // What was deployed a moment ago may be gone back to, where that is wanted.
     project.write("zdmig.toml", "rollback_window = \"1h\"\n[[consumer]]\nname = \"app\"\n");
     project.run("gate 1").exits(11).says(&["E_ROLLBACK", "app@1 is kept to be gone back to"]);
