@@ -13,7 +13,7 @@ test NAME:
 
 # write the golden files anew; look at the difference before you commit it
 bless:
-    ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it cases
+    ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it cases::
     ZDMIG_BLESS=1 scripts/with-postgres cargo test --test it hazards
     ZDMIG_BLESS=1 cargo test --test linters
 

@@ -76,6 +76,7 @@ async fn one(
             project::plan_one(&migration, &catalog, &journal, dialect)?.0
         }
     };
+    super::approval::granted(&plan, context).await?;
     let (contract, purge) = (permit(&plan, evidence)?, permit(&plan, evidence)?);
     let mut tally = Tally::default();
     let cancel = context.cancel;

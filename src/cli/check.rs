@@ -164,7 +164,8 @@ fn check(file: &SourceFile, world: &mut World, context: &Context<'_>) -> FileLin
     let mut statements = 0;
     let mut find = |code: &str, severity, span: Span, (message, next): (String, String)| {
         let place = span.place(&file.text);
-        let shown = snippet(&file.path, &file.text, span, &format!("{code}: {message}"), false);
+        let shown =
+            snippet(&file.path, &file.text, span, (severity, &format!("{code}: {message}")), false);
         let end = Span { start: span.end.max(span.start), ..span }.place(&file.text);
         let fingerprint = report.fingerprint(code, span.of(&file.text));
         report.findings.push(FindingLine {

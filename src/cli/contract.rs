@@ -127,6 +127,7 @@ pub(super) async fn phase(
         Tally::default().report(plan, past(phase), &journal, context);
         return Ok(Exit::Done);
     }
+    super::approval::granted(plan, context).await?;
     let server = session.catalog().await?.server;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     // The gate is asked under the run lock, as late as can be.

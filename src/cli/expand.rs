@@ -159,11 +159,14 @@ async fn decide(
             ),
         )
         .hint(format!("review it again: zdmig plan {} -o FILE", file.id))),
-        _ => Ok(plan),
+        _ => {
+            super::approval::granted(&plan, context).await?;
+            Ok(plan)
+        }
     }
 }
 
-fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {
+pub(super) fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
     Plan::from_json(&text).map_err(|error| {

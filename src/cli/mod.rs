@@ -1,6 +1,8 @@
 //! Floor 9: one verb, one file. Each has its arguments and a `run`.
 
 mod apply;
+mod approval;
+mod approve;
 mod backfill;
 mod brownout;
 mod can_deploy;
@@ -124,6 +126,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Snapshot(snapshot::Args),
+    Approve(approve::Args),
     Expand(expand::Args),
     Backfill(backfill::Args),
     Pause(pause::Args),
@@ -351,6 +354,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Check(args) => check::run(&args, context),
         Command::Plan(args) => plan::run(&args, context).await,
         Command::Snapshot(args) => snapshot::run(&args, context).await,
+        Command::Approve(args) => approve::run(&args, context).await,
         Command::Expand(args) => expand::run(&args, context).await,
         Command::Backfill(args) => backfill::run(&args, context).await,
         Command::Pause(args) => pause::run(&args, context).await,

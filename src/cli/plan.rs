@@ -4,11 +4,11 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::project;
 use crate::catalog::Catalog;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Session};
 use crate::journal::Journal;
-use crate::migration::SourceFile;
+use crate::migration::{MigrationId, SourceFile};
 use crate::plan::Plan;
-use crate::report::{Format, render_plan, render_plans_html, render_plans_markdown};
+use crate::report::{Format, PlanView, render_plan, render_plans_html, render_plans_markdown};
 
 /// Show what would be done: every statement, lock, hazard and undo, by phase
 #[derive(Debug, clap::Args)]
@@ -36,48 +36,99 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let (known, dialect) = known(args, context).await?;
-    let Known { files, journal, catalog } = known;
     let wanted = args
         .id
         .as_ref()
-        .map(|id| project::one(id, files.iter().map(|file| &file.id)))
+        .map(|id| project::one(id, known.files.iter().map(|file| &file.id)))
         .transpose()?;
-    let mut world = catalog;
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut denied = None;
-    for file in &files {
-        if let Some(plan) = journal.plan(&file.id) {
-            // Once taken up, a migration is run by the plan that was taken up.
-            if wanted.as_ref() == Some(&file.id) {
-                plans.push(plan.clone());
-            }
-            continue;
-        }
-        let migration = project::parsed(file, dialect, context)?;
-        let (plan, after) = project::plan_one(&migration, &world, &journal, dialect)?;
-        world = after;
-        if wanted.as_ref().is_none_or(|id| *id == file.id) {
-            denied = denied.or(project::undenied(&plan, &migration).err());
-            plans.push(plan);
-        }
-        if wanted.as_ref() == Some(&file.id) {
-            break;
-        }
-    }
+    let plans = plans(&known, wanted.as_ref(), dialect, context)?;
     if let Some(path) = &args.output {
         save(&plans, path, context)?;
     }
-    print(&plans, context);
+    let mut views: Vec<_> = plans.iter().map(|plan| PlanView::new(plan, &known.files)).collect();
+    if args.catalog.is_none() {
+        approvals(&mut views, context).await?;
+    }
+    print(&plans, &views, context);
     if args.verify {
         return super::verify::verify(&plans, args.scratch.as_deref(), context).await;
     }
-    match denied {
+    // What was taken up before is run as it is.
+    let pending = plans.iter().filter(|plan| known.journal.plan(&plan.migration).is_none());
+    match pending.clone().find_map(refusal) {
         // In JSON the plan itself says what is denied.
         Some(_) if context.reporter.format() == Format::Json => Ok(Exit::Refused),
         Some(failure) => Err(failure),
         None if args.exit_code && !plans.is_empty() => Ok(Exit::Pending),
         None => Ok(Exit::Done),
     }
+}
+
+/// Plans what is pending, up to the wanted one and that alone if there is one. Once taken up, a
+/// migration is run by the plan that was taken up.
+fn plans(
+    known: &Known,
+    wanted: Option<&MigrationId>,
+    dialect: &dyn Dialect,
+    context: &Context<'_>,
+) -> Result<Vec<Plan>, Failure> {
+    let mut world = known.catalog.clone();
+    let mut plans: Vec<Plan> = Vec::new();
+    for file in &known.files {
+        if let Some(plan) = known.journal.plan(&file.id) {
+            if wanted == Some(&file.id) {
+                plans.push(plan.clone());
+            }
+            continue;
+        }
+        let migration = project::parsed(file, dialect, context)?;
+        let (plan, after) = project::plan_one(&migration, &world, &known.journal, dialect)?;
+        world = after;
+        if wanted.is_none_or(|id| *id == file.id) {
+            plans.push(plan);
+        }
+        if wanted == Some(&file.id) {
+            break;
+        }
+    }
+    Ok(plans)
+}
+
+/// The plan by which one migration is run, or would be.
+pub(super) async fn present(
+    id: &MigrationId,
+    files: Vec<SourceFile>,
+    session: &mut dyn Session,
+    context: &Context<'_>,
+) -> Result<Plan, Failure> {
+    let journal = session.journal().await?;
+    if let Some(plan) = journal.plan(id) {
+        return Ok(plan.clone());
+    }
+    let catalog = session.catalog().await?;
+    let known = Known { files, journal, catalog };
+    let mut plans = plans(&known, Some(id), context.dialect()?, context)?;
+    plans.pop().ok_or_else(|| Failure::usage(format!("`{id}` has no file")))
+}
+
+/// Who approved what is shown.
+async fn approvals(views: &mut [PlanView<'_>], context: &Context<'_>) -> Result<(), Failure> {
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
+    for view in views {
+        let all = observer.approvals(&view.plan.migration.to_string()).await?;
+        let fits = all.iter().filter(|one| one.fingerprint == view.plan.fingerprint.as_str());
+        view.approvals = fits.map(ToString::to_string).collect();
+        view.required = context.settings.require_approval.value;
+    }
+    Ok(())
+}
+
+/// Why a plan cannot be run; where, the plan itself shows.
+fn refusal(plan: &Plan) -> Option<Failure> {
+    let hazard = plan.denied().next()?;
+    let message =
+        format!("`{}` is refused for {}: {}", plan.migration, hazard.code, hazard.message);
+    Some(Failure::new(Exit::Refused, message).hint(hazard.remedy.clone()))
 }
 
 /// What a plan is made from.
@@ -123,7 +174,7 @@ fn save(plans: &[Plan], path: &std::path::Path, context: &mut Context<'_>) -> Re
     Ok(())
 }
 
-fn print(plans: &[Plan], context: &mut Context<'_>) {
+fn print(plans: &[Plan], views: &[PlanView<'_>], context: &mut Context<'_>) {
     if context.reporter.format() == Format::Json {
         match plans {
             [plan] => context.reporter.product(&plan.to_json()),
@@ -132,16 +183,19 @@ fn print(plans: &[Plan], context: &mut Context<'_>) {
         return;
     }
     match context.reporter.format() {
-        Format::Markdown => return context.reporter.product(&render_plans_markdown(plans)),
-        Format::Html => return context.reporter.product(&render_plans_html(plans)),
+        Format::Markdown => {
+            let scope = context.settings.migrations.value.display().to_string();
+            return context.reporter.product(&render_plans_markdown(views, &scope));
+        }
+        Format::Html => return context.reporter.product(&render_plans_html(views)),
         _ => {}
     }
     if plans.is_empty() {
         context.reporter.product("nothing is pending\n");
     }
-    let pen = context.reporter.pen();
-    for (at, plan) in plans.iter().enumerate() {
+    let paper = context.reporter.paper();
+    for (at, view) in views.iter().enumerate() {
         let gap = if at > 0 { "\n" } else { "" };
-        context.reporter.product(&format!("{gap}{}", render_plan(plan, pen)));
+        context.reporter.product(&format!("{gap}{}", render_plan(view, paper)));
     }
 }

@@ -6,7 +6,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::journal::{Journal, Progress};
 use crate::migration::{Checksum, Migration, MigrationId, ParseError, SourceFile, read_folder};
-use crate::plan::{Phase, Plan};
+use crate::plan::{Phase, Plan, Severity};
 use crate::planner;
 use crate::report::snippet;
 
@@ -45,8 +45,11 @@ pub(super) fn cut(file: &SourceFile, dialect: &dyn Dialect) -> Result<Migration,
             ParseError::Directive(error) => (error.span, error.message),
             ParseError::Split(error) => (error.span, error.message),
         };
-        Failure::new(Exit::Refused, snippet(&file.path, &file.text, span, &message, false))
-            .hint(format!("mend `{}`; `zdmig check` reads it without a database", file.path))
+        Failure::new(
+            Exit::Refused,
+            snippet(&file.path, &file.text, span, (Severity::Deny, &message), false),
+        )
+        .hint(format!("mend `{}`; `zdmig check` reads it without a database", file.path))
     })
 }
 
@@ -60,9 +63,13 @@ pub(super) fn plan_one(
     let open: Vec<_> = journal.plans().filter(|plan| journal.in_flight(&plan.migration)).collect();
     planner::plan(migration, catalog, &open, dialect).map_err(|error| {
         let message = match error.span() {
-            Some(span) => {
-                snippet(&migration.path, &migration.source, span, &error.to_string(), false)
-            }
+            Some(span) => snippet(
+                &migration.path,
+                &migration.source,
+                span,
+                (Severity::Deny, &error.to_string()),
+                false,
+            ),
             None => format!("`{}`: {error}", migration.id),
         };
         Failure::new(Exit::Refused, message).hint(error.remedy())
@@ -73,7 +80,8 @@ pub(super) fn plan_one(
 pub(super) fn undenied(plan: &Plan, migration: &Migration) -> Result<(), Failure> {
     let Some(hazard) = plan.denied().next() else { return Ok(()) };
     let message = format!("{}: {}", hazard.code, hazard.message);
-    let shown = snippet(&migration.path, &migration.source, hazard.span, &message, false);
+    let shown =
+        snippet(&migration.path, &migration.source, hazard.span, (Severity::Deny, &message), false);
     Err(Failure::new(Exit::Refused, shown).hint(hazard.remedy.clone()))
 }
 

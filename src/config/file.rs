@@ -53,6 +53,8 @@ pub struct Section {
     pub require_brownout: Option<String>,
     /// Whether contract wants a window on what ran that shows everything.
     pub require_window: Option<bool>,
+    /// `2`: how many people must have approved a plan.
+    pub require_approval: Option<u32>,
     /// `26h`.
     pub min_observation: Option<String>,
     /// `1h`.
@@ -231,7 +233,7 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 21] = [
+const SECTION: [&str; 22] = [
     "database_url",
     "migrations",
     "lock_timeout",
@@ -241,6 +243,7 @@ const SECTION: [&str; 21] = [
     "heartbeat_ttl",
     "drain",
     "verdict_ttl",
+    "require_approval",
     "require_brownout",
     "require_window",
     "min_observation",

@@ -98,6 +98,8 @@ pub struct Settings {
     pub min_age: Setting<Duration>,
     /// How long after its end a deployment may be gone back to.
     pub rollback_window: Setting<Duration>,
+    /// How many people must have approved a plan.
+    pub require_approval: Setting<u32>,
     /// For how long a verdict can be overridden.
     pub verdict_ttl: Setting<Duration>,
     /// A folder of usage manifests.
@@ -222,6 +224,7 @@ impl Sources<'_> {
                 ("soak", |section| section.soak.clone()),
                 "24h",
             )?,
+            require_approval: self.require_approval(),
             verdict_ttl: self.duration(
                 None,
                 &[],
@@ -253,6 +256,18 @@ impl Sources<'_> {
             drain,
             gate,
             unknown,
+        })
+    }
+
+    fn require_approval(&self) -> Setting<u32> {
+        let own = self.file.env.get(self.env).and_then(|section| section.require_approval);
+        let name = |name: &str| Origin::File(place(self.path, name));
+        let own = own.map(|value| (value, name(&format!("env.{}.require_approval", self.env))));
+        let common = self.file.common.require_approval;
+        let found = own.or_else(|| common.map(|value| (value, name("require_approval"))));
+        found.map_or(Setting { value: 0, origin: Origin::Default }, |(value, origin)| Setting {
+            value,
+            origin,
         })
     }
 

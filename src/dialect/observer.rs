@@ -44,6 +44,9 @@ pub trait Observer: Send {
     /// Where the windows of an environment begin.
     async fn observations(&mut self, env: &str) -> Result<Vec<Observation>, SessionError>;
 
+    /// Who approved which plan of a migration, the oldest first.
+    async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError>;
+
     /// Writes a fact down.
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError>;
 }
@@ -93,6 +96,31 @@ impl Finding {
     /// To be changed.
     pub fn ill(about: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { about, well: false, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+/// Somebody's word for a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The plan's fingerprint.
+    pub fingerprint: String,
+    /// Who, as they named themselves.
+    pub who: String,
+    /// The role they were logged in as, where the product has roles.
+    pub role: Option<String>,
+    /// When, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// The plan itself, as JSON.
+    pub plan: String,
+}
+
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.who)?;
+        if let Some(role) = &self.role {
+            write!(f, " (role `{role}`)")?;
+        }
+        write!(f, " at {}", self.at.format("%Y-%m-%d %H:%M UTC"))
     }
 }
 
@@ -271,6 +299,26 @@ pub enum Fact<'a> {
     Unobserved {
         /// The environment.
         env: &'a str,
+    },
+    /// Somebody approves a plan.
+    Approved {
+        /// The migration.
+        migration: &'a str,
+        /// The plan's fingerprint.
+        fingerprint: &'a str,
+        /// Who.
+        who: &'a str,
+        /// The plan itself, as JSON.
+        plan: &'a str,
+    },
+    /// Somebody takes their approval back.
+    Unapproved {
+        /// The migration.
+        migration: &'a str,
+        /// The plan's fingerprint.
+        fingerprint: &'a str,
+        /// Who.
+        who: &'a str,
     },
     /// A version's usage manifest.
     Usage {

@@ -2,7 +2,9 @@
 //! Nouns only.
 
 mod action;
+mod carried;
 mod derive;
+mod difference;
 mod fill;
 mod fingerprint;
 mod format;
@@ -23,7 +25,9 @@ pub use action::{
     Action, AddColumn, Carried, DropNotNull, Expr, IndexBuild, NotNullCheck, Seeds, Sync, SyncKind,
     Verbatim,
 };
+pub use carried::Dependent;
 pub use derive::{Derived, StandIn};
+pub use difference::Difference;
 pub use fill::{Analyze, Assignment, CopyRows, FillRows, Pending, Verify, VerifyRule, Walk};
 pub use fingerprint::Fingerprint;
 pub use format::{FORMAT, FormatError};

@@ -41,6 +41,13 @@ pub(super) fn code(text: &str) -> String {
     format!("{fence}{gap}{text}{gap}{fence}")
 }
 
+/// A block of SQL in Markdown that nothing in it ends.
+pub(super) fn fence(sql: &str) -> String {
+    let longest = sql.split(|one| one != '`').map(str::len).max().unwrap_or(0);
+    let marks = "`".repeat(longest.max(2) + 1);
+    format!("{marks}sql\n{sql}\n{marks}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Floor 8: the only code that writes to a stream. stdout is the product, stderr the
 //! narration.
 
+mod difference;
 mod explain;
 mod findings;
 mod hazard;
@@ -8,7 +9,6 @@ mod markup;
 mod narrate;
 mod page;
 mod plan;
-mod plan_page;
 mod progress;
 mod snippet;
 mod status;
@@ -22,14 +22,14 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub use difference::render_difference;
 pub use explain::{ExplainReport, StatementLine, render_explained};
 pub use findings::{
     CheckReport, FileLine, FindingLine, render_annotations, render_code_quality, render_findings,
     render_junit, render_sarif,
 };
 pub use hazard::hazard_page;
-pub use plan::render_plan;
-pub use plan_page::{render_plans_html, render_plans_markdown};
+pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown};
 pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, render_status};
 pub use table::table;
@@ -123,6 +123,13 @@ impl Reporter {
         Pen { color: self.out_color }
     }
 
+    /// What the product is written on.
+    pub fn paper(&self) -> Paper {
+        let columns = terminal_size::terminal_size_of(io::stdout());
+        let columns = columns.map_or(Paper::PIPED, |(columns, _)| usize::from(columns.0));
+        Paper { pen: self.pen(), width: columns.clamp(40, 160) }
+    }
+
     /// Writes a piece of the product. A stream that fails is remembered, not repeated: the
     /// work goes on, and the end of the run tells.
     pub fn product(&mut self, text: &str) {
@@ -182,6 +189,25 @@ impl Reporter {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+/// A pen, and where its lines end.
+#[derive(Clone, Copy, Debug)]
+pub struct Paper {
+    /// The pen.
+    pub pen: Pen,
+    /// How many letters a line of words has at most.
+    pub width: usize,
+}
+
+impl Paper {
+    /// The width where nobody says how wide it is.
+    const PIPED: usize = 100;
+
+    /// Paper without colours, as wide as that.
+    pub fn plain(width: usize) -> Self {
+        Self { pen: Pen::plain(), width }
     }
 }
 

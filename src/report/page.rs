@@ -25,11 +25,18 @@ pre { white-space: pre-wrap; background: var(--soft); padding: .6rem; margin: .4
 ul { padding-left: 1.2rem } li { margin: .6rem 0 }
 .dim { color: var(--dim) } .PASS, .good { color: var(--good) } .REFUSE, .bad { color: var(--bad) } .UNKNOWN, .warn { color: var(--warn) }
 .wide { overflow-x: auto } table { border-collapse: collapse; min-width: 100% }
+.wide table { min-width: max(100%, 50rem) } .wide td { overflow-wrap: break-word } .wide td:first-child { white-space: nowrap }
+@media (max-width: 40rem) { .phases li.between { flex-basis: 100% } }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 .phases { display: flex; flex-wrap: wrap; gap: .5rem; list-style: none; padding: 0 }
 .phases li { flex: 1 1 10rem; margin: 0; padding: .5rem .7rem; border: 1px solid var(--line); border-radius: .3rem }
 .phases li.between { flex: 0 1 7rem; border-style: dashed; color: var(--dim) }
 .steps { list-style: none; padding: 0 } .steps > li { border: 1px solid var(--line); border-radius: .3rem; padding: .6rem .8rem; margin: .6rem 0 }
+.bar { display: block; height: .5rem; min-width: .3rem; border-radius: .2rem; background: currentColor; opacity: .7 }
+.instant { width: .3rem } .chunk { width: 1.5rem } .scan { width: 4rem } .rewrite { width: 7rem }
+.sql { white-space: pre-wrap } .approval { border: 2px solid var(--line); border-radius: .3rem; padding: 0 1rem 1rem; margin-top: 2rem; break-inside: avoid }
+a { color: inherit }
+:focus-visible { outline: 2px solid currentColor; outline-offset: 2px }
 summary { cursor: pointer } dl { margin: .4rem 0 } dt { color: var(--dim); float: left; width: 4rem; clear: left } dd { margin: 0 0 .2rem 4.5rem }
 @media print { details::details-content { content-visibility: visible } .steps > li { break-inside: avoid } }
 ";

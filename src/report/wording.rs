@@ -45,6 +45,25 @@ pub(super) fn bytes(n: u64) -> String {
     }
 }
 
+/// Words on lines of at most `width` letters, the first of which begins with `head` and the others
+/// under its end. A word that is longer stays whole, so that it can be copied.
+pub(super) fn wrapped(head: &str, words: &str, width: usize) -> String {
+    let blanks = " ".repeat(head.chars().count());
+    let options = textwrap::Options::new(width)
+        .initial_indent(head)
+        .subsequent_indent(&blanks)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    let text = textwrap::wrap(words, options);
+    let mut out = String::new();
+    for line in text {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +82,15 @@ mod tests {
             assert_eq!(duration(Duration::from_millis(millis)), expected);
         }
         assert_eq!(bytes(8_192), "9 kB");
+    }
+
+    #[test]
+    fn words_are_broken_and_names_are_not() {
+        let text = wrapped("  note ", "one two three a_very_long_name_that_does_not_fit", 16);
+        assert_eq!(
+            text,
+            "  note one two\n       three\n       a_very_long_name_that_does_not_fit\n"
+        );
+        assert_eq!(wrapped("  ", "", 16), "\n");
     }
 }

@@ -1,5 +1,6 @@
 //! A folder a case: `schema.sql` is there before, `migration.sql` is the change, `plan.txt`
-//! is the plan that must come out. Where the change can be made, all phases are run, and
+//! is the plan that must come out (`plan.md` and `plan.html` are the same in other forms, and
+//! `check.txt` is what `check` says in each of its own). Where the change can be made, all phases are run, and
 //! the schema must be the one that the plain statements make (`plain.sql` where the author's
 //! file is more than that), and the rows that `rows.sql` finds too; and from every phase (from one
 //! of them without `ZDMIG_EVERY=1`) a rollback must lead back, to the rows of `back.sql` as well. Where it cannot,
@@ -44,6 +45,7 @@ async fn case(product: &str, case: &Path) {
     }
     let project = Project::new(&database).migration("1_case", &migration).config(OPEN_GATE);
     let before = database.catalog().await;
+    golden(case, "check.txt", &checks(&project));
     if read(case, "refused.txt").is_some() {
         let ran = project.run("plan").exits(10);
         golden(case, "refused.txt", &ran.out);
@@ -53,6 +55,8 @@ async fn case(product: &str, case: &Path) {
     }
     let plan = project.run("plan 1_case");
     golden(case, "plan.txt", &plan.done().out);
+    golden(case, "plan.md", &project.run("plan 1_case --format markdown").done().out);
+    golden(case, "plan.html", &body(&project.run("plan 1_case --format html").done().out));
     // Every other one, and those from which nobody goes back below.
     if product == "postgres" && way(case, 6).is_none_or(|way| way >= 3) {
         let scratch = Database::postgres("scratch").await;
@@ -102,6 +106,24 @@ async fn case(product: &str, case: &Path) {
     let (found, expected) =
         (rows(&database, query.as_deref()).await, rows(&plain, query.as_deref()).await);
     assert_eq!(found, expected, "{}", case.display());
+}
+
+/// What `check` says in every form, beside a snapshot of the database.
+fn checks(project: &Project) -> String {
+    project.run("snapshot -o catalog.json").done();
+    let mut text = String::new();
+    for format in ["human", "markdown", "sarif", "gitlab", "github", "junit"] {
+        let ran = project.run(&format!("check -v --catalog catalog.json --format {format}"));
+        assert!([Some(0), Some(10)].contains(&ran.code), "{}", ran.err);
+        text.push_str(&format!("== {format}, exit {}\n{}\n", ran.code.unwrap_or(-1), ran.out));
+    }
+    text.replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+/// A page without what is the same in all of them.
+fn body(page: &str) -> String {
+    let (_, rest) = page.split_once("<main>\n").expect("a main part");
+    rest.split_once("</main>").expect("its end").0.to_owned()
 }
 
 /// What a case's query finds; nothing where it has none.

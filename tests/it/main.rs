@@ -4,8 +4,10 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their servers")]
 
+mod approvals;
 mod bad_input;
 mod brownout;
+mod browser;
 mod cases;
 mod chunks;
 mod clients;
@@ -29,6 +31,7 @@ mod overruled;
 mod own_server;
 mod pages;
 mod prove;
+mod published;
 mod random;
 mod regressions;
 mod replica;

@@ -204,6 +204,12 @@ pub async fn renamed(product: &str, name: &str, rows: u32) -> (Database, Project
     (database, project)
 }
 
+/// Whether whoever runs the tests has no such tool and said so, in `ZDMIG_WITHOUT`.
+pub fn without(tool: &str) -> bool {
+    let said = std::env::var("ZDMIG_WITHOUT").unwrap_or_default();
+    said.split_whitespace().any(|one| one == tool)
+}
+
 pub async fn attach(url: &str, name: &str) -> Attached {
     let url = DatabaseUrl::new(url).expect("an address");
     let dialect = dialect::for_url(&url).expect("a dialect");

@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 5;
+pub(super) const FORMAT: i32 = 6;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -17,8 +17,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 5 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 5;
+INSERT INTO zdmig.format SELECT 6 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 6;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -151,6 +151,17 @@ CREATE TABLE IF NOT EXISTS zdmig.usage (
     manifest text NOT NULL,
     published timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (service, version)
+);
+-- Who approved which plan. The role is the server's word, so let approvers log in as themselves and
+-- insert the other columns alone.
+CREATE TABLE IF NOT EXISTS zdmig.approval (
+    migration text NOT NULL,
+    fingerprint text NOT NULL,
+    who text NOT NULL,
+    plan text NOT NULL,
+    role name NOT NULL DEFAULT session_user,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (migration, fingerprint, who)
 );
 -- Where windows on what runs begin: how often each statement had run on a server.
 CREATE TABLE IF NOT EXISTS zdmig.observation (

@@ -237,6 +237,8 @@ async fn read_triggers(conn: &mut PgConnection, tables: &mut Tables) -> Read<()>
     Ok(())
 }
 
+/// Of a column's options, `pg_attver` is the server's own mark, since the minor versions of November
+/// 2026: it differs from table to table, and nobody sets it.
 async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> {
     let sql = format!(
         "SELECT c.oid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod),
@@ -263,7 +265,8 @@ async fn read_columns(conn: &mut PgConnection, tables: &mut Tables) -> Read<()> 
                 array_remove(ARRAY[
                     'SET STATISTICS ' || CASE WHEN coalesce(a.attstattarget, -1) >= 0
                                               THEN a.attstattarget END,
-                    'SET (' || array_to_string(a.attoptions, ', ') || ')'], NULL)
+                    'SET (' || (SELECT string_agg(o.of, ', ') FROM unnest(a.attoptions) AS o (of)
+                                 WHERE left(o.of, 10) <> 'pg_attver=') || ')'], NULL)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            JOIN pg_type t ON t.oid = a.atttypid

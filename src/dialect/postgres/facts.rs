@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
+use super::catalog::get;
 use super::connect::wrap;
-use super::session::make_bookkeeping;
+use super::session::{exists, make_bookkeeping};
 use super::statements;
-use crate::dialect::{Fact, SessionError};
+use crate::dialect::{Approval, Fact, SessionError};
 
 pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(), SessionError> {
     make_bookkeeping(conn).await?;
@@ -65,14 +66,9 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
         Fact::Fenced { env, migration, alive, cleared, admitted } => {
             return raise(conn, [env, migration], *alive, cleared, admitted).await;
         }
-        Fact::Cleared { env, migration, service, version } => sqlx::query(
-            "INSERT INTO zdmig.cleared (env, migration, service, version)
-             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        )
-        .bind(*env)
-        .bind(*migration)
-        .bind(*service)
-        .bind(*version),
+        Fact::Cleared { env, migration, service, version } => {
+            return clear(conn, [env, migration, service, version]).await;
+        }
         Fact::Unfenced { migration } => sqlx::query(
             "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1),
                   a AS (DELETE FROM zdmig.admitted WHERE migration = $1)
@@ -85,6 +81,12 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
         Fact::Unobserved { env } => {
             sqlx::query("DELETE FROM zdmig.observation WHERE env = $1").bind(*env)
         }
+        Fact::Approved { migration, fingerprint, who, plan } => {
+            return approve(conn, [migration, fingerprint, who, plan]).await;
+        }
+        Fact::Unapproved { migration, fingerprint, who } => {
+            return withdraw(conn, [migration, fingerprint, who]).await;
+        }
         Fact::Usage { service, version, text } => sqlx::query(
             "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
              ON CONFLICT (service, version) DO NOTHING",
@@ -94,6 +96,35 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
         .bind(*text),
     };
     query.execute(&mut *conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+async fn clear(conn: &mut PgConnection, of: [&str; 4]) -> Result<(), SessionError> {
+    let query = sqlx::query(
+        "INSERT INTO zdmig.cleared (env, migration, service, version)
+         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    );
+    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
+    query.execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+async fn approve(conn: &mut PgConnection, of: [&str; 4]) -> Result<(), SessionError> {
+    let query = sqlx::query(
+        "INSERT INTO zdmig.approval (migration, fingerprint, who, plan) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (migration, fingerprint, who) DO NOTHING",
+    );
+    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
+    query.execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+async fn withdraw(conn: &mut PgConnection, of: [&str; 3]) -> Result<(), SessionError> {
+    let query = sqlx::query(
+        "DELETE FROM zdmig.approval WHERE migration = $1 AND fingerprint = $2 AND who = $3",
+    );
+    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
+    query.execute(conn).await.map_err(wrap)?;
     Ok(())
 }
 
@@ -133,4 +164,31 @@ async fn raise(
     .await
     .map_err(wrap)?;
     Ok(())
+}
+
+pub(super) async fn approvals(
+    conn: &mut PgConnection,
+    migration: &str,
+) -> Result<Vec<Approval>, SessionError> {
+    if !exists(conn, "zdmig.approval").await? {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "SELECT fingerprint, who, role::text, at, plan FROM zdmig.approval
+          WHERE migration = $1 ORDER BY at, who",
+    )
+    .bind(migration)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let approval = |row| {
+        Ok(Approval {
+            fingerprint: get(row, 0)?,
+            who: get(row, 1)?,
+            role: get(row, 2)?,
+            at: get(row, 3)?,
+            plan: get(row, 4)?,
+        })
+    };
+    rows.iter().map(approval).collect()
 }

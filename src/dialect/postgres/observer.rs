@@ -11,8 +11,8 @@ use super::facts;
 use super::session::exists;
 use super::{bound, examine, quote, statements};
 use crate::dialect::{
-    Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation,
-    Observer, RoleAccess, SessionError, StatementLog, Witness,
+    Approval, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
+    Observation, Observer, RoleAccess, SessionError, StatementLog, Witness,
 };
 use crate::plan::{Target, Use};
 
@@ -298,6 +298,10 @@ impl Observer for PostgresObserver {
 
     async fn observations(&mut self, env: &str) -> Result<Vec<Observation>, SessionError> {
         statements::observations(&mut self.conn, env).await
+    }
+
+    async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError> {
+        facts::approvals(&mut self.conn, migration).await
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
 use super::catalog::get;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
-    Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest, Observation,
-    Observer, SessionError, StatementLog, Value, Witness,
+    Approval, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
+    Observation, Observer, SessionError, StatementLog, Value, Witness,
 };
 use crate::plan::Target;
 
@@ -156,6 +156,27 @@ impl Observer for SqliteObserver {
         Ok(Vec::new())
     }
 
+    async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError> {
+        if !exists(&mut self.conn, "zdmig_approval").await? {
+            return Ok(Vec::new());
+        }
+        let query = sqlx::query(
+            "SELECT fingerprint, who, at, plan FROM zdmig_approval WHERE migration = ?1 ORDER BY at, who",
+        );
+        let rows =
+            query.bind(migration.to_owned()).fetch_all(&mut self.conn).await.map_err(wrap)?;
+        let approval = |row| {
+            Ok(Approval {
+                fingerprint: get(row, 0)?,
+                who: get(row, 1)?,
+                role: None,
+                at: time(&get::<String>(row, 2)?)?,
+                plan: get(row, 3)?,
+            })
+        };
+        rows.iter().map(approval).collect()
+    }
+
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {
         make_bookkeeping(&mut self.conn).await?;
         match fact {
@@ -213,6 +234,16 @@ impl Observer for SqliteObserver {
             }
             // There is nothing to observe, and no way to begin.
             Fact::Observing { .. } | Fact::Unobserved { .. } => Ok(()),
+            Fact::Approved { migration, fingerprint, who, plan } => {
+                let sql = "INSERT OR IGNORE INTO zdmig_approval (migration, fingerprint, who, plan) \
+                           VALUES (?1, ?2, ?3, ?4)";
+                self.run(sql, &[migration, fingerprint, who, plan]).await
+            }
+            Fact::Unapproved { migration, fingerprint, who } => {
+                let sql = "DELETE FROM zdmig_approval \
+                           WHERE migration = ?1 AND fingerprint = ?2 AND who = ?3";
+                self.run(sql, &[migration, fingerprint, who]).await
+            }
             Fact::Usage { service, version, text } => {
                 let sql = "INSERT INTO zdmig_usage (service, version, manifest) \
                            VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";

@@ -3,25 +3,21 @@
 use serde_json::{Value, json};
 
 use super::{CheckReport, FindingLine, whole};
-use crate::plan::{CARDS, HazardCard, Severity};
+use crate::plan::{HazardCard, Severity, card};
 
 /// The findings of all files as one run.
 pub fn render_sarif(report: &CheckReport) -> String {
-    // Besides the cards, what a file can be refused for without one.
-    let others = ["directive", "opaque", "refused", "syntax"];
-    let others: Vec<&str> =
-        others.into_iter().filter(|code| !CARDS.iter().any(|card| card.code == *code)).collect();
-    let known = |code: &str| {
-        let cards = CARDS.iter().map(|card| card.code);
-        cards.chain(others.iter().copied()).position(|one| one == code)
-    };
+    let mut codes: Vec<&str> = report.all().map(|(_, finding)| finding.code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
     let rules: Vec<Value> =
-        CARDS.iter().map(rule).chain(others.iter().map(|code| bare(code))).collect();
+        codes.iter().map(|code| card(code).map_or_else(|| bare(code), rule)).collect();
     let results: Vec<Value> = report
         .all()
         .map(|(file, finding)| {
-            let mut result = json!({
+            json!({
                 "ruleId": finding.code,
+                "ruleIndex": codes.iter().position(|code| *code == finding.code),
                 "level": level(finding),
                 "message": { "text": whole(finding) },
                 "locations": [{ "physicalLocation": {
@@ -32,11 +28,7 @@ pub fn render_sarif(report: &CheckReport) -> String {
                     },
                 }}],
                 "partialFingerprints": { "zdmig/v1": finding.fingerprint },
-            });
-            if let (Some(index), Some(fields)) = (known(&finding.code), result.as_object_mut()) {
-                fields.insert("ruleIndex".into(), index.into());
-            }
-            result
+            })
         })
         .collect();
     let sarif = json!({
@@ -64,6 +56,7 @@ fn rule(card: &HazardCard) -> Value {
     })
 }
 
+/// What a file can be refused for that is no hazard.
 fn bare(code: &str) -> Value {
     json!({ "id": code, "defaultConfiguration": { "level": "error" } })
 }
