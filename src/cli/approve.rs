@@ -36,7 +36,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         Failure::usage("nobody is named who approves it").hint("say it with --as NAME")
     })?;
     let plan = reviewed(args, context).await?;
-    if let Some(hazard) = plan.denied().next() {
+    if let Some(hazard) = plan.denied().next().filter(|_| !args.withdraw) {
         return Err(Failure::new(
             Exit::Refused,
             format!("the plan has a hazard that is denied: {}: {}", hazard.code, hazard.message),
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut text = format!("plan {} of {migration} {done} {who}\n", plan.fingerprint.short());
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
     if wanted > count {
-        text.push_str(&format!("next: {} of {wanted} approvals are there\n", names.len()));
+        text.push_str(&format!("{} of {wanted} approvals are there\n", names.len()));
     } else if !args.withdraw {
         text.push_str(&format!("next: zdmig expand {migration}\n"));
     }
@@ -74,13 +74,14 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The plan that was looked at: it must still be the one that would be run.
+/// The plan that was looked at: the one in a file, or the one that would be run now if that has the
+/// fingerprint.
 async fn reviewed(args: &Args, context: &Context<'_>) -> Result<Plan, Failure> {
     if let Some(path) = &args.plan {
         let plan = super::expand::read_plan(path)?;
-        let id = project::one(&args.id, [&plan.migration].into_iter())
+        project::one(&args.id, [&plan.migration].into_iter())
             .map_err(|failure| failure.hint(format!("the file holds `{}`", plan.migration)))?;
-        return if id == plan.migration { Ok(plan) } else { Err(Failure::usage("another plan")) };
+        return Ok(plan);
     }
     let given = args.fingerprint.as_deref().unwrap_or_default().to_lowercase();
     let mut session = context.connect().await?;

@@ -204,11 +204,6 @@ pub struct Paper {
 impl Paper {
     /// The width where nobody says how wide it is.
     const PIPED: usize = 100;
-
-    /// Paper without colours, as wide as that.
-    pub fn plain(width: usize) -> Self {
-        Self { pen: Pen::plain(), width }
-    }
 }
 
 /// Marks up text, or does not.
@@ -218,11 +213,6 @@ pub struct Pen {
 }
 
 impl Pen {
-    /// A pen without colours.
-    pub fn plain() -> Self {
-        Self { color: false }
-    }
-
     fn mark(self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }

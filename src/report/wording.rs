@@ -48,6 +48,9 @@ pub(super) fn bytes(n: u64) -> String {
 /// Words on lines of at most `width` letters, the first of which begins with `head` and the others
 /// under its end. A word that is longer stays whole, so that it can be copied.
 pub(super) fn wrapped(head: &str, words: &str, width: usize) -> String {
+    if words.is_empty() {
+        return format!("{}\n", head.trim_end());
+    }
     let blanks = " ".repeat(head.chars().count());
     let options = textwrap::Options::new(width)
         .initial_indent(head)
@@ -91,6 +94,6 @@ mod tests {
             text,
             "  note one two\n       three\n       a_very_long_name_that_does_not_fit\n"
         );
-        assert_eq!(wrapped("  ", "", 16), "\n");
+        assert_eq!(wrapped("  purge  nothing to do  ", "", 16), "  purge  nothing to do\n");
     }
 }

@@ -64,3 +64,38 @@ async fn pages_of_a_plan_say_what_its_json_says() {
     every_step("postgres").await;
     every_step("sqlite").await;
 }
+
+/// The lines of a plan on a terminal of so many columns.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(project: &Project, columns: u32) -> Vec<String> {
+    let zdmig = env!("CARGO_BIN_EXE_zdmig");
+    let line = format!("stty rows 50 cols {columns}; {zdmig} plan --color never");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(project.folder.path());
+    script.env("ZDMIG_DATABASE_URL", project.url()).stdin(std::process::Stdio::null());
+    let out = script.output().expect("script, of util-linux, is installed");
+    let text = String::from_utf8_lossy(&out.stdout).replace('\r', "");
+    assert!(text.contains("next  zdmig expand"), "{text}");
+    text.lines().map(str::to_owned).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_fits_the_terminal() {
+    let database = Database::of("sqlite", "terminal").await;
+    database.script("CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(20))").await;
+    let project = Project::new(&database)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    let (narrow, wide) = (on_a_terminal(&project, 80), on_a_terminal(&project, 160));
+    // Statements are never broken, so that they can be copied.
+    let words =
+        ["  expand ", "  backfill ", "  warning ", "     note ", "     lock ", "     size "];
+    for (lines, width) in [(&narrow, 80), (&wide, 160)] {
+        let said = lines.iter().filter(|line| words.iter().any(|head| line.starts_with(head)));
+        let said: Vec<_> = said.collect();
+        assert!(said.len() > 6, "{lines:#?}");
+        let long: Vec<_> = said.iter().filter(|line| line.chars().count() > width).collect();
+        assert!(long.is_empty(), "{width}: {long:#?}");
+    }
+    assert!(narrow.len() > wide.len(), "{} and {} lines", narrow.len(), wide.len());
+}

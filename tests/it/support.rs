@@ -253,6 +253,10 @@ impl Project {
         std::fs::write(self.path(name), text).expect("written");
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
