@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{ask, renamed, until};
+use crate::support::{OPEN_GATE, ask, renamed, until};
 
 /// What somebody breaks behind the fill, past the triggers, is found, mended and counted.
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +40,9 @@ async fn what_is_broken_behind_a_fill_is_mended() {
 async fn a_killed_proof_goes_on_where_it_was() {
     let (database, project) = renamed("postgres", "prove_kill", 200_000).await;
     let mut client = database.client().await;
+    // What other tests do to the server is no reason to wait.
+    let limits = "checkpoint = \"off\"\nactive_sessions = \"off\"\nfree_disk = \"off\"\n";
+    project.write("zdmig.toml", &format!("{OPEN_GATE}[limits]\n{limits}"));
     // It pauses after its first rows, wherever that is.
     client
         .script(
