@@ -68,11 +68,9 @@ impl Bench {
     }
 
     async fn plan(&self) -> Plan {
-        let file = SourceFile {
-            id: MigrationId::from_stem("1_rename").unwrap(),
-            path: "1_rename.sql".into(),
-            text: "ALTER TABLE users RENAME COLUMN username TO email;".into(),
-        };
+        let sql = "ALTER TABLE users RENAME COLUMN username TO email;";
+        let id = MigrationId::from_stem("1_rename").unwrap();
+        let file = SourceFile::new(id, "1_rename.sql".into(), sql);
         let migration = Migration::parse(&file, |source| self.dialect.split(source)).unwrap();
         let catalog = self.session().await.catalog().await.unwrap();
         planner::plan(&migration, &catalog, &[], self.dialect).unwrap().0

@@ -83,7 +83,8 @@ fn pending(
         (None, None) => None,
     };
     let open = |id: &&MigrationId| {
-        journal.plan(id).is_none_or(|plan| !journal.phase_done(plan, Phase::Expand))
+        journal.is_new(id)
+            || journal.plan(id).is_some_and(|plan| !journal.phase_done(plan, Phase::Expand))
     };
     let all: Vec<_> = ids().filter(open).cloned().collect();
     let Some(wanted) = wanted else { return Ok(all) };

@@ -1,9 +1,11 @@
 //! Floor 9: one verb, one file. Each has its arguments and a `run`.
 
+mod adopt;
 mod apply;
 mod approval;
 mod approve;
 mod backfill;
+mod baseline;
 mod brownout;
 mod can_deploy;
 mod check;
@@ -153,6 +155,8 @@ enum Command {
     Doctor(doctor::Args),
     Wait(wait::Args),
     Apply(apply::Args),
+    Baseline(baseline::Args),
+    Adopt(adopt::Args),
     Demo(demo::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -373,6 +377,8 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Restore(args) => restore::run(&args, context).await,
         Command::Purge(args) => purge::run(&args, context).await,
         Command::Apply(args) => apply::run(&args, context).await,
+        Command::Baseline(args) => baseline::run(&args, context).await,
+        Command::Adopt(args) => adopt::run(&args, context).await,
         Command::Rollback(args) => rollback::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

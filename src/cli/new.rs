@@ -40,16 +40,13 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failur
         move |error: std::io::Error| Failure::usage(format!("cannot write `{what}`: {error}"))
     };
     std::fs::create_dir_all(folder).map_err(cannot(folder))?;
-    let taken: Vec<String> = crate::migration::read_folder(folder)?
-        .iter()
-        .map(|file| file.id.number().to_owned())
-        .collect();
+    let files = crate::migration::read_folder(folder)?;
     let mut at = Utc::now();
     let id = loop {
         let stem = format!("{}_{slug}", at.format("%Y%m%d%H%M%S"));
         let id =
             MigrationId::from_stem(&stem).map_err(|error| Failure::usage(error.to_string()))?;
-        if !taken.iter().any(|number| number == id.number()) {
+        if !files.iter().any(|file| file.id.shares_version(&id)) {
             break id;
         }
         at += chrono::TimeDelta::seconds(1);

@@ -81,6 +81,9 @@ fn plans(
             }
             continue;
         }
+        if known.journal.adopted(&file.id).is_some() {
+            continue;
+        }
         let migration = project::parsed(file, dialect, context)?;
         let (plan, after) = project::plan_one(&migration, &world, &known.journal, dialect)?;
         world = after;
@@ -108,7 +111,9 @@ pub(super) async fn present(
     let catalog = session.catalog().await?;
     let known = Known { files, journal, catalog };
     let mut plans = plans(&known, Some(id), context.dialect()?, context)?;
-    plans.pop().ok_or_else(|| Failure::usage(format!("`{id}` has no file")))
+    plans
+        .pop()
+        .ok_or_else(|| Failure::usage(format!("`{id}` has no file, or was run before zdmig came")))
 }
 
 /// Who approved what is shown.

@@ -5,7 +5,7 @@ use super::failure::{Exit, Failure};
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::journal::{Journal, Progress};
-use crate::migration::{Checksum, Migration, MigrationId, ParseError, SourceFile, read_folder};
+use crate::migration::{Migration, MigrationId, ParseError, SourceFile, read_folder};
 use crate::plan::{Phase, Plan, Severity};
 use crate::planner;
 use crate::report::snippet;
@@ -90,7 +90,7 @@ pub(super) fn fitting(files: &[SourceFile], journal: &Journal) -> Result<(), Fai
     for plan in journal.plans() {
         let file = files.iter().find(|file| file.id == plan.migration);
         match file {
-            Some(file) if Checksum::of(&file.text) != plan.checksum => {
+            Some(file) if file.checksum != plan.checksum => {
                 return Err(Failure::new(
                     Exit::Drift,
                     format!("`{}` was changed after its plan was taken up", file.path),
@@ -110,15 +110,28 @@ pub(super) fn fitting(files: &[SourceFile], journal: &Journal) -> Result<(), Fai
             Some(_) | None => {}
         }
     }
-    Ok(())
+    let adopted =
+        |file: &&SourceFile| journal.adopted(&file.id).is_some_and(|one| *one != file.checksum);
+    match files.iter().find(adopted) {
+        Some(file) => Err(Failure::new(
+            Exit::Drift,
+            format!("`{}` was changed after it was adopted: it had been run as it was", file.path),
+        )
+        .hint(format!(
+            "put the file back, and write what is to change into a new one; if the change is of \
+             no matter: zdmig baseline --forget {id} && zdmig baseline {id}",
+            id = file.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a file that slipped in before one that is under way: databases would run the files
 /// in different orders. One that was taken up before and rolled back may come again.
 pub(super) fn in_order(files: &[SourceFile], journal: &Journal) -> Result<(), Failure> {
-    let newest = journal.plans().map(|plan| &plan.migration).max();
+    let newest = journal.known().max();
     let slipped = files.iter().find(|file| {
-        journal.plan(&file.id).is_none()
+        journal.is_new(&file.id)
             && newest.is_some_and(|id| file.id < *id)
             && !journal.was_planned(&file.id)
     });

@@ -20,7 +20,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     let catalog = session.catalog().await?;
-    let begun = journal.plans().map(|plan| plan.migration.to_string()).collect();
+    let begun = journal.known().map(ToString::to_string).collect();
     let tables = counted(catalog.tables.len() as u64, "table");
     let text = Snapshot::of(catalog, begun).to_json();
     match &args.output {

@@ -7,7 +7,7 @@ use crate::backfill::Limits;
 use crate::config::Origin;
 use crate::dialect::FillState;
 use crate::journal::{EntryKind, Journal, Progress, Status};
-use crate::migration::{Checksum, MigrationId, SourceFile};
+use crate::migration::{MigrationId, SourceFile};
 use crate::plan::{Phase, Plan};
 use crate::report::{FillLine, Format, Line, StatusReport, render_status};
 
@@ -29,7 +29,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let journal = session.journal().await?;
     let server = session.catalog().await?.server;
     let mut ids: Vec<&MigrationId> = files.iter().map(|file| &file.id).collect();
-    ids.extend(journal.plans().map(|plan| &plan.migration));
+    ids.extend(journal.known());
     ids.sort();
     ids.dedup();
     let fills = session.fills().await?;
@@ -84,7 +84,7 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         .unwrap_or_default();
     let file = files.iter().find(|file| file.id == *id);
     match (plan, file) {
-        (Some(plan), Some(file)) if Checksum::of(&file.text) != plan.checksum => {
+        (Some(plan), Some(file)) if file.checksum != plan.checksum => {
             detail = "its file was changed after its plan was taken up".into();
         }
         (Some(_), None) => detail = "its file is gone".into(),

@@ -45,12 +45,13 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     loop {
         let journal = session.journal().await?;
-        let known = journal.plans().map(|plan| &plan.migration);
+        let known = journal.known();
         let id = project::one(&args.id, known.chain(files.iter().map(|file| &file.id)))?;
         let all = Phase::ALL.into_iter().filter(|one| *one <= phase);
         let done = journal
             .plan(&id)
-            .is_some_and(|plan| all.into_iter().all(|one| journal.phase_done(plan, one)));
+            .is_some_and(|plan| all.into_iter().all(|one| journal.phase_done(plan, one)))
+            || journal.adopted(&id).is_some();
         if done {
             if context.reporter.format() == Format::Json {
                 let state = project::state(&id, &journal).0;

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Counted, Observation, SessionError, StatementLog};
+use crate::migration::Row;
 use crate::plan::Target;
+use crate::sql::TableName;
 
 /// What the gate asks a database, and the facts it is told.
 #[async_trait]
@@ -46,6 +48,14 @@ pub trait Observer: Send {
 
     /// Who approved which plan of a migration, the oldest first.
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError>;
+
+    /// Some columns of a table that is not ours, ordered by the first, every value as text and bytes
+    /// in hexadecimal; `None` where there is no such table.
+    async fn foreign(
+        &mut self,
+        table: &TableName,
+        columns: &[&str],
+    ) -> Result<Option<Vec<Row>>, SessionError>;
 
     /// Writes a fact down.
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError>;

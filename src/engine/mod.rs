@@ -1,5 +1,6 @@
 //! Floor 7: runs plans. The only floor that changes a schema.
 
+mod adopt;
 mod brownout;
 mod event;
 mod fill;
@@ -20,6 +21,7 @@ use crate::migration::MigrationId;
 use crate::plan::{Phase, Plan, StepId};
 use crate::sql::{ColumnRef, Sql, TableName};
 
+pub use adopt::Adoption;
 pub use brownout::{Brownout, BrownoutEnd, BrownoutOrder, dimmable};
 pub use event::Event;
 pub use fill::help;
@@ -242,6 +244,7 @@ impl<'a> Engine<'a> {
         match &entry.kind {
             EntryKind::Planned { .. }
             | EntryKind::RolledBack
+            | EntryKind::Adopted { .. }
             | EntryKind::Permitted { .. }
             | EntryKind::BrownOut { .. } => {}
             kind => {

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::migration::Checksum;
 use crate::plan::{Fingerprint, Plan, StepId};
 
 /// One line of the log.
@@ -58,8 +59,16 @@ pub enum EntryKind {
         /// Whose statements failed by it, which ended it.
         refused: Vec<String>,
     },
-    /// The whole plan was taken back; the migration is pending again.
+    /// The whole plan was taken back, or a migration that was adopted is not held for run any
+    /// longer: it is pending again.
     RolledBack,
+    /// A migration was run before zdmig came, by somebody else.
+    Adopted {
+        /// Of the file as it was then.
+        checksum: Checksum,
+        /// Whose word that is: another runner's table, or a person's.
+        from: String,
+    },
 }
 
 /// What somebody answered for where the gate did not pass.
@@ -88,6 +97,7 @@ impl EntryKind {
             Self::Permitted { .. } => "permitted",
             Self::BrownOut { .. } => "brown-out",
             Self::RolledBack => "rolled-back",
+            Self::Adopted { .. } => "adopted",
         }
     }
 }

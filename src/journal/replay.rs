@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Entry, EntryKind, IllegalEntry, Overruled, Status, Watermark};
-use crate::migration::MigrationId;
+use crate::migration::{Checksum, MigrationId};
 use crate::plan::{Phase, Plan, StepId};
 
 /// The log, folded.
@@ -14,6 +14,7 @@ pub struct Journal {
     finished_at: BTreeMap<StepId, DateTime<Utc>>,
     failures: BTreeMap<StepId, String>,
     plans: BTreeMap<MigrationId, Plan>,
+    adopted: BTreeMap<MigrationId, Checksum>,
     watermarks: BTreeMap<StepId, Watermark>,
     entries: Vec<Entry>,
 }
@@ -58,8 +59,15 @@ impl Journal {
                 let prefix = entry.step.migration_prefix().to_owned();
                 self.watermarks.retain(|step, _| !step.as_str().starts_with(&prefix));
                 self.plans.retain(|_, plan| plan.fingerprint != entry.plan);
+                self.adopted.retain(|id, _| format!("{id}/") != prefix);
             }
             EntryKind::Permitted { .. } | EntryKind::BrownOut { .. } => {}
+            EntryKind::Adopted { checksum, .. } => {
+                let id = entry.step.migration_prefix().trim_end_matches('/');
+                if let Ok(id) = MigrationId::from_stem(id) {
+                    self.adopted.insert(id, checksum.clone());
+                }
+            }
             kind => {
                 let status = self.status(&entry.step).next(kind)?;
                 self.statuses.insert(entry.step.clone(), status);
@@ -112,6 +120,21 @@ impl Journal {
         self.entries.iter().any(
             |entry| matches!(&entry.kind, EntryKind::Planned { plan } if plan.migration == *migration),
         )
+    }
+
+    /// The checksum of a migration that was run before zdmig came, as its file was then.
+    pub fn adopted(&self, migration: &MigrationId) -> Option<&Checksum> {
+        self.adopted.get(migration)
+    }
+
+    /// Every migration that is done or under way, by a plan or before zdmig came.
+    pub fn known(&self) -> impl Iterator<Item = &MigrationId> {
+        self.plans.keys().chain(self.adopted.keys())
+    }
+
+    /// Whether a migration is neither done nor under way.
+    pub fn is_new(&self, migration: &MigrationId) -> bool {
+        !self.plans.contains_key(migration) && !self.adopted.contains_key(migration)
     }
 
     /// Every plan that was taken up and not rolled back, in order.
@@ -176,6 +199,9 @@ impl Journal {
 
     /// Where a migration stands.
     pub fn progress(&self, migration: &MigrationId) -> Progress {
+        if self.adopted.contains_key(migration) {
+            return Progress::After(Phase::Purge);
+        }
         let Some(plan) = self.plan(migration) else { return Progress::Pending };
         for (at, phase) in Phase::ALL.into_iter().enumerate() {
             if self.phase_done(plan, phase) {

@@ -49,7 +49,11 @@ impl Status {
             }
             (
                 status,
-                E::Planned { .. } | E::Permitted { .. } | E::BrownOut { .. } | E::RolledBack,
+                E::Planned { .. }
+                | E::Permitted { .. }
+                | E::BrownOut { .. }
+                | E::RolledBack
+                | E::Adopted { .. },
             ) => Ok(status),
             (status, entry) => Err(IllegalEntry { entry: entry.word(), status }),
         }

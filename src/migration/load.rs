@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::Checksum;
 use super::version::{MigrationId, VersionError};
 
 /// A migration file as it lies on disk.
@@ -16,6 +17,15 @@ pub struct SourceFile {
     pub path: String,
     /// All of it.
     pub text: Arc<str>,
+    /// Of what lies on disk.
+    pub checksum: Checksum,
+}
+
+impl SourceFile {
+    /// A file with this text, wherever it comes from.
+    pub fn new(id: MigrationId, path: String, text: &str) -> Self {
+        Self { id, path, text: Arc::from(text), checksum: Checksum::of(text) }
+    }
 }
 
 /// Why the migrations folder could not be read.
@@ -60,8 +70,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         let sql = path.extension().is_some_and(|ending| ending == "sql");
-        // What another runner keeps for the way back.
-        let back = path.to_string_lossy().ends_with(".down.sql");
+        let back = is_way_back(&path);
         if sql && !back {
             files.push(read_file(&path)?);
         } else if path.join("up.sql").is_file() {
@@ -70,7 +79,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
     }
     files.sort_by(|a, b| a.id.cmp(&b.id));
     for pair in files.windows(2) {
-        if pair[0].id.number() == pair[1].id.number() {
+        if pair[0].id.shares_version(&pair[1].id) {
             return Err(LoadError::Duplicate {
                 first: pair[0].path.clone(),
                 second: pair[1].path.clone(),
@@ -78,6 +87,14 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
         }
     }
     Ok(files)
+}
+
+/// Whether another runner keeps it for the way back: `1_name.down.sql`, `U1__name.sql`.
+fn is_way_back(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let undo =
+        name.strip_prefix('U').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    name.ends_with(".down.sql") || undo && name.contains("__")
 }
 
 /// Reads one file.
@@ -99,5 +116,5 @@ pub fn read_file(path: &Path) -> Result<SourceFile, LoadError> {
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok(SourceFile { id, path: shown, text: Arc::from(text) })
+    Ok(SourceFile::new(id, shown, text))
 }

@@ -3,6 +3,7 @@
 mod directive;
 mod foreign;
 mod load;
+mod runner;
 mod version;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub use directive::{ColumnPath, Directive, DirectiveError, Section};
 pub use load::{LoadError, SourceFile, read_file, read_folder};
+pub use runner::{Log, Ran, Row, Runner};
 pub use version::{MigrationId, VersionError};
 
 use crate::sql::Span;
@@ -69,7 +71,7 @@ impl Migration {
             .collect();
         Ok(Self {
             id: file.id.clone(),
-            checksum: Checksum::of(&file.text),
+            checksum: file.checksum.clone(),
             source: file.text.clone(),
             path: file.path.clone(),
             statements,

@@ -14,21 +14,36 @@ pub struct MigrationId {
 
 /// Why a file's name is no migration id.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{stem}` does not start with a version: name it like `20261123090000_add_email.sql`")]
+#[error("`{stem}` {}", wanted(stem))]
 pub struct VersionError {
     /// The file's name without its ending.
     pub stem: String,
+}
+
+fn wanted(stem: &str) -> &'static str {
+    if stem.starts_with("R__") {
+        "is run whenever it changes by another runner, which zdmig does not do: move it out of this \
+         folder, and write a migration for each change"
+    } else {
+        "does not start with a version: name it like `20261123090000_add_email.sql`"
+    }
 }
 
 impl MigrationId {
     /// Reads an id from a file's name without its ending.
     ///
     /// # Errors
-    /// When it does not begin with digits.
+    /// When it does not begin with digits, or a `V` and digits.
     pub fn from_stem(stem: &str) -> Result<Self, VersionError> {
         let digits = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
-        let end = if dated(stem) { DATED.len() } else { digits };
-        if end == 0 {
+        let end = match stem.strip_prefix(['V', 'v']).filter(|rest| starts_with_digit(rest)) {
+            // `V1.2__name`: its version ends at two underscores.
+            Some(_) => stem.find("__").unwrap_or(stem.len()),
+            None if dated(stem) => DATED.len(),
+            None => digits,
+        };
+        let odd = |c: char| !c.is_ascii_digit() && !['.', '_', '-'].contains(&c);
+        if end == 0 || stem[..end].trim_start_matches(['V', 'v']).contains(odd) {
             return Err(VersionError { stem: stem.to_owned() });
         }
         let (version, name) = stem.split_at(end);
@@ -40,9 +55,20 @@ impl MigrationId {
         &self.version
     }
 
-    /// The version without its leading zeros, which two files must not share.
-    pub fn number(&self) -> &str {
-        self.version.trim_start_matches('0')
+    /// Whether both have the same version, however many zeros it begins with: two files must not.
+    pub fn shares_version(&self, other: &Self) -> bool {
+        parts(&self.version).eq(parts(&other.version))
+    }
+
+    /// Whether it has this version, as another runner writes it.
+    pub fn is_version(&self, version: &str) -> bool {
+        let whole = |text: &str| text.replace('-', "");
+        by_parts(&whole(&self.version), &whole(version)) == Ordering::Equal
+    }
+
+    /// Whether its version is this one, as another runner writes it, or an earlier one.
+    pub(super) fn is_up_to(&self, version: &str) -> bool {
+        by_parts(&self.version, version) != Ordering::Greater
     }
 
     /// Whether `short` may stand for this id: a beginning of it, or of the name after its
@@ -63,10 +89,36 @@ fn dated(stem: &str) -> bool {
     stem.len() >= DATED.len() && stem.chars().zip(DATED.chars()).all(shape)
 }
 
+fn starts_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The numbers that a version consists of, without their leading zeros: one, but for `V1.2`.
+fn parts(version: &str) -> impl Iterator<Item = &str> {
+    let parts = version.trim_start_matches(['V', 'v']).split(['.', '_']);
+    parts.map(|part| part.trim_start_matches('0'))
+}
+
+/// By numbers, of which those that are missing count as 0.
+fn by_parts(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (parts(a), parts(b));
+    loop {
+        let (one, other) = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (one, other) => (one.unwrap_or_default(), other.unwrap_or_default()),
+        };
+        let order = one.len().cmp(&other.len()).then_with(|| one.cmp(other));
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
 impl Ord for MigrationId {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (a, b) = (self.number(), other.number());
-        a.len().cmp(&b.len()).then_with(|| a.cmp(b)).then_with(|| self.name.cmp(&other.name))
+        by_parts(&self.version, &other.version)
+            .then_with(|| self.name.cmp(&other.name))
+            .then_with(|| self.version.cmp(&other.version))
     }
 }
 
@@ -128,6 +180,24 @@ mod tests {
 
     #[test]
     fn a_name_without_a_version_is_refused() {
-        assert!(MigrationId::from_stem("rename").is_err());
+        for stem in ["rename", "R__view", "Version", "V", "Vx1__a", "V1x__a"] {
+            assert!(MigrationId::from_stem(stem).is_err(), "{stem}");
+        }
+    }
+
+    #[test]
+    fn a_version_may_have_parts() {
+        let id = |stem| MigrationId::from_stem(stem).expect("valid");
+        let stems = ["V1__a", "V1.1__b", "v1_2__c", "V1.10__d", "V2__e", "20261123090000_f"];
+        let mut ids: Vec<_> = stems.iter().rev().map(|stem| id(stem)).collect();
+        ids.sort();
+        assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), stems);
+        assert!(
+            id("V01__a").shares_version(&id("1_b")) && !id("V1.1__a").shares_version(&id("11_b"))
+        );
+        assert!(id("V1.0__a").is_version("1") && id("V1_1__a").is_version("1.1"));
+        assert!(id("2018-01-18-174843_a").is_version("20180118174843"));
+        assert!(id("V1.1__a").is_up_to("2") && !id("V10__a").is_up_to("2"));
+        assert!(id("V1.1__add_note").matches("add_note"));
     }
 }

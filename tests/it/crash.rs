@@ -281,11 +281,8 @@ async fn plan_for(database: &Database, sql: &str) -> Plan {
 
 /// Plans a migration against a database.
 pub async fn plan_of(database: &Database, sql: &str) -> Result<Plan, PlanError> {
-    let file = SourceFile {
-        id: MigrationId::from_stem("1_change").expect("an id"),
-        path: "1_change.sql".into(),
-        text: sql.into(),
-    };
+    let id = MigrationId::from_stem("1_change").expect("an id");
+    let file = SourceFile::new(id, "1_change.sql".into(), sql);
     let dialect = database.dialect();
     let migration = Migration::parse(&file, |source| dialect.split(source)).expect("it parses");
     let catalog = database.session().await.catalog().await.expect("a catalogue");

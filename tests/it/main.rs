@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their servers")]
 
+mod adoption;
 mod approvals;
 mod bad_input;
 mod brownout;

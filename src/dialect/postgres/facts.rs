@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::catalog::get;
 use super::connect::wrap;
 use super::session::{exists, make_bookkeeping};
-use super::statements;
+use super::{quote, statements};
 use crate::dialect::{Approval, Fact, SessionError};
+use crate::migration::Row;
+use crate::sql::{Ident, TableName};
 
 pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(), SessionError> {
     make_bookkeeping(conn).await?;
@@ -191,4 +194,29 @@ pub(super) async fn approvals(
         })
     };
     rows.iter().map(approval).collect()
+}
+
+/// Some columns of a table that is not ours, as text; `None` where there is none.
+pub(super) async fn foreign(
+    conn: &mut PgConnection,
+    table: &TableName,
+    columns: &[&str],
+) -> Result<Option<Vec<Row>>, SessionError> {
+    let table = quote::table(table);
+    if !exists(conn, &table).await? {
+        return Ok(None);
+    }
+    let names = columns.iter().map(|name| quote::ident(&Ident::new(*name)));
+    // Whatever the server is set to.
+    sqlx::raw_sql("SET bytea_output = 'hex'").execute(&mut *conn).await.map_err(wrap)?;
+    let texts: Vec<_> = names.map(|name| format!("{name}::text")).collect();
+    let first = columns.first().map(|name| quote::ident(&Ident::new(*name))).unwrap_or_default();
+    let sql = format!("SELECT {} FROM {table} ORDER BY {table}.{first}", texts.join(", "));
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.map_err(wrap)?;
+    let value = |row: &PgRow, at| -> Result<Option<String>, SessionError> {
+        let text: Option<String> = get(row, at)?;
+        Ok(text.map(|text| text.strip_prefix("\\x").map(ToOwned::to_owned).unwrap_or(text)))
+    };
+    let row = |row: &PgRow| (0..columns.len()).map(|at| value(row, at)).collect();
+    rows.iter().map(row).collect::<Result<_, _>>().map(Some)
 }

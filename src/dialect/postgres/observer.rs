@@ -14,7 +14,9 @@ use crate::dialect::{
     Approval, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
     Observation, Observer, RoleAccess, SessionError, StatementLog, Witness,
 };
+use crate::migration::Row;
 use crate::plan::{Target, Use};
+use crate::sql::TableName;
 
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -302,6 +304,14 @@ impl Observer for PostgresObserver {
 
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError> {
         facts::approvals(&mut self.conn, migration).await
+    }
+
+    async fn foreign(
+        &mut self,
+        table: &TableName,
+        columns: &[&str],
+    ) -> Result<Option<Vec<Row>>, SessionError> {
+        facts::foreign(&mut self.conn, table, columns).await
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {

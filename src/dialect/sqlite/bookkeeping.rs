@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database file: tables that start with `zdmig_`.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 
 /// How far each fill has come: its step, its rows, whether it is done, and how many failed.
 pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
@@ -11,8 +11,8 @@ pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
-INSERT INTO zdmig_format SELECT 5 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
-UPDATE zdmig_format SET version = 5;
+INSERT INTO zdmig_format SELECT 6 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+UPDATE zdmig_format SET version = 6;
 CREATE TABLE IF NOT EXISTS zdmig_journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,

@@ -2,15 +2,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, TypeInfo, ValueRef};
 
 use super::catalog::get;
+use super::quote;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
     Approval, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
     Observation, Observer, SessionError, StatementLog, Value, Witness,
 };
+use crate::migration::Row;
 use crate::plan::Target;
+use crate::sql::{Ident, TableName};
 
 /// Writers of an application wait for each other this long.
 const BUSY: Duration = Duration::from_secs(10);
@@ -175,6 +178,31 @@ impl Observer for SqliteObserver {
             })
         };
         rows.iter().map(approval).collect()
+    }
+
+    async fn foreign(
+        &mut self,
+        table: &TableName,
+        columns: &[&str],
+    ) -> Result<Option<Vec<Row>>, SessionError> {
+        if !exists(&mut self.conn, table.name.as_str()).await? {
+            return Ok(None);
+        }
+        let text = |name: &&str| {
+            let name = quote::ident(&Ident::new(*name));
+            format!(
+                "CASE typeof({name}) WHEN 'blob' THEN hex({name}) ELSE CAST({name} AS text) END"
+            )
+        };
+        let texts: Vec<_> = columns.iter().map(text).collect();
+        let first = columns.first().map(|name| quote::ident(&Ident::new(*name)));
+        let table = quote::ident(&table.name);
+        let first = first.unwrap_or_default();
+        let sql = format!("SELECT {} FROM {table} ORDER BY {table}.{first}", texts.join(", "));
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let rows = query.fetch_all(&mut self.conn).await.map_err(wrap)?;
+        let row = |row: &SqliteRow| (0..columns.len()).map(|at| get(row, at)).collect();
+        rows.iter().map(row).collect::<Result<_, _>>().map(Some)
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {

@@ -8,7 +8,7 @@ mod terminal;
 use std::time::Duration;
 
 use super::wording::{bytes, counted, duration};
-use crate::migration::{Checksum, SourceFile};
+use crate::migration::SourceFile;
 use crate::plan::{
     Blocks, Estimate, Hazard, Held, Lock, Phase, Plan, Premise, Severity, Step, Target, Undo,
 };
@@ -33,9 +33,7 @@ pub struct PlanView<'a> {
 impl<'a> PlanView<'a> {
     /// A plan beside the files of its project.
     pub fn new(plan: &'a Plan, files: &'a [SourceFile]) -> Self {
-        let fits = |file: &&SourceFile| {
-            file.id == plan.migration && Checksum::of(&file.text) == plan.checksum
-        };
+        let fits = |file: &&SourceFile| file.id == plan.migration && file.checksum == plan.checksum;
         Self { plan, file: files.iter().find(fits), approvals: Vec::new(), required: 0 }
     }
 

@@ -1,0 +1,9 @@
+-- migrate:up
+-- The people who use the café.
+CREATE TABLE users (
+    id integer PRIMARY KEY,
+    username text NOT NULL
+);
+
+-- migrate:down
+DROP TABLE users;

@@ -1,0 +1,7 @@
+CREATE TABLE __diesel_schema_migrations (
+       version VARCHAR(50) PRIMARY KEY NOT NULL,
+       run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+INSERT INTO __diesel_schema_migrations VALUES('20260105090000','2026-11-29 07:45:52');
+INSERT INTO __diesel_schema_migrations VALUES('20260106101500','2026-11-29 07:45:52');
+INSERT INTO __diesel_schema_migrations VALUES('20260107113000','2026-11-29 07:45:52');

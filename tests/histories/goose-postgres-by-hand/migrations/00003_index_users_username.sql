@@ -1,0 +1,6 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+CREATE INDEX CONCURRENTLY users_username_idx ON users (username);
+
+-- +goose Down
+DROP INDEX users_username_idx;

@@ -1,0 +1,9 @@
+-- +goose Up
+-- The people who use the café.
+CREATE TABLE users (
+    id integer PRIMARY KEY,
+    username text NOT NULL
+);
+
+-- +goose Down
+DROP TABLE users;

@@ -1,0 +1,5 @@
+-- The people who use the café.
+CREATE TABLE users (
+    id bigint PRIMARY KEY,
+    username text NOT NULL
+);
