@@ -9,7 +9,7 @@ use super::project;
 use crate::catalog::Catalog;
 use crate::change::ChangeKind;
 use crate::dialect::{self, Dialect};
-use crate::migration::{Migration, SourceFile};
+use crate::migration::{Migration, MigrationId, SourceFile};
 use crate::plan::Severity;
 use crate::planner;
 use crate::report::{
@@ -113,7 +113,12 @@ fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>),
     let dialect = chosen(args, context)?;
     let mut world = World { dialect, catalog: dialect.empty(), exact: false };
     if named.is_empty() {
-        return Ok((world, project::files(context)?));
+        let files = project::files(context)?;
+        let Some(last) = left_alone(context)? else { return Ok((world, files)) };
+        let (before, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|one| one.id <= last);
+        let before: Vec<_> = before.iter().collect();
+        world.catalog = planner::changed(world.catalog, &changes(&before, dialect));
+        return Ok((world, files));
     }
     // What the files before the first one have made.
     let first = named.iter().map(|file| &file.id).min().cloned();
@@ -121,6 +126,16 @@ fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>),
     let before: Vec<_> = before.iter().filter(|file| Some(&file.id) < first.as_ref()).collect();
     world.catalog = planner::changed(world.catalog, &changes(&before, dialect));
     Ok((world, named))
+}
+
+/// The last migration of those that were run before anybody checked.
+fn left_alone(context: &Context<'_>) -> Result<Option<MigrationId>, Failure> {
+    let Some(after) = &context.settings.check_after else { return Ok(None) };
+    let id = MigrationId::from_stem(after.value.trim_end_matches(".sql")).map_err(|_| {
+        Failure::usage(format!("`check_after` from {} is `{}`", after.origin, after.value))
+            .hint("name the last migration that is to be left alone, as `20261123090000_add_email`")
+    })?;
+    Ok(Some(id))
 }
 
 /// What files do, in their order. A long history is read by all processors: nobody waits in an

@@ -1,7 +1,6 @@
-use std::process::ExitCode;
-
 use serde::Serialize;
 
+pub(super) use super::exit::Exit;
 use crate::config::ConfigError;
 use crate::dialect::{SessionError, UrlError};
 use crate::engine::EngineError;
@@ -9,50 +8,6 @@ use crate::journal::IllegalEntry;
 use crate::migration::LoadError;
 use crate::report::{Format, Reporter};
 use crate::telemetry::Ending;
-
-/// How a run ended: an interface, one table for every verb, in `docs/exit-codes.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// Done, passed, or nothing to do.
-    Done = 0,
-    /// A bug in zdmig.
-    Bug = 1,
-    /// The command line, the configuration or a file.
-    Usage = 2,
-    /// The database cannot be reached.
-    Unreachable = 3,
-    /// The plan is refused, or has hazards that are not allowed.
-    Refused = 10,
-    /// The gate refuses.
-    GateRefuse = 11,
-    /// The gate does not know.
-    GateUnknown = 12,
-    /// The plan, a file or the schema is not what it was.
-    Drift = 13,
-    /// Another zdmig is at work, or a lock was not to be had.
-    Busy = 14,
-    /// A step failed; the same command goes on from there.
-    StepFailed = 15,
-    /// A brownout made a statement fail, and was ended.
-    Tripped = 16,
-    /// Work is pending, where that was asked, or the time for it was over.
-    Pending = 20,
-    /// Interrupted at a safe point.
-    Interrupted = 130,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-impl Exit {
-    /// Codes that answer a question rather than report trouble: they go to stdout.
-    fn is_answer(self) -> bool {
-        matches!(self, Self::Refused | Self::GateRefuse | Self::GateUnknown | Self::Drift)
-    }
-}
 
 /// Why a verb did not do what it was asked.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod evidence;
+mod exit;
 mod expand;
 mod failure;
 mod fence;
@@ -49,6 +50,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Flags, Settings};
 use crate::report::{Color, Format, Reporter};
 use crate::telemetry::{Telemetry, TelemetryOptions};
+pub use exit::render_exit_codes;
+
 use context::{Context, owner};
 use failure::{Exit, Failure};
 

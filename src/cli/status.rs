@@ -202,6 +202,13 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
     if let Some(listen) = &all.metrics_listen {
         rows.push(("metrics_listen", listen.value.clone(), listen.origin.to_string()));
     }
+    if let Some(after) = &all.check_after {
+        rows.push(("check_after", after.value.clone(), after.origin.to_string()));
+    }
+    if let Some(templates) = &all.templates {
+        let folder = templates.value.display().to_string();
+        rows.push(("templates", folder, templates.origin.to_string()));
+    }
     let approvals = &all.require_approval;
     rows.push(("require_approval", approvals.value.to_string(), approvals.origin.to_string()));
     rows.push(("pace", all.pace.value.0.clone(), all.pace.origin.to_string()));

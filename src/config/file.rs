@@ -7,6 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::limits::{LimitEntry, is_known};
+use super::reference::is_setting;
 
 /// `zdmig.toml`, as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -73,6 +74,10 @@ pub struct Section {
     pub stalled_after: Option<String>,
     /// `127.0.0.1:9187` or `:9187`.
     pub metrics_listen: Option<String>,
+    /// The last migration that `check` leaves alone.
+    pub check_after: Option<String>,
+    /// A folder of templates for new migrations.
+    pub templates: Option<PathBuf>,
     /// What of the database holds a backfill back.
     pub limits: BTreeMap<String, LimitEntry>,
 }
@@ -233,37 +238,12 @@ impl ConfigFile {
     }
 }
 
-const SECTION: [&str; 22] = [
-    "database_url",
-    "migrations",
-    "lock_timeout",
-    "lock_wait_max",
-    "pace",
-    "soak",
-    "heartbeat_ttl",
-    "drain",
-    "verdict_ttl",
-    "require_approval",
-    "require_brownout",
-    "require_window",
-    "min_observation",
-    "min_age",
-    "rollback_window",
-    "replicas",
-    "poolers",
-    "usage",
-    "webhook",
-    "stalled_after",
-    "metrics_listen",
-    "limits",
-];
-
 /// Names that no setting has: most often a typo, which must not pass in silence.
 fn unknown_names(table: &toml::Table) -> Vec<String> {
     let top = ["default_env", "env", "consumer", "waive", "allow"];
     let mut unknown: Vec<String> = table
         .keys()
-        .filter(|name| !SECTION.contains(&name.as_str()) && !top.contains(&name.as_str()))
+        .filter(|name| !is_setting(name) && !top.contains(&name.as_str()))
         .cloned()
         .collect();
     let lists = [
@@ -290,7 +270,7 @@ fn unknown_names(table: &toml::Table) -> Vec<String> {
     unknown.extend(limits(table, ""));
     for (env, section) in table.get("env").and_then(toml::Value::as_table).into_iter().flatten() {
         for name in section.as_table().into_iter().flat_map(toml::Table::keys) {
-            if !SECTION.contains(&name.as_str()) {
+            if !is_setting(name) {
                 unknown.push(format!("env.{env}.{name}"));
             }
         }

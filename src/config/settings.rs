@@ -110,6 +110,10 @@ pub struct Settings {
     pub stalled_after: Setting<Duration>,
     /// Where expand and backfill serve metrics.
     pub metrics_listen: Option<Setting<String>>,
+    /// The last migration that `check` leaves alone.
+    pub check_after: Option<Setting<String>>,
+    /// A folder of templates for new migrations.
+    pub templates: Option<Setting<PathBuf>>,
     /// What of the database holds a backfill back.
     pub limits: Limits,
     /// What the gate knows of the world.
@@ -243,6 +247,12 @@ impl Sources<'_> {
                 &["ZDMIG_METRICS_LISTEN"],
                 ("metrics_listen", |section| section.metrics_listen.clone()),
             ),
+            check_after: self.text(
+                None,
+                &[],
+                ("check_after", |section| section.check_after.clone()),
+            ),
+            templates: self.text(None, &[], ("templates", |section| section.templates.clone())),
             limits: limits(self.file, self.env, self.path)?,
             usage: self.text(None, &[], ("usage", |section| section.usage.clone())),
             config,

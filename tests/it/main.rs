@@ -16,6 +16,7 @@ mod copies;
 mod corpus;
 mod crash;
 mod derive;
+mod docs;
 mod elsewhere;
 mod environments;
 mod failing;
