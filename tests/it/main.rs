@@ -28,6 +28,7 @@ mod kept;
 mod kill;
 mod locks;
 mod names;
+mod new;
 mod observe;
 mod overruled;
 mod own_server;
