@@ -115,13 +115,10 @@ impl Worker {
     /// Works until the table is done.
     pub(super) async fn run(mut self) -> Result<Ended, FillError> {
         let ended = self.work().await;
-        let lost = |error: &SessionError| {
-            matches!(error, SessionError::Lost { .. } | SessionError::Unreachable { .. })
-        };
         match &ended {
             Ok(Ended::Complete(_)) => {}
             // The others can do without this one.
-            Err(FillError::Session(error)) if lost(error) => {}
+            Err(FillError::Session(error)) if error.is_lost() => {}
             Ok(Ended::Dismissed) => self.leave().await,
             Err(_) => {
                 self.until.stop.cancel();

@@ -56,6 +56,11 @@ impl Failure {
         self.busy
     }
 
+    /// Whether the database did not answer, or did not let us in.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.exit == Exit::Unreachable
+    }
+
     /// How it is told to machines.
     pub(super) fn ending(&self) -> Ending<'_> {
         match self.exit {

@@ -22,6 +22,7 @@ mod fence;
 mod gate;
 mod generate;
 mod heartbeat;
+mod history;
 mod matrix;
 mod new;
 mod observe;
@@ -155,6 +156,7 @@ enum Command {
     Purge(purge::Args),
     Rollback(rollback::Args),
     Status(status::Args),
+    History(history::Args),
     Doctor(doctor::Args),
     Wait(wait::Args),
     Apply(apply::Args),
@@ -384,6 +386,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Adopt(args) => adopt::run(&args, context).await,
         Command::Rollback(args) => rollback::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
+        Command::History(args) => history::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Wait(args) => wait::run(&args, context).await,
         Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),

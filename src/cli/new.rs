@@ -16,7 +16,6 @@ use crate::report::{Format, table};
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// What it does, in a few words: `rename username to email`
-    #[arg(required_unless_present = "list")]
     name: Vec<String>,
     /// What to begin with: a template of yours, or of `--list`
     #[arg(short, long, value_name = "TEMPLATE", default_value = "default")]

@@ -284,6 +284,11 @@ impl SessionError {
         matches!(self, Self::Failed { code: Some(code), .. } if code == "57014")
     }
 
+    /// Whether the connection is gone, and another one may do.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Unreachable { .. })
+    }
+
     /// Whether a row is to blame: its data, a rule that it breaks, a trigger that refuses it. By the
     /// classes of the standard's codes, and by what triggers raise.
     pub fn is_of_a_row(&self) -> bool {

@@ -5,6 +5,7 @@ mod difference;
 mod explain;
 mod findings;
 mod hazard;
+mod history;
 mod markup;
 mod narrate;
 mod page;
@@ -29,6 +30,7 @@ pub use findings::{
     render_junit, render_sarif,
 };
 pub use hazard::hazard_page;
+pub use history::{History, HistoryLine, render_history};
 pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown};
 pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, render_status};
