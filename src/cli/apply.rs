@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         }
         return Ok(Exit::Done);
     }
-    let server = session.catalog().await?.server;
+    let server = session.server().await?;
     let can = context.dialect()?.capabilities(&server);
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;

@@ -56,7 +56,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let plan = gate::taken_up(&args.id, &journal, context)?;
     suits(&plan, &journal)?;
     let mut dimmer = context.dialect()?.dimmer(&context.url()?).await?;
-    let server = session.catalog().await?.server;
+    let server = session.server().await?;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     let (cancel, wait) = (context.cancel, args.wait.time()?);
     let mut unheard = |_: crate::engine::Event<'_>| {};

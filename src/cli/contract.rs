@@ -128,7 +128,7 @@ pub(super) async fn phase(
         return Ok(Exit::Done);
     }
     super::approval::granted(plan, context).await?;
-    let server = session.catalog().await?.server;
+    let server = session.server().await?;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     // The gate is asked under the run lock, as late as can be.
     let cancel = context.cancel;

@@ -30,7 +30,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             plan.migration
         )));
     }
-    let server = session.catalog().await?.server;
+    let server = session.server().await?;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
     let cancel = context.cancel;
     let mut tally = Tally::default();

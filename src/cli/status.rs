@@ -2,14 +2,16 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::gate;
 use super::project::{self, state};
 use crate::backfill::Limits;
 use crate::config::Origin;
-use crate::dialect::FillState;
+use crate::dialect::{AtWork, Blocker, FillState, Observer};
+use crate::gate::Reason;
 use crate::journal::{EntryKind, Journal, Progress, Status};
 use crate::migration::{MigrationId, SourceFile};
 use crate::plan::{Phase, Plan};
-use crate::report::{FillLine, Format, Line, StatusReport, render_status};
+use crate::report::{FillLine, Format, Line, StatusReport, WorkLine, render_status};
 
 /// Show where everything stands; with -v also where each setting comes from
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,12 @@ pub(super) struct Args {
     /// Exit with 20 when something is pending or open
     #[arg(long)]
     exit_code: bool,
+    /// Exit with 20 when a migration has been open for longer: a contract that was forgotten
+    #[arg(long, value_name = "DAYS")]
+    max_open_days: Option<i64>,
+    /// Do not ask the gate whom a migration waits for
+    #[arg(long)]
+    no_gate: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -27,7 +35,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     };
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
-    let server = session.catalog().await?.server;
+    let server = session.server().await?;
     let mut ids: Vec<&MigrationId> = files.iter().map(|file| &file.id).collect();
     ids.extend(journal.known());
     ids.sort();
@@ -42,12 +50,19 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let fences = observer.fences(&context.settings.env.value).await?;
     let dark = observer.dark().await?;
     let steered = Steered { fills: &fills, paused: &paused, fences: &fences, dark: &dark };
-    let lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
+    let mut lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
+    if !args.no_gate {
+        for line in &mut lines {
+            line.waits_for = waits_for(line, &journal, &mut *observer, context).await;
+        }
+    }
+    let old = too_old(&lines, args.max_open_days);
     let open = lines.iter().any(|line| line.state != "done");
     let report = StatusReport {
         zdmig_status: 1,
         database: context.url()?.to_string(),
         server: format!("{} {}", server.product, server.version),
+        at_work: observer.at_work().await?.map(work_line),
         migrations: lines,
         settings: if context.reporter.verbose() { settings(context) } else { Vec::new() },
     };
@@ -57,7 +72,50 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         let pen = context.reporter.pen();
         context.reporter.product(&render_status(&report, pen));
     }
-    Ok(if args.exit_code && open { Exit::Pending } else { Exit::Done })
+    for line in &old {
+        context.reporter.warn(line);
+    }
+    let pending = args.exit_code && open || !old.is_empty();
+    Ok(if pending { Exit::Pending } else { Exit::Done })
+}
+
+fn work_line(work: AtWork) -> WorkLine {
+    let waits_for = work.blockers.iter().map(Blocker::who).collect();
+    WorkLine { owner: work.owner, since: work.since, waits_for }
+}
+
+/// Migrations that have been open for longer than may be, each in words.
+fn too_old(lines: &[Line], most: Option<i64>) -> Vec<String> {
+    let over = |line: &&Line| line.open_days.zip(most).is_some_and(|(days, most)| days > most);
+    let said = |line: &Line| {
+        let days = line.open_days.unwrap_or_default();
+        let next = &line.next;
+        format!("`{}` has been open for {days} days; it goes on with: {next}", line.migration)
+    };
+    lines.iter().filter(over).map(said).collect()
+}
+
+/// What the gate has against a migration whose turn it is.
+async fn waits_for(
+    line: &Line,
+    journal: &Journal,
+    observer: &mut dyn Observer,
+    context: &Context<'_>,
+) -> Vec<String> {
+    let phase = match line.state.as_str() {
+        "ready" => Phase::Contract,
+        "retired" => Phase::Purge,
+        _ => return Vec::new(),
+    };
+    let plan = journal.plans().find(|plan| plan.migration.to_string() == line.migration);
+    let Some(plan) = plan else { return Vec::new() };
+    match gate::judge(plan, phase, journal, observer, context).await {
+        Ok(judged) => {
+            let said = |reason: &Reason| format!("{} {}", reason.code, reason.message);
+            judged.verdict.reasons().iter().map(said).collect()
+        }
+        Err(failure) => vec![format!("the gate, which cannot be asked: {}", failure.message())],
+    }
 }
 
 /// What is known of the fills beside the journal.
@@ -101,6 +159,7 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         detail,
         open_days: open.then(|| open_days(id, journal)).flatten(),
         fill,
+        waits_for: Vec::new(),
         next,
     }
 }

@@ -54,7 +54,7 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
     };
     let dialect = dialect::for_url(&url)?;
     let mut session = dialect.connect(&url, &options).await?;
-    let can = dialect.capabilities(&session.catalog().await?.server);
+    let can = dialect.capabilities(&session.server().await?);
     let options = context.engine_options(can.single_writer);
     lock(&mut *session, &options.owner, context.cancel, std::time::Duration::ZERO).await?;
     let evidence = evidence::at_work(&url, context).await?;

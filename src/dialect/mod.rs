@@ -26,8 +26,8 @@ pub use monitor::{
     FillState, Look, Monitor, MonitorOptions, Reading, Report, Signal, Steer, Steering,
 };
 pub use observer::{
-    Approval, Beat, Bound, Connected, Deployed, Fact, Finding, Manifest, Observer, RoleAccess,
-    Witness,
+    Approval, AtWork, Beat, Bound, Connected, Deployed, Fact, Finding, Manifest, Observer,
+    RoleAccess, Witness,
 };
 pub use session::{Answer, Blocker, Doing, Measured, Options, Session, SessionError, Work};
 pub use statements::{Counted, Observation, StatementLog};

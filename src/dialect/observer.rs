@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Counted, Observation, SessionError, StatementLog};
+use super::{Blocker, Counted, Observation, SessionError, StatementLog};
 use crate::migration::Row;
 use crate::plan::Target;
 use crate::sql::TableName;
@@ -48,6 +48,9 @@ pub trait Observer: Send {
 
     /// Who approved which plan of a migration, the oldest first.
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError>;
+
+    /// The zdmig that holds the run lock, as far as that can be seen without taking it.
+    async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;
 
     /// Some columns of a table that is not ours, ordered by the first, every value as text and bytes
     /// in hexadecimal; `None` where there is no such table.
@@ -107,6 +110,17 @@ impl Finding {
     pub fn ill(about: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { about, well: false, found: found.into(), remedy: remedy.into() }
     }
+}
+
+/// A zdmig that holds the run lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// Who, as it wrote itself down.
+    pub owner: String,
+    /// Since when, by the database's clock.
+    pub since: DateTime<Utc>,
+    /// Who is in the way of its statement just now.
+    pub blockers: Vec<Blocker>,
 }
 
 /// Somebody's word for a plan.

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::filler::{FailedRow, FillOrder, Filler};
 use super::monitor::{FillState, Monitor, MonitorOptions, Steer, Steering};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::journal::{Entry, IllegalEntry, Journal, Watermark};
 use crate::plan::{Blocks, Check, Held, Lock, StepId};
 use crate::sql::Sql;
@@ -17,6 +17,9 @@ use crate::sql::Sql;
 pub trait Session: Send {
     /// What the database holds now. Reads only.
     async fn catalog(&mut self) -> Result<Catalog, SessionError>;
+
+    /// The product and its version, which nobody's lock can hold up. Reads only.
+    async fn server(&mut self) -> Result<Server, SessionError>;
 
     /// What zdmig did here; empty where it never ran. Reads only.
     async fn journal(&mut self) -> Result<Journal, SessionError>;

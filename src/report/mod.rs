@@ -33,7 +33,7 @@ pub use hazard::hazard_page;
 pub use history::{History, HistoryLine, render_history};
 pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown};
 pub use snippet::snippet;
-pub use status::{FillLine, Line, StatusReport, render_status};
+pub use status::{FillLine, Line, StatusReport, WorkLine, render_status};
 pub use table::table;
 pub use verdict::{ReasonLine, VerdictReport, render_reasons, render_verdict};
 pub use verdict_page::{render_verdict_html, render_verdict_markdown};

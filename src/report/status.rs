@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Pen, counted, duration, grouped, table};
@@ -14,6 +15,9 @@ pub struct StatusReport {
     pub database: String,
     /// The product and version.
     pub server: String,
+    /// The zdmig that is at work, and whom it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<WorkLine>,
     /// One line per migration, in order.
     pub migrations: Vec<Line>,
     /// Where each setting comes from, where that was asked.
@@ -36,8 +40,22 @@ pub struct Line {
     /// The fill that it is at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill: Option<FillLine>,
+    /// What the gate has against the phase that comes next, where it is that phase's turn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
     /// The next command.
     pub next: String,
+}
+
+/// A zdmig that is at work.
+#[derive(Debug, Serialize)]
+pub struct WorkLine {
+    /// Who, as it wrote itself down.
+    pub owner: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Who is in the way of its statement.
+    pub waits_for: Vec<String>,
 }
 
 /// Where a fill stands.
@@ -96,6 +114,18 @@ impl fmt::Display for FillLine {
     }
 }
 
+/// Reasons of the gate that are shown; `zdmig gate` has them all.
+const REASONS: usize = 3;
+
+fn in_the_way(line: &Line) -> String {
+    let mut out = format!("\n{} waits for\n", line.migration);
+    out.extend(line.waits_for.iter().take(REASONS).map(|reason| format!("  {reason}\n")));
+    if let Some(more) = line.waits_for.len().checked_sub(REASONS).filter(|more| *more > 0) {
+        out.push_str(&format!("  and {more} more: zdmig gate {}\n", line.migration));
+    }
+    out
+}
+
 /// For a person.
 pub fn render_status(report: &StatusReport, pen: Pen) -> String {
     let mut out = format!("{}   {}\n\n", pen.bold(&report.database), report.server);
@@ -117,6 +147,15 @@ pub fn render_status(report: &StatusReport, pen: Pen) -> String {
             })
             .collect();
         out.push_str(&table(&["migration", "state", "open", "detail", "next"], rows));
+    }
+    for line in report.migrations.iter().filter(|line| !line.waits_for.is_empty()) {
+        out.push_str(&in_the_way(line));
+    }
+    if let Some(work) = &report.at_work {
+        let since = work.since.format("%Y-%m-%d %H:%M:%S UTC");
+        out.push_str(&format!("\nat work: {}, since {since}\n", work.owner));
+        let waits = work.waits_for.iter().map(|who| format!("  waits for {who}\n"));
+        out.extend(waits);
     }
     if !report.settings.is_empty() {
         let rows = report

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use zdmig::backfill::{LimitsSource, Pace};
-use zdmig::catalog::Catalog;
+use zdmig::catalog::{Catalog, Server};
 use zdmig::dialect::{
     Answer, ChunkDone, Doing, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions,
     Session, SessionError, Steer, Steering, Taken, Work,
@@ -95,6 +95,9 @@ macro_rules! cut {
 impl Session for Cut {
     async fn catalog(&mut self) -> Result<Catalog, SessionError> {
         cut!(self, self.inner.catalog())
+    }
+    async fn server(&mut self) -> Result<Server, SessionError> {
+        cut!(self, self.inner.server())
     }
     async fn journal(&mut self) -> Result<Journal, SessionError> {
         cut!(self, self.inner.journal())

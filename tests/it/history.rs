@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Database, OPEN_GATE, Project};
+use crate::support::{Database, OPEN_GATE, Project, Ran, attach, until};
 
 fn lines(project: &Project, line: &str) -> Vec<Value> {
     let out = project.run(line).done().out;
@@ -78,4 +78,61 @@ async fn a_failure_is_part_of_the_history() {
     let project = Project::new(&database).config(OPEN_GATE).migration("1_a", &allowed);
     project.run("expand").exits(15);
     project.run("history").done().says(&["planned: ", "failed: ", "division by zero"]);
+}
+
+/// An open migration says whom it waits for, and one that was forgotten fails CI.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_who_is_in_the_way() {
+    let database = Database::postgres("in_the_way").await;
+    database.script("CREATE TABLE users (id integer PRIMARY KEY, username text)").await;
+    let config = "[[consumer]]\nname = \"shop\"\nroles = []\nunnamed_sessions = true\n\
+                  [[waive]]\nrole = \"postgres\"\nreason = \"a test\"\n";
+    let project = Project::new(&database)
+        .config(config)
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    project.run("expand").done();
+    project.run("backfill").done();
+    project.run("deploy record --service shop --version 1").done();
+    let ran = project.run("status").done();
+    ran.says(&["1_rename waits for", "shop@1", "zdmig contract 1_rename"]);
+    let json = project.run("status --format json").done().out;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let waits = json["migrations"][0]["waits_for"].as_array().expect("a list");
+    assert!(
+        waits.iter().any(|one| one.as_str().is_some_and(|one| one.contains("shop@1"))),
+        "{json}"
+    );
+    let quick = project.run("status --no-gate").done();
+    assert!(!quick.out.contains("waits for"), "{}", quick.out);
+    // What was forgotten.
+    project.run("status --max-open-days 14").done();
+    database.script("UPDATE zdmig.journal SET at = at - interval '15 days'").await;
+    project
+        .run("status --max-open-days 14")
+        .exits(20)
+        .says(&["`1_rename` has been open for 15 days", "zdmig contract 1_rename"]);
+    project.run("status --max-open-days 15").done();
+}
+
+/// Another zdmig that is at work, and the session that it waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_who_is_at_work() {
+    let database = Database::postgres("at_work").await;
+    database.script("CREATE TABLE users (id integer PRIMARY KEY, username text)").await;
+    let project = Project::new(&database)
+        .config("lock_timeout = \"20s\"\n")
+        .migration("1_rename", "ALTER TABLE users RENAME COLUMN username TO email;");
+    let mut slow = attach(&database.url, "slow report").await.client;
+    slow.script("BEGIN; SELECT 1 FROM users").await.expect("it holds the table");
+    let child = project.command("expand").spawn().expect("it starts");
+    let mut client = database.client().await;
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'zdmig' \
+                 AND cardinality(pg_blocking_pids(pid)) > 0";
+    until(&mut *client, waits).await;
+    let ran = project.run("status").done();
+    slow.script("COMMIT").await.expect("it lets go");
+    Ran::from("expand", child.wait_with_output().expect("it ends")).done();
+    ran.says(&["at work: ", "zdmig/", "waits for pid", "slow report", "idle in transaction"]);
+    let after = project.run("status").done();
+    assert!(!after.out.contains("at work"), "{}", after.out);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::connect::wrap;
+use super::connect::{unprepared, wrap};
 use super::objects;
 use super::{quote, rewrite};
 use crate::catalog::{
@@ -34,17 +34,26 @@ pub(super) async fn read(conn: &mut PgConnection) -> Read<Catalog> {
     })
 }
 
+/// The product and its version.
+pub(super) async fn server(conn: &mut PgConnection) -> Read<Server> {
+    // A pooler may give each statement to another process.
+    let about =
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int";
+    let about = unprepared(about).fetch_one(conn).await.map_err(wrap)?;
+    let number = u32::try_from(get::<i32>(&about, 1)?).unwrap_or_default();
+    Ok(Server {
+        product: "PostgreSQL".into(),
+        version: get(&about, 0)?,
+        number: (number / 10_000, number % 10_000),
+    })
+}
+
 async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
-    let about = sqlx::query(
-        "SELECT current_setting('server_version'), current_setting('server_version_num')::int, \
-         current_schemas(false)::text[]",
-    )
-    .fetch_one(&mut *conn)
-    .await
-    .map_err(wrap)?;
-    let number: i32 = get(&about, 1)?;
-    let number = u32::try_from(number).unwrap_or_default();
-    let search_path: Vec<String> = get(&about, 2)?;
+    let server = server(conn).await?;
+    let path = sqlx::query("SELECT current_schemas(false)::text[]");
+    let path = path.fetch_one(&mut *conn).await.map_err(wrap)?;
+    let search_path: Vec<String> = get(&path, 0)?;
+    let major = server.number.0;
     let mut tables = read_tables(conn).await?;
     read_partitions(conn, &mut tables).await?;
     privileges::of_tables(conn, &mut tables).await?;
@@ -56,13 +65,9 @@ async fn read_snapshot(conn: &mut PgConnection) -> Read<Catalog> {
     read_dependents(conn, &mut tables).await?;
     read_retired(conn, &mut tables).await?;
     Ok(Catalog {
-        server: Server {
-            product: "PostgreSQL".into(),
-            version: get(&about, 0)?,
-            number: (number / 10_000, number % 10_000),
-        },
+        server,
         search_path: search_path.into_iter().map(Ident::new).collect(),
-        objects: objects::read(conn, number / 10_000).await?,
+        objects: objects::read(conn, major).await?,
         held: privileges::read(conn).await?,
         tables: tables.into_values().map(|table| (table.name.clone(), table)).collect(),
         case_insensitive: false,

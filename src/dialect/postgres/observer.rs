@@ -9,9 +9,9 @@ use super::catalog::get;
 use super::connect::{connect_through, wrap};
 use super::facts;
 use super::session::exists;
-use super::{bound, examine, quote, statements};
+use super::{bound, examine, quote, statements, watch};
 use crate::dialect::{
-    Approval, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
+    Approval, AtWork, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
     Observation, Observer, RoleAccess, SessionError, StatementLog, Witness,
 };
 use crate::migration::Row;
@@ -304,6 +304,10 @@ impl Observer for PostgresObserver {
 
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError> {
         facts::approvals(&mut self.conn, migration).await
+    }
+
+    async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
+        watch::at_work(&mut self.conn).await
     }
 
     async fn foreign(

@@ -13,7 +13,7 @@ use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
 use super::watch::{blockers, doing};
 use super::{measure, said, singly, steering};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::dialect::{
     Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
     MonitorOptions, Options, Session, SessionError, Steer, Steering, Work,
@@ -225,6 +225,10 @@ impl PostgresSession {
 impl Session for PostgresSession {
     async fn catalog(&mut self) -> Result<Catalog, SessionError> {
         catalog::read(&mut self.conn).await
+    }
+
+    async fn server(&mut self) -> Result<Server, SessionError> {
+        catalog::server(&mut self.conn).await
     }
 
     async fn journal(&mut self) -> Result<Journal, SessionError> {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
+use super::bookkeeping::RUN_LOCK;
 use super::catalog::get;
 use super::connect::wrap;
-use crate::dialect::{Blocker, Doing, SessionError};
+use super::session::exists;
+use crate::dialect::{AtWork, Blocker, Doing, SessionError};
 
 pub(super) async fn blockers(
     watcher: &mut PgConnection,
@@ -62,4 +64,32 @@ pub(super) async fn doing(
         Ok(Doing { what, done: count(1)?, total: count(2)?, blockers })
     })
     .transpose()
+}
+
+/// The zdmig that holds the run lock, and who is in the way of its statement.
+pub(super) async fn at_work(conn: &mut PgConnection) -> Result<Option<AtWork>, SessionError> {
+    if !exists(conn, "zdmig.lease").await? {
+        return Ok(None);
+    }
+    let row = sqlx::query(
+        "SELECT owner, since FROM zdmig.lease WHERE EXISTS (
+             SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+              WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted
+                AND l.objsubid = 1 AND (l.classid::bigint << 32) + l.objid::bigint = $1)",
+    )
+    .bind(RUN_LOCK)
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(wrap)?;
+    let Some(row) = row else { return Ok(None) };
+    let mut work = AtWork { owner: get(&row, 0)?, since: get(&row, 1)?, blockers: Vec::new() };
+    let waiting = sqlx::query(
+        "SELECT pid FROM pg_stat_activity
+          WHERE application_name = 'zdmig' AND datname = current_database()
+            AND cardinality(pg_blocking_pids(pid)) > 0 LIMIT 1",
+    );
+    if let Some(row) = waiting.fetch_optional(&mut *conn).await.map_err(wrap)? {
+        work.blockers = blockers(conn, get(&row, 0)?).await?;
+    }
+    Ok(Some(work))
 }

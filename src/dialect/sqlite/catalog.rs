@@ -45,15 +45,20 @@ where
     row.try_get(at).map_err(wrap)
 }
 
-async fn read_snapshot(conn: &mut SqliteConnection) -> Read<Catalog> {
-    let row = sqlx::query("SELECT sqlite_version()").fetch_one(&mut *conn).await.map_err(wrap)?;
+/// The product and its version.
+pub(super) async fn server(conn: &mut SqliteConnection) -> Read<Server> {
+    let row = sqlx::query("SELECT sqlite_version()").fetch_one(conn).await.map_err(wrap)?;
     let version: String = get(&row, 0)?;
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Ok(Server { product: "SQLite".into(), version, number })
+}
+
+async fn read_snapshot(conn: &mut SqliteConnection) -> Read<Catalog> {
     let mut catalog = Catalog {
         objects: Vec::new(),
         held: Vec::new(),
-        server: Server { product: "SQLite".into(), version, number },
+        server: server(conn).await?,
         search_path: Vec::new(),
         tables: std::collections::BTreeMap::new(),
         case_insensitive: true,

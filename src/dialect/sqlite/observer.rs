@@ -8,8 +8,8 @@ use super::catalog::get;
 use super::quote;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
-    Approval, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
-    Observation, Observer, SessionError, StatementLog, Value, Witness,
+    Approval, AtWork, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding,
+    Manifest, Observation, Observer, SessionError, StatementLog, Value, Witness,
 };
 use crate::migration::Row;
 use crate::plan::Target;
@@ -178,6 +178,11 @@ impl Observer for SqliteObserver {
             })
         };
         rows.iter().map(approval).collect()
+    }
+
+    async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
+        // Whether a file's lock is held is known to those alone who try to take it.
+        Ok(None)
     }
 
     async fn foreign(

@@ -14,7 +14,7 @@ use super::catalog::{self, get};
 use super::filler::{self, SqliteFiller};
 use super::monitor::{self, SqliteMonitor};
 use super::singly;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::dialect::{
     Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Monitor, MonitorOptions,
     Options, Scratch, Session, SessionError, Steer, Steering, Work,
@@ -142,6 +142,10 @@ impl SqliteSession {
 impl Session for SqliteSession {
     async fn catalog(&mut self) -> Result<Catalog, SessionError> {
         catalog::read(&mut self.conn).await
+    }
+
+    async fn server(&mut self) -> Result<Server, SessionError> {
+        catalog::server(&mut self.conn).await
     }
 
     async fn journal(&mut self) -> Result<Journal, SessionError> {
