@@ -98,7 +98,7 @@ fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>),
     let named: Vec<_> = args
         .files
         .iter()
-        .map(|path| crate::migration::read_file(path))
+        .map(|path| project::file(crate::migration::read_file(path)?))
         .collect::<Result<_, _>>()?;
     if let Some(path) = &args.catalog {
         let snapshot = super::snapshot::read(path)?;

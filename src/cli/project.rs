@@ -5,7 +5,9 @@ use super::failure::{Exit, Failure};
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::journal::{Journal, Progress};
-use crate::migration::{Migration, MigrationId, ParseError, SourceFile, read_folder};
+use crate::migration::{
+    Migration, MigrationId, ParseError, PlaceholderError, SourceFile, filled, read_folder,
+};
 use crate::plan::{Phase, Plan, Severity};
 use crate::planner;
 use crate::report::snippet;
@@ -17,7 +19,21 @@ pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
         return Err(Failure::usage(format!("there is no folder `{}`", folder.display()))
             .hint("make the first migration with `zdmig new NAME`, or give --migrations"));
     }
-    Ok(read_folder(folder)?)
+    read_folder(folder)?.into_iter().map(file).collect()
+}
+
+/// A file with its variables filled in.
+pub(super) fn file(file: SourceFile) -> Result<SourceFile, Failure> {
+    filled(file, &super::variable).map_err(|error| {
+        let hint = match &error {
+            PlaceholderError::Line { .. } => "mend that line",
+            PlaceholderError::Missing { .. } => {
+                "set it, or give it a value in the file: `-- zdmig:env NAME=value`"
+            }
+            PlaceholderError::Unfit { .. } => "set it to one word",
+        };
+        Failure::usage(error.to_string()).hint(hint)
+    })
 }
 
 /// Cuts a file into statements, or shows where it cannot be read.

@@ -40,6 +40,9 @@ pub enum Directive {
         /// Where the line stands.
         span: Span,
     },
+    /// `-- zdmig:env NAME, NAME=value`: variables that stand in the file as `${NAME}`. They were
+    /// filled in where it was read.
+    Env,
     /// `-- zdmig:end`: statements after it are in no section.
     End {
         /// Where the line stands.
@@ -122,8 +125,7 @@ pub(super) fn read(source: &str) -> Result<Vec<Directive>, DirectiveError> {
     let mut start = 0;
     for line in source.split_inclusive('\n') {
         let text = line.trim();
-        let body = text.strip_prefix("--").map(str::trim_start).and_then(|t| t.strip_prefix(MARK));
-        if let Some(body) = body {
+        if let Some(body) = body(text) {
             let indent = line.len() - line.trim_start().len();
             let span = Span::new(start + indent, start + indent + text.len());
             let wrong = |message: String| DirectiveError { span, message };
@@ -132,6 +134,35 @@ pub(super) fn read(source: &str) -> Result<Vec<Directive>, DirectiveError> {
         start += line.len();
     }
     Ok(found)
+}
+
+/// What a line says to us, if it does.
+fn body(line: &str) -> Option<&str> {
+    line.strip_prefix("--").map(str::trim_start).and_then(|text| text.strip_prefix(MARK))
+}
+
+/// The variables that a file declares, with their values where they need not be set.
+pub(super) fn variables(source: &str) -> Result<Vec<(String, Option<String>)>, String> {
+    let lines = source.lines().filter_map(|line| body(line.trim()));
+    let mut found = Vec::new();
+    for list in lines.filter_map(|body| body.trim().strip_prefix("env")) {
+        found.extend(declared(list)?);
+    }
+    Ok(found)
+}
+
+fn declared(list: &str) -> Result<Vec<(String, Option<String>)>, String> {
+    let one = |word: &str| {
+        let (name, value) = match word.trim().split_once('=') {
+            Some((name, value)) => (name.trim_end(), Some(value.trim_start().to_owned())),
+            None => (word.trim(), None),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        (named && name.chars().all(plain)).then(|| (name.to_owned(), value))
+    };
+    let all: Option<_> = list.split(',').map(one).collect();
+    all.ok_or_else(|| "write `-- zdmig:env NAME` or `NAME=value`, commas between them".to_owned())
 }
 
 fn read_one(body: &str, span: Span) -> Result<Directive, String> {
@@ -154,6 +185,7 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
             Ok(Directive::NoSync { column: path(column)?, because, span })
         }
         "expand" if rest.is_empty() => section(Section::Expand),
+        "env" => declared(rest).map(|_| Directive::Env),
         "end" if rest.is_empty() => Ok(Directive::End { span }),
         "backfill" => {
             let (mut table, mut key) = (None, None);
@@ -181,7 +213,7 @@ fn read_one(body: &str, span: Span) -> Result<Directive, String> {
             section(Section::Contract { uses })
         }
         _ => Err(format!(
-            "`{verb}` is no directive of zdmig: reverse, allow, no-sync, expand, backfill, \
+            "`{verb}` is no directive of zdmig: reverse, allow, no-sync, env, expand, backfill, \
              contract and end are"
         )),
     }

@@ -3,6 +3,7 @@
 mod directive;
 mod foreign;
 mod load;
+mod placeholder;
 mod runner;
 mod version;
 
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub use directive::{ColumnPath, Directive, DirectiveError, Section};
 pub use load::{LoadError, SourceFile, read_file, read_folder};
+pub use placeholder::{PlaceholderError, filled};
 pub use runner::{Log, Ran, Row, Runner};
 pub use version::{MigrationId, VersionError};
 

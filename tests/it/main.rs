@@ -34,6 +34,7 @@ mod observe;
 mod overruled;
 mod own_server;
 mod pages;
+mod placeholders;
 mod prove;
 mod published;
 mod random;
