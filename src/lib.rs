@@ -1,4 +1,8 @@
-//! The floors of the house, from the ground up. A floor uses only those before it.
+//! Schema changes as expand, backfill and contract, with a gate that proves that no running version
+//! uses what contract removes.
+//!
+//! A program of yours needs [`Zdmig`] alone. The rest are the floors of the house, from the ground up;
+//! a floor uses only those before it. They change from one release to the next.
 
 pub mod backfill;
 pub mod catalog;
@@ -16,3 +20,5 @@ pub mod planner;
 pub mod report;
 pub mod sql;
 pub mod telemetry;
+
+pub use cli::{Failed, Phased, Zdmig};

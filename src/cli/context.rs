@@ -7,6 +7,7 @@ use crate::backfill::LimitsSource;
 use crate::config::{Setting, Settings, read_limits};
 use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
+use crate::migration::SourceFile;
 use crate::report::Reporter;
 use crate::telemetry::Telemetry;
 
@@ -16,6 +17,8 @@ pub(super) struct Context<'a> {
     pub(super) reporter: &'a mut Reporter,
     pub(super) cancel: &'a CancellationToken,
     pub(super) telemetry: Telemetry,
+    /// Migrations that are part of the program that calls us, where there is no folder.
+    pub(super) embedded: Option<Vec<SourceFile>>,
 }
 
 /// Who hears of what an engine does: a person, and machines.

@@ -122,6 +122,7 @@ impl<'a> Stage<'a> {
             reporter: self.reporter,
             cancel: self.cancel,
             telemetry: Telemetry::default(),
+            embedded: None,
         }
     }
 

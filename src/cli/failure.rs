@@ -69,6 +69,11 @@ impl Failure {
         }
     }
 
+    /// Taken apart, for a caller that is no person: the code, what it says, what to do next.
+    pub(super) fn into_parts(self) -> (Exit, String, Vec<String>) {
+        (self.exit, self.message, self.hints)
+    }
+
     /// What it says first.
     pub(super) fn message(&self) -> &str {
         &self.message

@@ -23,6 +23,7 @@ mod gate;
 mod generate;
 mod heartbeat;
 mod history;
+mod library;
 mod matrix;
 mod new;
 mod observe;
@@ -49,9 +50,11 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Flags, Settings};
+use crate::migration::SourceFile;
 use crate::report::{Color, Format, Reporter};
 use crate::telemetry::{Telemetry, TelemetryOptions};
 pub use exit::render_exit_codes;
+pub use library::{Failed, Phased, Zdmig};
 
 use context::{Context, owner};
 use failure::{Exit, Failure};
@@ -235,7 +238,7 @@ async fn run(cli: Cli, reporter: &mut Reporter) -> Exit {
     let cancel = CancellationToken::new();
     let stopped = stop_signals(cancel.clone());
     let outcome = tokio::select! {
-        outcome = dispatch(cli, reporter, &cancel) => outcome,
+        outcome = dispatch(cli, None, reporter, &cancel) => outcome,
         () = stopped => Err(Failure::interrupted()),
     };
     match outcome {
@@ -266,6 +269,7 @@ async fn stop_signals(cancel: CancellationToken) {
 
 async fn dispatch(
     cli: Cli,
+    embedded: Option<Vec<SourceFile>>,
     reporter: &mut Reporter,
     cancel: &CancellationToken,
 ) -> Result<Exit, Failure> {
@@ -318,7 +322,7 @@ async fn dispatch(
     if let Some(address) = telemetry.metrics_address() {
         reporter.narrate(&format!("metrics are served at {address}"));
     }
-    let mut context = Context { settings, reporter, cancel, telemetry };
+    let mut context = Context { settings, reporter, cancel, telemetry, embedded };
     let outcome = verb(cli.command, &mut context).await;
     let telemetry = std::mem::take(&mut context.telemetry);
     let ending = outcome.as_ref().err().map(Failure::ending);

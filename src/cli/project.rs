@@ -14,6 +14,9 @@ use crate::report::snippet;
 
 /// The files of the migrations folder, in order.
 pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
+    if let Some(files) = &context.embedded {
+        return files.iter().cloned().map(file).collect();
+    }
     let folder = &context.settings.migrations.value;
     if !folder.is_dir() {
         return Err(Failure::usage(format!("there is no folder `{}`", folder.display()))

@@ -28,7 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let files = if context.settings.migrations.value.is_dir() {
+    let files = if context.embedded.is_some() || context.settings.migrations.value.is_dir() {
         project::files(context)?
     } else {
         Vec::new()

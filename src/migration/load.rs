@@ -77,16 +77,23 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, LoadError> {
             files.push(read_file(&path.join("up.sql"))?);
         }
     }
-    files.sort_by(|a, b| a.id.cmp(&b.id));
-    for pair in files.windows(2) {
-        if pair[0].id.shares_version(&pair[1].id) {
-            return Err(LoadError::Duplicate {
-                first: pair[0].path.clone(),
-                second: pair[1].path.clone(),
-            });
-        }
-    }
+    sorted(&mut files)?;
     Ok(files)
+}
+
+/// Puts files in the order of their versions.
+///
+/// # Errors
+/// When two share one.
+pub fn sorted(files: &mut [SourceFile]) -> Result<(), LoadError> {
+    files.sort_by(|a, b| a.id.cmp(&b.id));
+    let same = |pair: &&[SourceFile]| pair[0].id.shares_version(&pair[1].id);
+    match files.windows(2).find(same) {
+        Some(pair) => {
+            Err(LoadError::Duplicate { first: pair[0].path.clone(), second: pair[1].path.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether another runner keeps it for the way back: `1_name.down.sql`, `U1__name.sql`.

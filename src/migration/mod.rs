@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use directive::{ColumnPath, Directive, DirectiveError, Section};
-pub use load::{LoadError, SourceFile, read_file, read_folder};
+pub use load::{LoadError, SourceFile, read_file, read_folder, sorted};
 pub use placeholder::{PlaceholderError, filled};
 pub use runner::{Log, Ran, Row, Runner};
 pub use version::{MigrationId, VersionError};

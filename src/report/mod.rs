@@ -79,6 +79,8 @@ pub struct Reporter {
     err_terminal: bool,
     verbose: bool,
     broken: Option<io::Error>,
+    /// The product, where it is kept for the caller: then nothing is written to a stream.
+    kept: Option<String>,
     progress: progress::Progress,
     filled: Option<(u64, std::time::Duration)>,
     /// What a long statement was at, as it was told last.
@@ -103,11 +105,23 @@ impl Reporter {
             err_terminal,
             verbose,
             broken: None,
+            kept: None,
             progress: progress::Progress::default(),
             filled: None,
             doing: None,
             noticed: std::collections::BTreeSet::new(),
         }
+    }
+
+    /// A reporter that keeps the product, in JSON, and leaves the narration to the log.
+    pub fn keeping() -> Self {
+        let reporter = Self::new(Format::Json, Color::Never, false, true);
+        Self { kept: Some(String::new()), err_terminal: false, ..reporter }
+    }
+
+    /// The product that was kept.
+    pub fn into_kept(self) -> String {
+        self.kept.unwrap_or_default()
     }
 
     /// In which form the product is wanted.
@@ -135,6 +149,9 @@ impl Reporter {
     /// Writes a piece of the product. A stream that fails is remembered, not repeated: the
     /// work goes on, and the end of the run tells.
     pub fn product(&mut self, text: &str) {
+        if let Some(kept) = &mut self.kept {
+            return kept.push_str(text);
+        }
         if self.broken.is_some() {
             return;
         }
@@ -153,6 +170,9 @@ impl Reporter {
 
     /// Tells what goes on. Nobody depends on it, so a stream that fails is let be.
     pub fn narrate(&mut self, text: &str) {
+        if self.kept.is_some() {
+            return tracing::info!("{}", text.trim());
+        }
         self.progress.above(text, |text| {
             let _ = writeln!(io::stderr().lock(), "{text}");
         });

@@ -27,6 +27,7 @@ mod inventory;
 mod join;
 mod kept;
 mod kill;
+mod library;
 mod locks;
 mod names;
 mod new;
