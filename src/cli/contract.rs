@@ -105,7 +105,7 @@ fn ready(journal: &Journal) -> Vec<Plan> {
     journal.plans().filter(waits).cloned().collect()
 }
 
-fn worse(a: Exit, b: Exit) -> Exit {
+pub(super) fn worse(a: Exit, b: Exit) -> Exit {
     match (a, b) {
         (Exit::GateRefuse, _) | (_, Exit::GateRefuse) => Exit::GateRefuse,
         (Exit::Done, other) => other,

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::context::Context;
 use super::evidence::gathered;
 use super::failure::{Exit, Failure};
@@ -151,7 +153,7 @@ pub(super) async fn judge(
 ) -> Result<Judged, Failure> {
     let policy = &context.settings.gate;
     let evidence = gathered(observer, &plan.requirement.targets, context).await?;
-    let soaking = (phase == Phase::Purge).then(|| left(plan, journal, &evidence, context));
+    let soaking = (phase == Phase::Purge).then(|| soak_left(plan, journal, evidence.at, context));
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)
         && (phase != Phase::Purge || journal.phase_done(plan, Phase::Contract));
@@ -168,10 +170,10 @@ pub(super) async fn judge(
 }
 
 /// What is left of the soak since the retire.
-fn left(
+pub(super) fn soak_left(
     plan: &Plan,
     journal: &Journal,
-    evidence: &gate::Evidence,
+    at: DateTime<Utc>,
     context: &Context<'_>,
 ) -> Duration {
     let soak = context.settings.soak.value;
@@ -179,7 +181,7 @@ fn left(
     let since = [Phase::Contract, Phase::Backfill, Phase::Expand]
         .into_iter()
         .find_map(|phase| journal.phase_done_at(plan, phase));
-    let passed = since.and_then(|since| (evidence.at - since).to_std().ok()).unwrap_or_default();
+    let passed = since.and_then(|since| (at - since).to_std().ok()).unwrap_or_default();
     soak.saturating_sub(passed)
 }
 

@@ -188,13 +188,9 @@ impl Sources<'_> {
             &["ZDMIG_DATABASE_URL", "DATABASE_URL"],
             ("database_url", |section| section.database_url.clone()),
         );
-        let heartbeat_ttl = self.duration(
-            None,
-            &[],
-            ("heartbeat_ttl", |section| section.heartbeat_ttl.clone()),
-            "45s",
-        )?;
-        let drain = self.duration(None, &[], ("drain", |section| section.drain.clone()), "2m")?;
+        let heartbeat_ttl =
+            self.time(("heartbeat_ttl", |section| section.heartbeat_ttl.clone()), "45s")?;
+        let drain = self.time(("drain", |section| section.drain.clone()), "2m")?;
         let [min_observation, min_age, rollback_window] = self.gate_times()?;
         let times = [min_observation.value, min_age.value, rollback_window.value];
         let gate = self.gate(&env.value, heartbeat_ttl.value, drain.value, times)?;
@@ -229,19 +225,11 @@ impl Sources<'_> {
                 "24h",
             )?,
             require_approval: self.require_approval(),
-            verdict_ttl: self.duration(
-                None,
-                &[],
-                ("verdict_ttl", |section| section.verdict_ttl.clone()),
-                "10m",
-            )?,
+            verdict_ttl: self
+                .time(("verdict_ttl", |section| section.verdict_ttl.clone()), "10m")?,
             webhook: self.webhook()?,
-            stalled_after: self.duration(
-                None,
-                &[],
-                ("stalled_after", |section| section.stalled_after.clone()),
-                "10m",
-            )?,
+            stalled_after: self
+                .time(("stalled_after", |section| section.stalled_after.clone()), "10m")?,
             metrics_listen: self.text(
                 flags.metrics_listen.clone().map(|text| (text, "--metrics-listen")),
                 &["ZDMIG_METRICS_LISTEN"],
@@ -299,6 +287,15 @@ impl Sources<'_> {
             found.map(|(value, name)| (value, place(self.path, &name)))
         };
         pick(flag, variable, file)
+    }
+
+    /// A duration that only the file sets.
+    fn time(
+        &self,
+        field: (&'static str, fn(&Section) -> Option<String>),
+        default: &str,
+    ) -> Result<Setting<Duration>, ConfigError> {
+        self.duration(None, &[], field, default)
     }
 
     fn duration(

@@ -136,3 +136,29 @@ async fn status_says_who_is_at_work() {
     let after = project.run("status").done();
     assert!(!after.out.contains("at work"), "{}", after.out);
 }
+
+/// A purge of whatever is due leaves alone what still soaks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_soaks_is_not_due() {
+    for product in ["postgres", "sqlite"] {
+        let database = Database::of(product, "due").await;
+        database.script("CREATE TABLE users (id integer PRIMARY KEY, a text, b text)").await;
+        let project = Project::new(&database)
+            .config(&OPEN_GATE.replace("soak = \"0s\"", "soak = \"24h\""))
+            .migration("1_a", "ALTER TABLE users DROP COLUMN a;");
+        project.run("purge").done().says(&["nothing to purge"]);
+        for verb in ["expand", "backfill", "contract"] {
+            project.run(verb).done();
+        }
+        project.run("purge").done().says(&["nothing to purge"]);
+        project.run("purge 1").exits(11).says(&["E_SOAK"]);
+        let older = if product == "sqlite" {
+            "UPDATE zdmig_journal SET at = strftime('%Y-%m-%dT%H:%M:%fZ', at, '-25 hours')"
+        } else {
+            "UPDATE zdmig.journal SET at = at - interval '25 hours'"
+        };
+        database.script(older).await;
+        project.run("purge").done().says(&["1_a: purged"]);
+        project.run("purge").done().says(&["nothing to purge"]);
+    }
+}

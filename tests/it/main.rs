@@ -15,6 +15,7 @@ mod clients;
 mod copies;
 mod corpus;
 mod crash;
+mod deploy;
 mod derive;
 mod docs;
 mod elsewhere;

@@ -11,7 +11,7 @@ fn root() -> &'static Path {
 }
 
 /// Runs a checker of `scripts/with-tools`: what it complains of, and nothing where all is well.
-fn complaints(program: &str, arguments: &[&str], files: &[PathBuf]) -> String {
+pub fn complaints(program: &str, arguments: &[&str], files: &[PathBuf]) -> String {
     let output = Command::new(program)
         .args(arguments)
         .args(files)
