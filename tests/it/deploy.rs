@@ -35,7 +35,7 @@ fn documents(path: &Path) -> Vec<Value> {
 }
 
 /// A command in a project, with the built program on its path.
-fn with_zdmig(project: &Project, program: &str) -> Command {
+pub fn with_zdmig(project: &Project, program: &str) -> Command {
     let built = Path::new(env!("CARGO_BIN_EXE_zdmig")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
@@ -155,14 +155,14 @@ async fn the_manifests_run_in_their_order() {
     }
     let (database, project) = shop("manifests").await;
     let mut found = Vec::new();
-    for file in ["expand", "app", "backfill", "contract"] {
+    for file in ["expand", "backfill", "app", "contract"] {
         let path = root().join(format!("deploy/kubernetes/{file}.yaml"));
         for document in documents(&path) {
             found.extend(containers(&document));
         }
     }
     let verbs: Vec<_> = found.iter().map(|one| one[0].as_str()).collect();
-    assert_eq!(verbs, ["expand", "wait", "backfill", "contract", "purge"]);
+    assert_eq!(verbs, ["expand", "backfill", "wait", "contract", "purge"]);
     let role = crate::support::unique("waits");
     for arguments in &found {
         let mut command = with_zdmig(&project, "zdmig");
