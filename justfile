@@ -53,6 +53,10 @@ bench-backfill:
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}
 
+# what would be published, built from its own files
+package:
+    cargo package --allow-dirty
+
 # licences and advisories of the dependencies
 deny:
     cargo deny check

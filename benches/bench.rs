@@ -48,6 +48,7 @@ impl Bench {
             connect_timeout: Duration::from_secs(10),
             measure: false,
             pooled: false,
+            beside: None,
         };
         self.dialect.connect(&self.url, &options).await.unwrap()
     }

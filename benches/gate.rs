@@ -102,6 +102,7 @@ async fn resolve(dialect: &dyn Dialect, url: &DatabaseUrl) {
         connect_timeout: Duration::from_secs(10),
         measure: false,
         pooled: false,
+        beside: None,
     };
     let catalog = dialect.connect(url, &options).await.unwrap().catalog().await.unwrap();
     let schema = Schema::new(&catalog, true);

@@ -16,7 +16,7 @@ use crate::sql::TableName;
 ///
 /// Reads the table in which that runner wrote down what it ran, holds those files for run, and
 /// leaves the table as it is. Refused where a file is not what was run, or a run was cut off.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Whose table to read; whichever is there without it
     #[arg(long, value_enum, value_name = "RUNNER")]
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let files = project::files(context)?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
     let (runner, log) = found(args, &mut *observer).await?;
-    let journal = context.connect().await?.journal().await?;
+    let journal = context.journal(&mut *context.connect().await?).await?;
     whole(&log, runner, &files)?;
     unchanged(&log, runner, &files, args)?;
     in_order(&log, runner, &files)?;

@@ -15,7 +15,7 @@ use crate::report::Format;
 ///
 /// For development, tests and maintenance windows. Hazards are about running code, so they
 /// hold nothing back here. Refused where a version is known to be at work.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Up to this migration, or a beginning of its name; all that are pending without one
     id: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut files = project::files(context)?;
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     project::fitting(&files, &journal)?;
     project::in_order(&files, &journal)?;
     if let Some(short) = &args.id {
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let evidence = gathered(&mut *observer, &[], context).await?;
-    let mut journal = session.journal().await?;
+    let mut journal = context.journal(&mut *session).await?;
     for file in &files {
         journal = one(file, journal, &mut *session, &options, &evidence, context)
             .await

@@ -12,10 +12,10 @@ use crate::report::Format;
 /// It is the plan with that fingerprint which is approved, and no other: where the file or the tables
 /// change, `expand` refuses and shows what is different. Takes no lock, so a plan can be
 /// approved whatever is at work.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name
-    id: String,
+    pub(super) id: String,
     /// The fingerprint of the plan that was reviewed, or its first ten digits
     #[arg(long, value_name = "HEX", required_unless_present = "plan")]
     fingerprint: Option<String>,
@@ -85,7 +85,7 @@ async fn reviewed(args: &Args, context: &Context<'_>) -> Result<Plan, Failure> {
     }
     let given = args.fingerprint.as_deref().unwrap_or_default().to_lowercase();
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let files = project::files(context).unwrap_or_default();
     let known = journal.plans().map(|plan| &plan.migration);
     let id = project::one(&args.id, known.chain(files.iter().map(|file| &file.id)))?;

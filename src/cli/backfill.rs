@@ -17,10 +17,10 @@ use crate::report::Format;
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Fill the rows that exist, prove it, then build indexes and constraints
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that are expanded without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// What it may cost the application: gentle, default or fast
     #[arg(long, value_name = "NAME")]
     pub(super) pace: Option<String>,
@@ -84,7 +84,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let deadline = args.deadline()?;
     let files = project::files(context)?;
     let mut session = context.connect_through(args.join).await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     project::fitting(&files, &journal)?;
     let wanted = match &args.id {
         Some(short) => Some(project::one(short, files.iter().map(|file| &file.id))?),
@@ -205,7 +205,7 @@ async fn join(
         } else if !std::mem::replace(&mut told, true) {
             ears.reporter.narrate(&format!("waits for a fill to help with: {}", failure.message()));
         }
-        let journal = session.journal().await?;
+        let journal = context.journal(&mut *session).await?;
         if journal.phase_done(plan, Phase::Backfill) {
             Tally::default().report(plan, past(Phase::Backfill), &journal, context);
             return Ok(());

@@ -10,11 +10,11 @@ use crate::report::{Format, counted};
 ///
 /// Nobody is asked whether that is so: `zdmig adopt` reads another runner's table, this takes your
 /// word.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The last one that the database has, or a beginning of its name: those before it too
     #[arg(required_unless_present = "all")]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Every file that there is
     #[arg(long, conflicts_with = "id")]
     all: bool,
@@ -32,7 +32,7 @@ pub(super) struct Held {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let files = project::files(context)?;
-    let journal = context.connect().await?.journal().await?;
+    let journal = context.journal(&mut *context.connect().await?).await?;
     let known = files.iter().map(|file| &file.id).chain(journal.known());
     let one = args.id.as_ref().map(|short| project::one(short, known)).transpose()?;
     if let Some(first) = one.as_ref().filter(|_| args.forget) {

@@ -14,10 +14,10 @@ use crate::report::Format;
 ///
 /// By privileges: no lock, and every other statement goes on. The server gives it back by itself
 /// when zdmig is killed. Ends with 16 where a statement failed.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name
-    id: String,
+    pub(super) id: String,
     /// For how long
     #[arg(long, value_name = "TIME")]
     duration: String,
@@ -51,8 +51,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         roles: policy.consumers.iter().flat_map(|one| one.roles.clone()).collect(),
         lease,
     };
-    let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    // Whoever has the run lock to himself gives back what a brownout left away.
+    let mut session = context.connect_alone().await?;
+    let journal = context.journal(&mut *session).await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
     suits(&plan, &journal)?;
     let mut dimmer = context.dialect()?.dimmer(&context.url()?).await?;

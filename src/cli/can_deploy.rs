@@ -12,7 +12,7 @@ use crate::sql::ColumnRef;
 
 /// May this version start here? PASS (0), REFUSE (11) or UNKNOWN (12): a hook before a deploy, and
 /// before a rollback of the application
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The service
     #[arg(long)]

@@ -21,7 +21,7 @@ use crate::sql::Span;
 /// Read the files without a database: syntax, directives, order, hazards, what is not understood
 ///
 /// What a file changes is known from the files before it, or from a snapshot of the database.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The files; the whole migrations folder without them
     files: Vec<PathBuf>,

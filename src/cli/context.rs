@@ -7,8 +7,10 @@ use crate::backfill::LimitsSource;
 use crate::config::{Setting, Settings, read_limits};
 use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
+use crate::journal::Journal;
 use crate::migration::SourceFile;
 use crate::report::Reporter;
+use crate::sql::Ident;
 use crate::telemetry::Telemetry;
 
 /// What a verb works with.
@@ -19,6 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) telemetry: Telemetry,
     /// Migrations that are part of the program that calls us, where there is no folder.
     pub(super) embedded: Option<Vec<SourceFile>>,
+    /// The one of several schemas that the verb works in.
+    pub(super) schema: Option<String>,
 }
 
 /// Who hears of what an engine does: a person, and machines.
@@ -49,7 +53,17 @@ impl Context<'_> {
                 .hint("give --database-url, or set ZDMIG_DATABASE_URL or DATABASE_URL")
         };
         let Setting { value, .. } = self.settings.database_url.clone().ok_or_else(missing)?;
-        Ok(value)
+        let Some(schema) = &self.schema else { return Ok(value) };
+        let dialect = dialect::for_url(&value)?;
+        dialect.in_schema(&value, &Ident::new(schema)).ok_or_else(|| {
+            Failure::usage(format!("{} has no schemas", dialect.product()))
+                .hint("leave `--schemas` away; a file a tenant is a database each")
+        })
+    }
+
+    /// What was done, in the schema that the verb works in.
+    pub(super) async fn journal(&self, session: &mut dyn Session) -> Result<Journal, SessionError> {
+        Ok(session.journal().await?.of(self.schema.as_deref()))
     }
 
     /// The addresses of its replicas.
@@ -72,13 +86,27 @@ impl Context<'_> {
         self.connect_through(false).await
     }
 
+    /// Opens the database for what must be alone there, whatever the schema.
+    pub(super) async fn connect_alone(&self) -> Result<Box<dyn Session>, Failure> {
+        self.open(false, None).await
+    }
+
     /// Opens the database, through a pooler if that will do.
     pub(super) async fn connect_through(&self, pooled: bool) -> Result<Box<dyn Session>, Failure> {
+        self.open(pooled, self.schema.clone()).await
+    }
+
+    async fn open(
+        &self,
+        pooled: bool,
+        beside: Option<String>,
+    ) -> Result<Box<dyn Session>, Failure> {
         let options = Options {
             lock_timeout: self.settings.lock_timeout.value,
             connect_timeout: CONNECT_LIMIT,
             measure: false,
             pooled,
+            beside,
         };
         Ok(self.dialect()?.connect(&self.url()?, &options).await?)
     }

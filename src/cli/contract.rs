@@ -8,10 +8,10 @@ use crate::plan::{Phase, Plan};
 use crate::report::Format;
 
 /// Take away what nobody uses, reversibly, if the gate passes
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all whose gate passes without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// How long to keep what is retired [default: 24h]; `0s` purges at once
     #[arg(long, value_name = "TIME")]
     pub(super) soak: Option<String>,
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             .hint("zdmig contract ID --override …"));
     }
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     if let Ok(files) = project::files(context) {
         project::fitting(&files, &journal)?;
     }
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
 }
 
 /// Going on although the gate does not pass: never a boolean.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct OverrideArgs {
     /// Go on although the gate does not pass: the verdict that somebody looked at, as `zdmig gate` prints it
     #[arg(long = "override", value_name = "VERDICT", requires_all = ["ack", "reason", "ticket"])]
@@ -122,7 +122,7 @@ pub(super) async fn phase(
     context: &mut Context<'_>,
 ) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     if journal.phase_done(plan, phase) && plan.phase(phase).next().is_some() {
         Tally::default().report(plan, past(phase), &journal, context);
         return Ok(Exit::Done);

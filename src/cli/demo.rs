@@ -16,7 +16,7 @@ use crate::report::{Reporter, counted, duration, grouped, table};
 use crate::telemetry::Telemetry;
 
 /// Rename a column on a live database, with an old and a new application at work throughout
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Keep the database
     #[arg(long)]
@@ -123,6 +123,7 @@ impl<'a> Stage<'a> {
             cancel: self.cancel,
             telemetry: Telemetry::default(),
             embedded: None,
+            schema: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::dialect::Fact;
 use crate::report::Format;
 
 /// Tell the gate which versions run
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// A version was deployed, and replaces those before it
     Record(RecordArgs),
@@ -16,7 +16,7 @@ pub(super) enum Command {
 }
 
 /// Tell the gate which versions others run, beside each other: mobile apps, desktops, lambdas
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub(super) enum Release {
     /// A version was given to others; those before it go on
     Record(EndArgs),
@@ -24,7 +24,7 @@ pub(super) enum Release {
     End(EndArgs),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct RecordArgs {
     /// The service
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(super) struct RecordArgs {
     usage: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct EndArgs {
     /// The service
     #[arg(long)]

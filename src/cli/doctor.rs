@@ -5,7 +5,7 @@ use crate::gate::GatePolicy;
 use crate::report::Format;
 
 /// Which of the gate's conditions hold on this database, and what to change where they do not
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {}
 
 pub(super) async fn run(_: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {

@@ -12,10 +12,10 @@ use crate::plan::{Phase, Plan};
 use crate::report::Format;
 
 /// Add what the new code needs; any time before the deploy
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that are pending without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Run this reviewed plan, and no other
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let saved = args.plan.as_ref().map(|path| read_plan(path)).transpose()?;
     let mut session = context.connect().await?;
     // Nothing is written, not even our bookkeeping, before the files are known to be good.
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let todo = pending(args, saved.as_ref(), &files, &journal)?;
     if todo.is_empty() {
         nothing(context);
@@ -111,7 +111,7 @@ async fn one(
     // made before the run lock is taken, and once more under it. While another zdmig is at
     // work the first one may fail for what that one is doing.
     let first = decide(file, saved, session, context).await;
-    if first.is_err() && session.journal().await?.entries().is_empty() {
+    if first.is_err() && context.journal(&mut *session).await?.entries().is_empty() {
         return first.map(|_| ());
     }
     let cancel = context.cancel;
@@ -138,7 +138,7 @@ async fn decide(
     context: &Context<'_>,
 ) -> Result<Plan, Failure> {
     let dialect = context.dialect()?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let plan = match journal.plan(&file.id) {
         Some(plan) => plan.clone(),
         None => {

@@ -69,6 +69,11 @@ impl Failure {
         }
     }
 
+    /// The code.
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     /// Taken apart, for a caller that is no person: the code, what it says, what to do next.
     pub(super) fn into_parts(self) -> (Exit, String, Vec<String>) {
         (self.exit, self.message, self.hints)

@@ -17,10 +17,10 @@ use crate::report::{
 };
 
 /// May we contract? PASS (0), REFUSE (11) or UNKNOWN (12), with the reasons
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name
-    id: String,
+    pub(super) id: String,
     /// Ask for the purge, which the soak holds back too
     #[arg(long)]
     purge: bool,
@@ -34,14 +34,14 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let plan = taken_up(&args.id, &journal, context)?;
     let phase = if args.purge { Phase::Purge } else { Phase::Contract };
     if let Some(wait) = &args.wait {
         let (wait, interval) = (time("--wait", wait)?, time("--interval", &args.interval)?);
         until_it_passes(&plan, phase, (wait, interval), context).await?;
     }
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let verdict = ask(&plan, phase, &journal, context).await?.verdict;
     if context.reporter.format() == Format::Human {
         let next = match (&verdict, phase) {
@@ -67,7 +67,7 @@ async fn until_it_passes(
     let deadline = tokio::time::Instant::now() + wait;
     let mut told = String::new();
     loop {
-        let journal = context.connect().await?.journal().await?;
+        let journal = context.journal(&mut *context.connect().await?).await?;
         let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
         let verdict = judge(plan, phase, &journal, &mut *observer, context).await?.verdict;
         let Some(reason) = verdict.reasons().first() else { return Ok(()) };

@@ -8,14 +8,14 @@ use super::failure::{Exit, Failure};
 use crate::report::Reporter;
 
 /// Print the completions for a shell
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
 /// Write a man page for every verb into a folder
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct ManArgs {
     /// The folder
     #[arg(default_value = "man")]

@@ -5,7 +5,7 @@ use crate::dialect::{Fact, Observer};
 use crate::report::Format;
 
 /// Tell the gate that an instance is alive; for a sidecar or a script
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The service
     #[arg(long)]

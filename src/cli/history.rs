@@ -5,7 +5,7 @@ use crate::journal::Journal;
 use crate::report::{Format, History, render_history};
 
 /// Show what was done: when, by whom, from which host and with which version
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all of them without one
     id: Option<String>,

@@ -9,11 +9,12 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::Cli;
+use super::apart::{Scope, apart};
 use super::failure::Exit;
-use super::{Cli, dispatch};
 use crate::migration::{LoadError, MigrationId, SourceFile};
 use crate::plan::Phase;
-use crate::report::Reporter;
+use crate::report::Format;
 
 /// zdmig in a program of yours, most often to expand when it starts.
 ///
@@ -198,46 +199,23 @@ impl Zdmig {
         let cancel = CancellationToken::new();
         // Whoever drops us stops it at the next safe point.
         let _stop = cancel.clone().drop_guard();
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let (embedded, verb) = (self.embedded.clone(), verb[0].to_owned());
-        // A runtime of its own: the caller's may be of another kind, or have one thread.
-        std::thread::spawn(move || {
-            // Nobody may listen any more.
-            let _ = tell.send(blocking(cli, embedded, &verb, &cancel));
-        });
-        let gone = || Failed { code: Exit::Bug as u8, ..Failed::usage("it panicked".to_owned()) };
-        told.await.unwrap_or_else(|_| Err(gone()))
-    }
-}
-
-/// Runs a command line to its end on this thread.
-fn blocking(
-    cli: Cli,
-    embedded: Option<Vec<SourceFile>>,
-    verb: &str,
-    cancel: &CancellationToken,
-) -> Result<Vec<Value>, Failed> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Failed::usage(format!("the runtime does not start: {error}")))?;
-    let mut reporter = Reporter::keeping();
-    let outcome = runtime.block_on(dispatch(cli, embedded, &mut reporter, cancel));
-    runtime.shutdown_background();
-    let kept = reporter.into_kept();
-    let answers: Vec<Value> =
-        kept.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    match outcome {
-        Ok(Exit::Done) => Ok(answers),
-        Ok(exit) => Err(Failed {
-            code: exit as u8,
-            message: format!("`zdmig {verb}` ended with {}", exit as u8),
-            next: Vec::new(),
-            answer: answers.into_iter().last(),
-        }),
-        Err(failure) => {
-            let (exit, message, next) = failure.into_parts();
-            Err(Failed { code: exit as u8, message, next, answer: None })
+        let scope = Scope { embedded: self.embedded.clone(), schema: None };
+        let told = |text: &str| tracing::info!("{text}");
+        let ended = apart(cli, scope, Format::Json, told, &cancel).await;
+        let answers: Vec<Value> =
+            ended.product.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        match ended.outcome {
+            Ok(Exit::Done) => Ok(answers),
+            Ok(exit) => Err(Failed {
+                code: exit as u8,
+                message: format!("`zdmig {}` ended with {}", verb[0], exit as u8),
+                next: Vec::new(),
+                answer: answers.into_iter().last(),
+            }),
+            Err(failure) => {
+                let (exit, message, next) = failure.into_parts();
+                Err(Failed { code: exit as u8, message, next, answer: None })
+            }
         }
     }
 }

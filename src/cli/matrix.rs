@@ -10,7 +10,7 @@ use crate::plan::Phase;
 use crate::report::{Format, table};
 
 /// Which versions can run, and what each of them does with what open migrations take away
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {}
 
 #[derive(Serialize)]

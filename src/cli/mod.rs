@@ -1,6 +1,7 @@
 //! Floor 9: one verb, one file. Each has its arguments and a `run`.
 
 mod adopt;
+mod apart;
 mod apply;
 mod approval;
 mod approve;
@@ -35,6 +36,7 @@ mod purge;
 mod restore;
 mod resume;
 mod rollback;
+mod schemas;
 mod snapshot;
 mod status;
 mod steer;
@@ -50,18 +52,19 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Flags, Settings};
-use crate::migration::SourceFile;
 use crate::report::{Color, Format, Reporter};
 use crate::telemetry::{Telemetry, TelemetryOptions};
 pub use exit::render_exit_codes;
 pub use library::{Failed, Phased, Zdmig};
 
+use apart::Scope;
 use context::{Context, owner};
 use failure::{Exit, Failure};
+use schemas::SchemasArgs;
 
 /// Schema changes without downtime: expand, backfill, contract, and a gate that proves that
 /// no running version uses what contract removes.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "zdmig", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
@@ -71,7 +74,7 @@ struct Cli {
 }
 
 /// What every verb takes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 struct Global {
     /// The database: `postgres://user@host/name` or `sqlite://file.db`. Environment:
@@ -102,6 +105,8 @@ struct Global {
     /// How long a step goes on trying for its lock [default: 10m]
     #[arg(long, global = true, value_name = "TIME")]
     lock_wait_max: Option<String>,
+    #[command(flatten)]
+    schemas: SchemasArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -129,7 +134,7 @@ enum ColorArg {
     Never,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     New(new::Args),
     Check(check::Args),
@@ -238,7 +243,7 @@ async fn run(cli: Cli, reporter: &mut Reporter) -> Exit {
     let cancel = CancellationToken::new();
     let stopped = stop_signals(cancel.clone());
     let outcome = tokio::select! {
-        outcome = dispatch(cli, None, reporter, &cancel) => outcome,
+        outcome = dispatch(cli, Scope::default(), reporter, &cancel) => outcome,
         () = stopped => Err(Failure::interrupted()),
     };
     match outcome {
@@ -269,7 +274,7 @@ async fn stop_signals(cancel: CancellationToken) {
 
 async fn dispatch(
     cli: Cli,
-    embedded: Option<Vec<SourceFile>>,
+    scope: Scope,
     reporter: &mut Reporter,
     cancel: &CancellationToken,
 ) -> Result<Exit, Failure> {
@@ -288,12 +293,13 @@ async fn dispatch(
             .hint("use --format human or json; markdown is of `plan`, `check` and `gate`, html of `plan` and `gate`, the others of `check`"));
     }
     let mut flags = Flags {
-        database_url: cli.global.database_url,
-        migrations: cli.global.migrations,
-        config: cli.global.config,
-        env: cli.global.env,
-        lock_timeout: cli.global.lock_timeout,
-        lock_wait_max: cli.global.lock_wait_max,
+        database_url: cli.global.database_url.clone(),
+        migrations: cli.global.migrations.clone(),
+        config: cli.global.config.clone(),
+        env: cli.global.env.clone(),
+        lock_timeout: cli.global.lock_timeout.clone(),
+        lock_wait_max: cli.global.lock_wait_max.clone(),
+        schemas: cli.global.schemas.schemas.clone(),
         pace: None,
         soak: None,
         metrics_listen: None,
@@ -318,11 +324,22 @@ async fn dispatch(
         let file = settings.config.value.display();
         reporter.warn(&format!("`{name}` in {file} is no setting of zdmig, and is not used"));
     }
+    let schema = scope.schema.clone().or_else(|| schema_of(&cli.command));
+    if schema.is_none() && settings.schemas.is_some() {
+        if schemas::verb(&cli.command).is_some() {
+            return schemas::in_each(cli, &scope, &settings, reporter, cancel).await;
+        }
+        if cli.global.schemas.schemas.is_some() && !matches!(cli.command, Command::Status(_)) {
+            return Err(Failure::usage("this verb does not go over schemas")
+                .hint("name one migration in one schema, as `1_rename@tenant_a`"));
+        }
+    }
     let telemetry = telemetry(&cli.command, &settings)?;
     if let Some(address) = telemetry.metrics_address() {
         reporter.narrate(&format!("metrics are served at {address}"));
     }
-    let mut context = Context { settings, reporter, cancel, telemetry, embedded };
+    let embedded = scope.embedded;
+    let mut context = Context { settings, reporter, cancel, telemetry, embedded, schema };
     let outcome = verb(cli.command, &mut context).await;
     let telemetry = std::mem::take(&mut context.telemetry);
     let ending = outcome.as_ref().err().map(Failure::ending);
@@ -330,6 +347,26 @@ async fn dispatch(
         context.reporter.warn(&warning);
     }
     outcome
+}
+
+/// The schema of an id like `1_rename@tenant_a`.
+fn schema_of(command: &Command) -> Option<String> {
+    let id = match command {
+        Command::Plan(args) => args.id.as_ref(),
+        Command::Approve(args) => Some(&args.id),
+        Command::Expand(args) => args.id.as_ref(),
+        Command::Backfill(args) => args.id.as_ref(),
+        Command::Gate(args) => Some(&args.id),
+        Command::Brownout(args) => Some(&args.id),
+        Command::Contract(args) => args.id.as_ref(),
+        Command::Restore(args) => Some(&args.id),
+        Command::Purge(args) => args.id.as_ref(),
+        Command::Rollback(args) => args.id.as_ref(),
+        Command::Wait(args) => args.id.as_ref(),
+        Command::Baseline(args) => args.id.as_ref(),
+        _ => None,
+    };
+    id.and_then(|id| id.split_once('@')).map(|(_, schema)| schema.to_owned())
 }
 
 /// Who is told of what a verb does, where it changes a database.

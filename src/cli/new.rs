@@ -12,7 +12,7 @@ use crate::report::{Format, table};
 /// A template `NAME.sql` in the folder `templates` of the migrations (or where `templates` in
 /// zdmig.toml says) goes before one that comes with zdmig, and `default.sql` is taken where none is
 /// named. {{name}}, {{id}}, {{date}} and {{author}} in it are filled in.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// What it does, in a few words: `rename username to email`

@@ -6,7 +6,7 @@ use crate::gate::{Reader, Schema, Window};
 use crate::report::{Format, duration, table};
 
 /// Windows on what really runs: what uses something that a contract would take away is found
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Open a window on the database and its replicas; one that is open begins anew
     Start,

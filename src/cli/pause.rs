@@ -4,7 +4,7 @@ use super::steer::steer;
 use crate::dialect::Steer;
 
 /// Let a backfill rest: it ends the chunk that it is at, and holds nothing meanwhile
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that are being backfilled without one
     id: Option<String>,

@@ -11,10 +11,10 @@ use crate::plan::Plan;
 use crate::report::{Format, PlanView, render_plan, render_plans_html, render_plans_markdown};
 
 /// Show what would be done: every statement, lock, hazard and undo, by phase
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that are pending without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Save the plan of one migration, to be reviewed and run with `expand --plan`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -104,7 +104,7 @@ pub(super) async fn present(
     session: &mut dyn Session,
     context: &Context<'_>,
 ) -> Result<Plan, Failure> {
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     if let Some(plan) = journal.plan(id) {
         return Ok(plan.clone());
     }
@@ -157,7 +157,7 @@ async fn known(
         return Ok((Known { files, journal, catalog: snapshot.catalog }, dialect));
     }
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     project::fitting(&files, &journal)?;
     project::in_order(&files, &journal)?;
     let catalog = session.catalog().await?;

@@ -14,6 +14,13 @@ use crate::report::snippet;
 
 /// The files of the migrations folder, in order.
 pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
+    let files = in_folder(context)?;
+    let Some(schema) = &context.schema else { return Ok(files) };
+    let there = |file: SourceFile| SourceFile { id: file.id.in_schema(schema), ..file };
+    Ok(files.into_iter().map(there).collect())
+}
+
+fn in_folder(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
     if let Some(files) = &context.embedded {
         return files.iter().cloned().map(file).collect();
     }

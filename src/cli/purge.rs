@@ -10,10 +10,10 @@ use crate::plan::{Phase, Plan};
 use crate::report::Format;
 
 /// Drop what was retired, for good, after the soak and behind the gate once more
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all whose soak is over without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// How long it must have been retired [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(super) soak: Option<String>,
@@ -28,7 +28,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Err(Failure::usage("an override is of one migration, and none is named")
             .hint("zdmig purge ID --override …"));
     }
-    let journal = context.connect().await?.journal().await?;
+    let journal = context.journal(&mut *context.connect().await?).await?;
     let todo = match &args.id {
         Some(short) => vec![gate::taken_up(short, &journal, context)?],
         None => due(&journal, context),

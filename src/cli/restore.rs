@@ -5,17 +5,17 @@ use super::{fence, gate};
 use crate::plan::Phase;
 
 /// Undo a contract: old code works again at once
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name
-    id: String,
+    pub(super) id: String,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let plan = gate::taken_up(&args.id, &journal, context)?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     if observer.dark().await?.contains(&plan.migration.to_string()) {

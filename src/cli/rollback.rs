@@ -7,10 +7,10 @@ use crate::plan::{Action, Phase, Plan, Target, Use};
 use crate::sql::ColumnRef;
 
 /// Take a migration back, from any point before its purge
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; the only open one without it
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Even while a version that uses what would go is known to run
     #[arg(long)]
     anyway: bool,
@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let plan = match &args.id {
         Some(short) => gate::taken_up(short, &journal, context)?,
         None => only_open(&journal)?,

@@ -9,7 +9,7 @@ use crate::report::counted;
 
 /// Save what the database holds, names, types and sizes without any data, so that `plan` and
 /// `check` know it without a connection
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to; stdout without it
     #[arg(short, long, value_name = "FILE")]

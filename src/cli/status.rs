@@ -14,7 +14,7 @@ use crate::plan::{Phase, Plan};
 use crate::report::{FillLine, Format, Line, StatusReport, WorkLine, render_status};
 
 /// Show where everything stands; with -v also where each setting comes from
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Exit with 20 when something is pending or open
     #[arg(long)]
@@ -36,6 +36,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let mut session = context.connect().await?;
     let journal = session.journal().await?;
     let server = session.server().await?;
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let files = in_schemas(files, &journal, &mut *observer, context).await?;
     let mut ids: Vec<&MigrationId> = files.iter().map(|file| &file.id).collect();
     ids.extend(journal.known());
     ids.sort();
@@ -46,7 +48,6 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         let steering = session.steering(&format!("{}/", plan.migration)).await?;
         paused.extend(steering.paused_by.map(|who| (plan.migration.clone(), who)));
     }
-    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let fences = observer.fences(&context.settings.env.value).await?;
     let dark = observer.dark().await?;
     let steered = Steered { fills: &fills, paused: &paused, fences: &fences, dark: &dark };
@@ -69,14 +70,41 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     if context.reporter.format() == Format::Json {
         context.reporter.json(&report);
     } else {
+        let flag =
+            context.settings.schemas.as_ref().filter(|one| matches!(one.origin, Origin::Flag(_)));
+        let flag = flag.map(|one| format!(" --schemas '{}'", one.value)).unwrap_or_default();
         let pen = context.reporter.pen();
-        context.reporter.product(&render_status(&report, pen));
+        context.reporter.product(&render_status(&report, &flag, pen));
     }
     for line in &old {
         context.reporter.warn(line);
     }
     let pending = args.exit_code && open || !old.is_empty();
     Ok(if pending { Exit::Pending } else { Exit::Done })
+}
+
+/// The files, once for each schema that they are run in: those of the pattern, or, where none is
+/// said, those in which something was done.
+async fn in_schemas(
+    files: Vec<SourceFile>,
+    journal: &Journal,
+    observer: &mut dyn Observer,
+    context: &Context<'_>,
+) -> Result<Vec<SourceFile>, Failure> {
+    let mut schemas: Vec<String> = match &context.settings.schemas {
+        Some(pattern) => observer.schemas(&pattern.value).await?,
+        None => journal.known().filter_map(|id| id.schema().map(ToOwned::to_owned)).collect(),
+    };
+    schemas.sort();
+    schemas.dedup();
+    if schemas.is_empty() {
+        return Ok(files);
+    }
+    let there = |file: &SourceFile| {
+        let own = |schema: &String| SourceFile { id: file.id.in_schema(schema), ..file.clone() };
+        schemas.iter().map(own).collect::<Vec<_>>()
+    };
+    Ok(files.iter().flat_map(there).collect())
 }
 
 fn work_line(work: AtWork) -> WorkLine {

@@ -18,7 +18,7 @@ pub(super) async fn steer(
     context: &mut Context<'_>,
 ) -> Result<Exit, Failure> {
     let mut session = context.connect().await?;
-    let journal = session.journal().await?;
+    let journal = context.journal(&mut *session).await?;
     let open = open(&journal);
     let wanted = match id {
         Some(short) => vec![project::one(short, open.iter())?],

@@ -6,7 +6,7 @@ use crate::backfill::Pace;
 use crate::dialect::Steer;
 
 /// Change the pace or the workers of a backfill, while it runs or before
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that are being backfilled without one
     id: Option<String>,

@@ -51,6 +51,7 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
         connect_timeout: super::context::CONNECT_LIMIT,
         measure: true,
         pooled: false,
+        beside: None,
     };
     let dialect = dialect::for_url(&url)?;
     let mut session = dialect.connect(&url, &options).await?;

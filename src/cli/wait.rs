@@ -13,10 +13,10 @@ use crate::plan::Phase;
 use crate::report::Format;
 
 /// Block until migrations have come this far; takes no lock, writes nothing
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name; all that have a file without one
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// The phase that must be done
     #[arg(long = "for", value_enum, value_name = "PHASE", default_value = "backfilled")]
     until: Until,
@@ -58,7 +58,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     loop {
-        let journal = match session.journal().await {
+        let journal = match context.journal(&mut *session).await {
             Ok(journal) => journal,
             Err(error) if error.is_lost() && !limit.is_over() => {
                 session = reached(&limit, context).await?;

@@ -76,6 +76,8 @@ pub struct Section {
     pub metrics_listen: Option<String>,
     /// The last migration that `check` leaves alone.
     pub check_after: Option<String>,
+    /// `tenant_*`: the schemas that a verb goes over.
+    pub schemas: Option<String>,
     /// A folder of templates for new migrations.
     pub templates: Option<PathBuf>,
     /// What of the database holds a backfill back.

@@ -31,6 +31,11 @@ pub const SETTINGS: &[SettingCard] = &[
         about: "a folder of your own templates for `zdmig new`",
     },
     SettingCard {
+        name: "schemas",
+        example: r#""tenant_*""#,
+        about: "phases are run in each schema that fits, as with `--schemas` [none]: docs/schemas.md",
+    },
+    SettingCard {
         name: "check_after",
         example: r#""20261123090000_add_email""#,
         about: "`check` leaves this migration and those before it alone: they were run long ago",

@@ -24,6 +24,8 @@ pub struct Flags {
     pub lock_timeout: Option<String>,
     /// `--lock-wait-max`.
     pub lock_wait_max: Option<String>,
+    /// `--schemas`.
+    pub schemas: Option<String>,
     /// `--pace`.
     pub pace: Option<String>,
     /// `--soak`.
@@ -112,6 +114,8 @@ pub struct Settings {
     pub metrics_listen: Option<Setting<String>>,
     /// The last migration that `check` leaves alone.
     pub check_after: Option<Setting<String>>,
+    /// The schemas that a verb goes over, by a pattern.
+    pub schemas: Option<Setting<String>>,
     /// A folder of templates for new migrations.
     pub templates: Option<Setting<PathBuf>>,
     /// What of the database holds a backfill back.
@@ -239,6 +243,11 @@ impl Sources<'_> {
                 None,
                 &[],
                 ("check_after", |section| section.check_after.clone()),
+            ),
+            schemas: self.text(
+                flags.schemas.clone().map(|text| (text, "--schemas")),
+                &[],
+                ("schemas", |section| section.schemas.clone()),
             ),
             templates: self.text(None, &[], ("templates", |section| section.templates.clone())),
             limits: limits(self.file, self.env, self.path)?,

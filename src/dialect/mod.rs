@@ -53,6 +53,12 @@ pub trait Dialect: Send + Sync {
     /// When the text is not in the product's grammar, with the place.
     fn split(&self, source: &str) -> Result<Vec<Span>, SyntaxError>;
 
+    /// The address by which names without a schema are looked up in this one first; `None` where
+    /// there are no schemas.
+    fn in_schema(&self, _: &DatabaseUrl, _: &Ident) -> Option<DatabaseUrl> {
+        None
+    }
+
     /// How an application's queries are written.
     fn grammar(&self) -> &'static dyn Grammar;
 

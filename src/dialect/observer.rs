@@ -52,6 +52,10 @@ pub trait Observer: Send {
     /// The zdmig that holds the run lock, as far as that can be seen without taking it.
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;
 
+    /// The schemas of applications whose names fit a pattern, in which `*` stands for anything and
+    /// `?` for one letter.
+    async fn schemas(&mut self, pattern: &str) -> Result<Vec<String>, SessionError>;
+
     /// Some columns of a table that is not ours, ordered by the first, every value as text and bytes
     /// in hexadecimal; `None` where there is no such table.
     async fn foreign(

@@ -142,6 +142,9 @@ pub struct Options {
     pub measure: bool,
     /// Whether a pooler before the server will do: enough to read, and to fill.
     pub pooled: bool,
+    /// The one of several schemas that it works in, beside others that work in other ones. Without
+    /// one it works alone.
+    pub beside: Option<String>,
 }
 
 /// Statements and the entry that says they were run.

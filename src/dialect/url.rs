@@ -1,5 +1,6 @@
 use std::fmt;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 
 /// A database's address. It is printed without its password, whatever its form.
@@ -56,6 +57,13 @@ impl DatabaseUrl {
         let host = address.rfind('@').map_or(0, |at| at + 1);
         let end = address[host..].find('/').map_or(address.len(), |at| host + at);
         Self(format!("{scheme}://{}/{name}{query}", &address[..end]))
+    }
+
+    /// The same with one more parameter.
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        let joint = if self.0.contains('?') { '&' } else { '?' };
+        let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+        Self(format!("{}{joint}{name}={value}", self.0))
     }
 
     /// The address without its password, and the password, for a program that must not get it

@@ -90,6 +90,24 @@ impl Journal {
         Ok(())
     }
 
+    /// What was done in one schema of several, or outside of such.
+    #[must_use]
+    pub fn of(mut self, schema: Option<&str>) -> Self {
+        let own = |id: &MigrationId| id.schema() == schema;
+        let step = |step: &StepId| {
+            let id = step.migration_prefix().trim_end_matches('/');
+            id.split_once('@').map(|(_, schema)| schema) == schema
+        };
+        self.statuses.retain(|id, _| step(id));
+        self.finished_at.retain(|id, _| step(id));
+        self.failures.retain(|id, _| step(id));
+        self.watermarks.retain(|id, _| step(id));
+        self.plans.retain(|id, _| own(id));
+        self.adopted.retain(|id, _| own(id));
+        self.entries.retain(|entry| step(&entry.step));
+        self
+    }
+
     /// Where a step stands.
     pub fn status(&self, step: &StepId) -> Status {
         self.statuses.get(step).copied().unwrap_or(Status::Pending)

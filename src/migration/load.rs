@@ -118,8 +118,11 @@ pub fn read_file(path: &Path) -> Result<SourceFile, LoadError> {
         _ => stem,
     };
     let stem = stem.strip_suffix(".up").unwrap_or(&stem);
-    let id = MigrationId::from_stem(stem)
-        .map_err(|source| LoadError::Name { path: shown.clone(), source })?;
+    let no_name = |source| LoadError::Name { path: shown.clone(), source };
+    if stem.contains('@') {
+        return Err(no_name(VersionError { stem: stem.to_owned() }));
+    }
+    let id = MigrationId::from_stem(stem).map_err(no_name)?;
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -21,7 +21,9 @@ pub struct VersionError {
 }
 
 fn wanted(stem: &str) -> &'static str {
-    if stem.starts_with("R__") {
+    if stem.contains('@') {
+        "has an `@`, which stands before a schema's name: name the file without it"
+    } else if stem.starts_with("R__") {
         "is run whenever it changes by another runner, which zdmig does not do: move it out of this \
          folder, and write a migration for each change"
     } else {
@@ -48,6 +50,17 @@ impl MigrationId {
         }
         let (version, name) = stem.split_at(end);
         Ok(Self { version: version.to_owned(), name: name.to_owned() })
+    }
+
+    /// The same migration as it is run in one schema of several: `1_rename@tenant_a`.
+    #[must_use]
+    pub fn in_schema(&self, schema: &str) -> Self {
+        Self { version: self.version.clone(), name: format!("{}@{schema}", self.name) }
+    }
+
+    /// The schema that it is run in, where it is run in several.
+    pub fn schema(&self) -> Option<&str> {
+        self.name.split_once('@').map(|(_, schema)| schema)
     }
 
     /// The digits in front; they order the migrations as a number.
@@ -183,6 +196,16 @@ mod tests {
         for stem in ["rename", "R__view", "Version", "V", "Vx1__a", "V1x__a"] {
             assert!(MigrationId::from_stem(stem).is_err(), "{stem}");
         }
+    }
+
+    #[test]
+    fn one_of_several_schemas_is_part_of_an_id() {
+        let id = MigrationId::from_stem("1_rename").expect("valid");
+        let there = id.in_schema("Tenant @ 7");
+        assert_eq!(there.to_string(), "1_rename@Tenant @ 7");
+        assert_eq!(MigrationId::from_stem("1_rename@Tenant @ 7"), Ok(there.clone()));
+        assert_eq!((id.schema(), there.schema()), (None, Some("Tenant @ 7")));
+        assert!(there.matches("1_ren") && there.matches("rename@Ten"));
     }
 
     #[test]

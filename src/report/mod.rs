@@ -71,6 +71,9 @@ pub enum Color {
     Never,
 }
 
+/// Who hears what goes on, where it is not written to a stream.
+type Narration = Box<dyn FnMut(&str) + Send>;
+
 /// Owns the streams.
 pub struct Reporter {
     format: Format,
@@ -81,6 +84,7 @@ pub struct Reporter {
     broken: Option<io::Error>,
     /// The product, where it is kept for the caller: then nothing is written to a stream.
     kept: Option<String>,
+    narration: Option<Narration>,
     progress: progress::Progress,
     filled: Option<(u64, std::time::Duration)>,
     /// What a long statement was at, as it was told last.
@@ -106,6 +110,7 @@ impl Reporter {
             verbose,
             broken: None,
             kept: None,
+            narration: None,
             progress: progress::Progress::default(),
             filled: None,
             doing: None,
@@ -113,10 +118,11 @@ impl Reporter {
         }
     }
 
-    /// A reporter that keeps the product, in JSON, and leaves the narration to the log.
-    pub fn keeping() -> Self {
-        let reporter = Self::new(Format::Json, Color::Never, false, true);
-        Self { kept: Some(String::new()), err_terminal: false, ..reporter }
+    /// A reporter that keeps the product for its caller and hands the narration over.
+    pub fn keeping(format: Format, narration: impl FnMut(&str) + Send + 'static) -> Self {
+        let reporter = Self::new(format, Color::Never, false, true);
+        let narration: Option<Narration> = Some(Box::new(narration));
+        Self { kept: Some(String::new()), narration, err_terminal: false, ..reporter }
     }
 
     /// The product that was kept.
@@ -170,8 +176,8 @@ impl Reporter {
 
     /// Tells what goes on. Nobody depends on it, so a stream that fails is let be.
     pub fn narrate(&mut self, text: &str) {
-        if self.kept.is_some() {
-            return tracing::info!("{}", text.trim());
+        if let Some(narration) = &mut self.narration {
+            return narration(text.trim());
         }
         self.progress.above(text, |text| {
             let _ = writeln!(io::stderr().lock(), "{text}");

@@ -114,6 +114,59 @@ impl fmt::Display for FillLine {
     }
 }
 
+/// A row for each line; schemas in which a migration stands at the same are one.
+fn rows(lines: &[Line], schemas: &str) -> Vec<Vec<String>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for line in lines {
+        let (id, schema) = match line.migration.split_once('@') {
+            // One of which there is more to say has a row of its own.
+            Some((id, schema)) if line.detail.is_empty() => (id, Some(schema)),
+            _ => (line.migration.as_str(), None),
+        };
+        let same = |group: &&mut Group<'_>| {
+            let of = |line: &Line| (line.state.clone(), line.open_days);
+            schema.is_some() && !group.schemas.is_empty() && of(group.line) == of(line)
+        };
+        let near = groups.iter_mut().rev().take_while(|group| group.id == id);
+        match (near.into_iter().find(same), schema) {
+            (Some(group), Some(schema)) => group.schemas.push(schema),
+            _ => groups.push(Group { id, line, schemas: schema.into_iter().collect() }),
+        }
+    }
+    groups.iter().map(|group| group.row(schemas)).collect()
+}
+
+/// A migration, and the schemas in which it stands at the same.
+struct Group<'a> {
+    id: &'a str,
+    line: &'a Line,
+    schemas: Vec<&'a str>,
+}
+
+impl Group<'_> {
+    fn row(&self, flag: &str) -> Vec<String> {
+        let line = self.line;
+        let open = line.open_days.map(|days| format!("{days} d")).unwrap_or_default();
+        let (detail, next) = match (self.schemas.as_slice(), line.next.split_once('@')) {
+            ([], _) => (line.detail.clone(), line.next.clone()),
+            (schemas, Some((next, _))) => (in_words(schemas), format!("{next}{flag}")),
+            (schemas, None) => (in_words(schemas), String::new()),
+        };
+        vec![self.id.to_owned(), line.state.clone(), open, detail, next]
+    }
+}
+
+fn in_words(schemas: &[&str]) -> String {
+    match schemas {
+        [one] => format!("in {one}"),
+        [one, two] => format!("in {one} and {two}"),
+        [one, .., last] => {
+            format!("in {} schemas, {one} to {last}", grouped(schemas.len() as u64))
+        }
+        [] => String::new(),
+    }
+}
+
 /// Reasons of the gate that are shown; `zdmig gate` has them all.
 const REASONS: usize = 3;
 
@@ -127,25 +180,14 @@ fn in_the_way(line: &Line) -> String {
 }
 
 /// For a person.
-pub fn render_status(report: &StatusReport, pen: Pen) -> String {
+///
+/// `schemas` is the flag that a command for several of them needs.
+pub fn render_status(report: &StatusReport, schemas: &str, pen: Pen) -> String {
     let mut out = format!("{}   {}\n\n", pen.bold(&report.database), report.server);
     if report.migrations.is_empty() {
         out.push_str("no migrations; `zdmig new NAME` makes the first\n");
     } else {
-        let rows = report
-            .migrations
-            .iter()
-            .map(|line| {
-                let open = line.open_days.map(|days| format!("{days} d")).unwrap_or_default();
-                vec![
-                    line.migration.clone(),
-                    line.state.clone(),
-                    open,
-                    line.detail.clone(),
-                    line.next.clone(),
-                ]
-            })
-            .collect();
+        let rows = rows(&report.migrations, schemas);
         out.push_str(&table(&["migration", "state", "open", "detail", "next"], rows));
     }
     for line in report.migrations.iter().filter(|line| !line.waits_for.is_empty()) {

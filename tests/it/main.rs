@@ -44,6 +44,7 @@ mod regressions;
 mod replica;
 mod retype;
 mod runners;
+mod schemas;
 mod seed;
 mod sessions;
 mod steer;

@@ -112,6 +112,7 @@ impl Database {
             connect_timeout: std::time::Duration::from_secs(10),
             measure,
             pooled: false,
+            beside: None,
         };
         self.dialect().connect(&self.database_url(), &options).await.expect("a session")
     }

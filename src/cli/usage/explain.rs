@@ -8,7 +8,7 @@ use crate::gate::{Explained, Reader, Schema, Statement, Way};
 use crate::report::{ExplainReport, Format, StatementLine, render_explained};
 use crate::sql::{ColumnRef, Ident, TableName};
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Files of statements; `-` is stdin
     #[arg(value_name = "FILE")]

@@ -13,7 +13,7 @@ use crate::dialect::Dialect;
 pub(super) use publish::{publish, unknown};
 
 /// Tell the gate what a version uses, or ask what a query uses
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Publish a version's manifest, once and for all
     Publish(publish::Args),

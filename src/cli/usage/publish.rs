@@ -9,7 +9,7 @@ use crate::gate::{self, Collector, Schema, Usage};
 use crate::report::{Format, counted};
 use crate::sql::{Ident, TableName};
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// A manifest, as docs/usage-manifest.md describes it; what --from finds is added to it
     file: Option<PathBuf>,

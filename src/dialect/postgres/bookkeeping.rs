@@ -100,12 +100,17 @@ CREATE TABLE IF NOT EXISTS zdmig.runner (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (step, owner)
 ) WITH (fillfactor = 50);
+-- Who holds the run lock, or did: of the whole database, or of one schema of several.
 CREATE TABLE IF NOT EXISTS zdmig.lease (
-    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    scope text NOT NULL DEFAULT '',
     token bigint NOT NULL,
     owner text NOT NULL,
     since timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- Of format 6, which had one row.
+ALTER TABLE zdmig.lease ADD COLUMN IF NOT EXISTS scope text NOT NULL DEFAULT '';
+ALTER TABLE zdmig.lease DROP COLUMN IF EXISTS only_one;
+CREATE UNIQUE INDEX IF NOT EXISTS lease_scope ON zdmig.lease (scope);
 INSERT INTO zdmig.lease (token, owner) VALUES (0, '') ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS zdmig.retired (
     relation text NOT NULL,

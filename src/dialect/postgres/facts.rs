@@ -220,3 +220,22 @@ pub(super) async fn foreign(
     let row = |row: &PgRow| (0..columns.len()).map(|at| value(row, at)).collect();
     rows.iter().map(row).collect::<Result<_, _>>().map(Some)
 }
+
+/// Schemas that are neither the server's nor ours, by a pattern.
+pub(super) async fn schemas(
+    conn: &mut PgConnection,
+    pattern: &str,
+) -> Result<Vec<String>, SessionError> {
+    let escaped = pattern.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let like = escaped.replace('*', "%").replace('?', "_");
+    let rows = sqlx::query(
+        "SELECT nspname::text FROM pg_namespace
+          WHERE nspname LIKE $1 AND nspname NOT LIKE 'pg\\_%'
+            AND nspname NOT IN ('information_schema', 'zdmig') ORDER BY 1",
+    )
+    .bind(like)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}

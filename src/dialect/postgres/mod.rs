@@ -28,6 +28,7 @@ mod pooler;
 mod privileges;
 mod quote;
 mod rewrite;
+mod run_lock;
 mod said;
 mod scratch;
 mod server_log;
@@ -66,6 +67,12 @@ pub(super) struct Postgres;
 impl Dialect for Postgres {
     fn product(&self) -> &'static str {
         "PostgreSQL"
+    }
+
+    fn in_schema(&self, url: &DatabaseUrl, schema: &Ident) -> Option<DatabaseUrl> {
+        // What all of them share lies in `public`, most often extensions.
+        let path = format!("{}, public", quote::ident(schema));
+        Some(url.with("options[search_path]", &path))
     }
 
     fn empty(&self) -> Catalog {

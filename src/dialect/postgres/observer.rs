@@ -310,6 +310,10 @@ impl Observer for PostgresObserver {
         watch::at_work(&mut self.conn).await
     }
 
+    async fn schemas(&mut self, pattern: &str) -> Result<Vec<String>, SessionError> {
+        facts::schemas(&mut self.conn, pattern).await
+    }
+
     async fn foreign(
         &mut self,
         table: &TableName,

@@ -12,7 +12,7 @@ use super::connect::{Door, connect, connect_through, settle, unprepared, wrap};
 use super::filler::{self, PostgresFiller};
 use super::monitor::PostgresMonitor;
 use super::watch::{blockers, doing};
-use super::{measure, said, singly, steering};
+use super::{measure, quote, run_lock, said, singly, steering};
 use crate::catalog::{Catalog, Server};
 use crate::dialect::{
     Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
@@ -69,6 +69,11 @@ impl PostgresSession {
         })
     }
 
+    /// The one of several schemas that it works in.
+    fn scope(&self) -> &str {
+        self.options.beside.as_deref().unwrap_or_default()
+    }
+
     /// Runs statements and looks meanwhile who is in the way, and how far they are.
     async fn watched(
         &mut self,
@@ -123,8 +128,9 @@ impl PostgresSession {
     async fn begin(&mut self, lock_timeout: Duration) -> Result<(), SessionError> {
         let sql = format!(
             "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = \
-             '10s'; SELECT 1 FROM zdmig.lease WHERE token = {} FOR SHARE",
+             '10s'; SELECT 1 FROM zdmig.lease WHERE scope = {} AND token = {} FOR SHARE",
             lock_timeout.as_millis(),
+            quote::literal(self.scope()),
             self.token
         );
         let held = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(&mut self.conn).await;
@@ -275,29 +281,7 @@ impl Session for PostgresSession {
         }
         make_bookkeeping(&mut self.conn).await?;
         let mut lock = connect(&self.url, "zdmig lock", self.options.connect_timeout).await?;
-        let row = sqlx::query("SELECT pg_try_advisory_lock($1)")
-            .bind(RUN_LOCK)
-            .fetch_one(&mut lock)
-            .await
-            .map_err(wrap)?;
-        if !get::<bool>(&row, 0)? {
-            let row =
-                sqlx::query("SELECT owner || ', since ' || since::timestamptz(0) FROM zdmig.lease")
-                    .fetch_optional(&mut lock)
-                    .await
-                    .map_err(wrap)?;
-            let holder = row.and_then(|row| row.try_get(0).ok()).unwrap_or_default();
-            return Err(SessionError::Busy { holder });
-        }
-        let row = sqlx::query(
-            "UPDATE zdmig.lease SET token = token + 1, owner = $1, since = clock_timestamp()
-             RETURNING token",
-        )
-        .bind(owner)
-        .fetch_one(&mut lock)
-        .await
-        .map_err(wrap)?;
-        self.token = get(&row, 0)?;
+        self.token = run_lock::take(&mut lock, owner, self.options.beside.as_deref()).await?;
         // Who was at a brownout had this lock, so it is no more.
         sqlx::query("SELECT zdmig.end_brownout()").execute(&mut lock).await.map_err(wrap)?;
         self.run_lock = Some(lock);

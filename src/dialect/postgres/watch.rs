@@ -75,7 +75,8 @@ pub(super) async fn at_work(conn: &mut PgConnection) -> Result<Option<AtWork>, S
         "SELECT owner, since FROM zdmig.lease WHERE EXISTS (
              SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
               WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted
-                AND l.objsubid = 1 AND (l.classid::bigint << 32) + l.objid::bigint = $1)",
+                AND l.objsubid = 1 AND (l.classid::bigint << 32) + l.objid::bigint = $1)
+          ORDER BY since DESC LIMIT 1",
     )
     .bind(RUN_LOCK)
     .fetch_optional(&mut *conn)
