@@ -208,7 +208,10 @@ async fn an_older_bookkeeping_is_brought_up_to_date() {
         stage("postgres", USERS, "ALTER TABLE users RENAME COLUMN username TO email;").await;
     project.run("expand").done();
     let older = "DROP TABLE zdmig.part, zdmig.runner, zdmig.failed, zdmig.fill, zdmig.steering; DROP SEQUENCE zdmig.token;
-                 CREATE TABLE zdmig.watermark (step text PRIMARY KEY);
+                 CREATE TABLE zdmig.watermark (step text PRIMARY KEY); DROP TABLE zdmig.lease;
+                 CREATE TABLE zdmig.lease (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+                     token bigint NOT NULL, owner text NOT NULL, since timestamptz NOT NULL DEFAULT now());
+                 INSERT INTO zdmig.lease (token, owner) VALUES (7, 'an older one');
                  UPDATE zdmig.format SET version = 1";
     database.script(older).await;
     project.run("status").done().says(&["zdmig backfill"]);
@@ -216,6 +219,8 @@ async fn an_older_bookkeeping_is_brought_up_to_date() {
     let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
     assert_eq!(rows(&database, wrong).await, ["0"]);
     assert_eq!(rows(&database, "SELECT version FROM zdmig.format").await, ["7"]);
+    let token = "SELECT (token > 7)::text FROM zdmig.lease WHERE scope = ''";
+    assert_eq!(rows(&database, token).await, ["true"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
