@@ -31,8 +31,11 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     if let Ok(files) = project::files(context) {
         project::fitting(&files, &journal)?;
     }
+    let at_once = context.settings.soak.value.is_zero();
     let todo = match &args.id {
         Some(short) => vec![gate::taken_up(short, &journal, context)?],
+        // Without a soak those too whose contract was done and whose purge was stopped.
+        None if at_once => [ready(&journal), super::purge::due(&journal, context)].concat(),
         None => ready(&journal),
     };
     if todo.is_empty() {
@@ -49,7 +52,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     for plan in &todo {
         let exit = phase(plan, Phase::Contract, &args.wait, &args.wish, context).await?;
         worst = worse(worst, exit);
-        if exit == Exit::Done && context.settings.soak.value.is_zero() {
+        if exit == Exit::Done && at_once {
             // Of another verdict, so an override does not reach it.
             let none = OverrideArgs::default();
             worst = worse(worst, phase(plan, Phase::Purge, &args.wait, &none, context).await?);

@@ -154,7 +154,7 @@ impl From<SessionError> for Failure {
         let message = error.to_string();
         match error {
             SessionError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
-                .hint("check --database-url, that the server runs, and the password"),
+                .hint("check --database-url, that the server runs, and the password; then run the same command again"),
             SessionError::Pooled { .. } => Self::new(Exit::Unreachable, message).hint(
                 "give the server's own address; only `zdmig backfill --join` may go through a pooler",
             ).without_run_lock(),

@@ -51,7 +51,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
 
 /// Plans that were retired for as long as they must be, by this machine's clock; the gate goes by the
 /// database's.
-fn due(journal: &Journal, context: &Context<'_>) -> Vec<Plan> {
+pub(super) fn due(journal: &Journal, context: &Context<'_>) -> Vec<Plan> {
     let retired = |plan: &&Plan| {
         let contracted = match plan.phase(Phase::Contract).next() {
             Some(_) => journal.phase_done(plan, Phase::Contract),

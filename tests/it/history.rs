@@ -162,3 +162,19 @@ async fn what_still_soaks_is_not_due() {
         project.run("purge").done().says(&["nothing to purge"]);
     }
 }
+
+/// A contract without a soak that was stopped between retire and purge is gone on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_without_a_soak_ends_what_it_began() {
+    let database = Database::postgres("stopped_contract").await;
+    database.script("CREATE TABLE users (id integer PRIMARY KEY, a text, b text)").await;
+    let project = Project::new(&database)
+        .config(&OPEN_GATE.replace("soak = \"0s\"", "soak = \"24h\""))
+        .migration("1_a", "ALTER TABLE users DROP COLUMN a;");
+    for verb in ["expand", "backfill", "contract"] {
+        project.run(verb).done();
+    }
+    project.run("contract").done().says(&["nothing to contract"]);
+    project.run("contract --soak 0s").done().says(&["1_a: purged"]);
+    project.run("contract --soak 0s").done().says(&["nothing to contract"]);
+}
