@@ -21,8 +21,8 @@ COPY tests tests
 RUN cargo build --release --locked --bin zdmig && mkdir -p /root-of-it/tmp /root-of-it/work \
     && chmod 1777 /root-of-it/tmp
 
-FROM alpine:3.22 AS ci
-RUN apk add --no-cache git kubectl postgresql-client && adduser -D -u 65532 zdmig
+FROM alpine:3.23 AS ci
+RUN apk add --no-cache git kubectl postgresql18-client && adduser -D -u 65532 zdmig
 COPY --from=build /build/target/release/zdmig /usr/local/bin/zdmig
 USER 65532:65532
 WORKDIR /work

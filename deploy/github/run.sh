@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a verb for the action: reports first, then the step summary and the comment, and only then
-# whether the job fails. Needs zdmig, and curl and jq for the comment.
+# Runs a verb for the action: reports first, then the outputs, the step summary and the comment, and
+# only then whether the job fails. Needs zdmig, and curl and jq for the comment.
 set -euo pipefail
 
 read -r -a command <<<"${INPUT_COMMAND:-check}"
@@ -14,25 +14,31 @@ done
 
 reports="$(mktemp -d "${RUNNER_TEMP:-/tmp}/zdmig.XXXXXX")"
 summary="${GITHUB_STEP_SUMMARY:-/dev/null}"
-# What fits into a comment, and leaves room for a word that it was cut.
-comment_max=65000
+# Where this project lies in its repository.
+prefix="$(git rev-parse --show-prefix 2>/dev/null || true)"
 
-# Writes a comment on the pull request, or writes over the one that begins with the same mark.
+finish() {
+    {
+        echo "exit-code=$code"
+        echo "reports=$reports"
+    } >>"${GITHUB_OUTPUT:-/dev/null}"
+}
+
+# Writes a comment on the pull request, or writes over the one that begins with the same mark: one for
+# each verb, project and folder.
 comment() {
-    local text="$1" number api marker page id body
+    local text="$1" number api marker page id body found
     [ "${INPUT_COMMENT:-true}" = true ] || return 0
     [ -n "${GITHUB_EVENT_PATH:-}" ] && [ -n "${INPUT_TOKEN:-}" ] || return 0
     number="$(jq -r '.pull_request.number // empty' "$GITHUB_EVENT_PATH")"
     [ -n "$number" ] || return 0
     api="${GITHUB_API_URL:-https://api.github.com}/repos/$GITHUB_REPOSITORY/issues"
-    marker="$(head -n 1 "$text")"
-    body="$(head -c "$comment_max" "$text" | iconv -c -t UTF-8 | jq -Rs '{body: .}')"
-    if [ "$(wc -c <"$text")" -gt "$comment_max" ]; then
-        body="$(jq '.body += "\n\nCut here: the step summary and the reports have all of it.\n"' <<<"$body")"
-    fi
+    marker="<!-- zdmig:$verb:$prefix${INPUT_MIGRATIONS:-migrations} -->"
+    # A comment may have 65,536 letters.
+    body="$(jq -Rs --arg marker "$marker" '{body: ($marker + "\n" + .[:60000]
+        + if length > 60000 then "\n\nCut here: the step summary and the reports have all of it.\n" else "" end)}' "$text")"
     id=''
     for page in 1 2 3 4 5 6 7 8 9 10; do
-        local found
         if ! found="$(request GET "$api/$number/comments?per_page=100&page=$page")"; then
             echo '::notice title=zdmig::The comments cannot be read, as in a pull request from a fork: the step summary has the report'
             return 0
@@ -55,36 +61,44 @@ request() {
     curl --silent --show-error --fail --max-time 30 --retry 2 --request "$method" \
         --config <(printf 'header = "Authorization: Bearer %s"\n' "$INPUT_TOKEN") \
         --header 'Accept: application/vnd.github+json' --header 'Content-Type: application/json' \
-        "${with[@]}" "$url" <<<"$body"
+        ${with[@]+"${with[@]}"} "$url" <<<"$body"
+}
+
+# Where zdmig could not even begin there is no report, and the last one is not to be taken for it.
+or_say_so() {
+    if ! [ -s "$1" ]; then
+        echo "\`zdmig $verb\` could not run and ended with $code: the job's log says why." >"$1"
+    fi
 }
 
 code=0
 case "$verb" in
 check)
+    [ -z "$prefix" ] || command+=(--path-prefix "$prefix")
     zdmig "${command[@]}" --format sarif >"$reports/zdmig.sarif" || true
-    zdmig "${command[@]}" --format markdown >"$reports/check.md" || true
-    cat "$reports/check.md" >>"$summary"
+    zdmig "${command[@]}" --format markdown >"$reports/check.md" 2>/dev/null || true
     # These are shown beside the lines.
     zdmig "${command[@]}" --format github || code=$?
-    comment "$reports/check.md"
+    report="$reports/check.md"
     ;;
 plan)
-    zdmig "${command[@]}" --format html >"$reports/plan.html" || true
+    zdmig "${command[@]}" --format html >"$reports/plan.html" 2>/dev/null || true
     zdmig "${command[@]}" --format markdown >"$reports/plan.md" || code=$?
-    cat "$reports/plan.md" >>"$summary"
     cat "$reports/plan.md"
-    comment "$reports/plan.md"
+    report="$reports/plan.md"
     ;;
 *)
     zdmig "${command[@]}" >"$reports/answer.txt" || code=$?
+    finish
     cat "$reports/answer.txt"
     # A fence that is longer than any in the answer.
     { echo "### zdmig $verb"; echo '````````text'; cat "$reports/answer.txt"; echo '````````'; } >>"$summary"
+    exit "$code"
     ;;
 esac
 
-{
-    echo "exit-code=$code"
-    echo "reports=$reports"
-} >>"${GITHUB_OUTPUT:-/dev/null}"
+finish
+or_say_so "$report"
+cat "$report" >>"$summary"
+comment "$report"
 exit "$code"

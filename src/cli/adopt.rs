@@ -10,7 +10,7 @@ use crate::engine::Adoption;
 use crate::journal::Journal;
 use crate::migration::{Log, MigrationId, Runner, SourceFile};
 use crate::report::{Format, counted};
-use crate::sql::TableName;
+use crate::sql::{Ident, TableName};
 
 /// Take a project over from sqlx, refinery, diesel, dbmate, goose or Flyway
 ///
@@ -60,7 +60,7 @@ impl From {
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let files = project::files(context)?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
-    let (runner, log) = found(args, &mut *observer).await?;
+    let (runner, log) = found(args, context.schema.as_deref(), &mut *observer).await?;
     let journal = context.journal(&mut *context.connect().await?).await?;
     whole(&log, runner, &files)?;
     unchanged(&log, runner, &files, args)?;
@@ -85,14 +85,20 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
 }
 
 /// The table of a runner, and what it says.
-async fn found(args: &Args, observer: &mut dyn Observer) -> Result<(Runner, Log), Failure> {
+async fn found(
+    args: &Args,
+    schema: Option<&str>,
+    observer: &mut dyn Observer,
+) -> Result<(Runner, Log), Failure> {
     let mut found = Vec::new();
     for runner in Runner::ALL {
         if args.from.is_some_and(|from| from.runner() != runner) {
             continue;
         }
         let table = args.table.clone().unwrap_or_else(|| runner.table().to_owned());
-        let table = TableName::from(table);
+        let mut table = TableName::from(table);
+        // That of another schema tells nothing of this one.
+        table.schema = table.schema.or_else(|| schema.map(Ident::new));
         // Others keep a table of the same name, which is none of ours to understand.
         if let Some(rows) = observer.foreign(&table, runner.columns()).await? {
             found.push((runner, runner.read(rows)));
@@ -128,7 +134,11 @@ fn whole(log: &Log, runner: Runner, files: &[SourceFile]) -> Result<(), Failure>
 
 /// Refuses files that are not what was run.
 fn unchanged(log: &Log, runner: Runner, files: &[SourceFile], args: &Args) -> Result<(), Failure> {
-    let accepted = |file: &SourceFile| args.accept.iter().any(|short| file.id.matches(short));
+    let mut accepted = Vec::new();
+    for short in &args.accept {
+        accepted.push(project::one(short, files.iter().map(|file| &file.id))?);
+    }
+    let accepted = |file: &SourceFile| accepted.contains(&file.id);
     let changed: Vec<_> = files
         .iter()
         .filter(|file| log.of(&file.id).is_some_and(|ran| !ran.fits(file)) && !accepted(file))

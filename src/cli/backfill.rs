@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, Local, NaiveTime};
 
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
+use super::later::TryArgs;
 use super::phase::{Tally, WaitArgs, past, time};
 use super::project;
 use crate::dialect::Session;
@@ -50,6 +51,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "wait")]
     join: bool,
     #[command(flatten)]
+    pub(super) later: TryArgs,
+    #[command(flatten)]
     wait: WaitArgs,
 }
 
@@ -94,7 +97,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         && journal.plan(id).is_none()
     {
         return Err(Failure::usage(format!("`{id}` is not expanded yet"))
-            .hint(format!("zdmig expand {id}")));
+            .hint(format!("zdmig expand {id}"))
+            .idle());
     }
     let mut todo = open(&journal, wanted.as_ref());
     if args.retry_failed {

@@ -38,6 +38,11 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     if let Some(first) = one.as_ref().filter(|_| args.forget) {
         let mut of: Vec<_> = journal.known().filter(|id| *id >= first).cloned().collect();
         of.retain(|id| journal.adopted(id).is_some());
+        // Files are run in one order: what rests on it goes first.
+        if let Some(newer) = journal.plans().map(|plan| &plan.migration).find(|id| *id > first) {
+            return Err(Failure::usage(format!("`{newer}` was run after `{first}`"))
+                .hint(format!("take it back first: zdmig rollback {newer}")));
+        }
         return forget(of, args, context).await;
     }
     let last = one.or_else(|| files.last().map(|file| file.id.clone()));

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{evidence, usage};
 use crate::catalog::Catalog;
-use crate::gate::{Inventory, Newcomer, Reason, Severity, Usage, admit, collect};
+use crate::gate::{Evidence, Inventory, Newcomer, Reason, Severity, Usage, admit, collect};
 use crate::journal::{Journal, Status};
 use crate::plan::{Action, Phase, Plan};
 use crate::report::{Format, render_reasons};
@@ -42,13 +42,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let witness = observer.witness(&env, &[]).await?;
     let none = Inventory::default();
     let files = evidence::manifests(context)?;
-    let evidence = collect(&witness, &none, &files, &context.settings.gate);
-    let usages: Vec<&Usage> = evidence
-        .usages
-        .iter()
-        .filter(|((of, one), _)| of == service && one == version)
-        .map(|(_, usage)| usage)
-        .collect();
+    let mut evidence = collect(&witness, &none, &files, &context.settings.gate);
     let fenced = observer.fenced(&env, service, version).await?;
     let taken: Vec<&Plan> = journal
         .plans()
@@ -57,13 +51,18 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             begun || fenced.contains(&plan.migration.to_string())
         })
         .collect();
+    let missing = missing(&of(&evidence, service, version), &catalog, &taken);
+    let tenants = taken.iter().filter(|plan| plan.migration.schema().is_some());
+    let tables: Vec<_> = tenants.flat_map(|plan| plan.tables()).cloned().collect();
+    evidence.usages.iter_mut().for_each(|(_, usage)| usage.in_any_schema(&tables));
+    let usages = of(&evidence, service, version);
     let reasons = admit(&Newcomer {
         service,
         version,
         usages: &usages,
         taken: &taken,
         filling: &filling(&journal),
-        missing: &missing(&usages, &catalog, &taken),
+        missing: &missing,
     });
     let (result, exit) = match reasons.first().map(|reason| reason.severity) {
         Some(Severity::Refuse) => ("REFUSE", Exit::GateRefuse),
@@ -89,6 +88,12 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         context.reporter.product(&out);
     }
     Ok(exit)
+}
+
+/// The manifests of a version.
+fn of<'a>(evidence: &'a Evidence, service: &str, version: &str) -> Vec<&'a Usage> {
+    let own = evidence.usages.iter().filter(|((of, one), _)| of == service && one == version);
+    own.map(|(_, usage)| usage).collect()
 }
 
 /// New columns of migrations that are expanded and not filled yet.

@@ -33,6 +33,10 @@ pub(super) struct Args {
     /// and only the files that it does not have yet are read
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
+    /// What stands before the files' paths in reports: where this project lies in its repository,
+    /// as `git rev-parse --show-prefix` says it
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
+    path_prefix: String,
 }
 
 /// What is known of the database.
@@ -44,7 +48,13 @@ struct World {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let (mut world, files) = begin(args, context)?;
+    let (mut world, mut files) = begin(args, context)?;
+    if let Some(error) = files.iter().find_map(|file| file.lacks.as_ref()) {
+        return Err(project::lacking(error));
+    }
+    for file in &mut files {
+        file.path.insert_str(0, &args.path_prefix);
+    }
     let mut report = CheckReport { zdmig_check: 1, files: Vec::new() };
     for file in &files {
         report.files.push(check(file, &mut world, context));
@@ -98,7 +108,7 @@ fn begin(args: &Args, context: &Context<'_>) -> Result<(World, Vec<SourceFile>),
     let named: Vec<_> = args
         .files
         .iter()
-        .map(|path| project::file(crate::migration::read_file(path)?))
+        .map(|path| crate::migration::read_file(path).map(project::file))
         .collect::<Result<_, _>>()?;
     if let Some(path) = &args.catalog {
         let snapshot = super::snapshot::read(path)?;

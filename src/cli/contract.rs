@@ -1,5 +1,6 @@
 use super::context::{Context, start};
 use super::failure::{Exit, Failure};
+use super::later::TryArgs;
 use super::phase::{Tally, WaitArgs, past};
 use super::{fence, gate, project};
 use crate::gate::{Override, Verdict};
@@ -15,6 +16,8 @@ pub(super) struct Args {
     /// How long to keep what is retired [default: 24h]; `0s` purges at once
     #[arg(long, value_name = "TIME")]
     pub(super) soak: Option<String>,
+    #[command(flatten)]
+    pub(super) later: TryArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]

@@ -18,7 +18,7 @@ pub(super) struct Args {
     pub(super) id: Option<String>,
     /// Run this reviewed plan, and no other
     #[arg(long, value_name = "FILE")]
-    plan: Option<PathBuf>,
+    pub(super) plan: Option<PathBuf>,
     /// Serve metrics for Prometheus at this address while it runs, as 127.0.0.1:9187 or :9187.
     /// Environment: ZDMIG_METRICS_LISTEN
     #[arg(long, value_name = "ADDRESS")]

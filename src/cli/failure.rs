@@ -17,6 +17,8 @@ pub(super) struct Failure {
     hints: Vec<String>,
     /// Whether the run lock was not to be had.
     busy: bool,
+    /// Whether there was nothing to do it to.
+    idle: bool,
 }
 
 #[derive(Serialize)]
@@ -29,7 +31,7 @@ struct Answer<'a> {
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new(), busy: false }
+        Self { exit, message: message.into(), hints: Vec::new(), busy: false, idle: false }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -38,6 +40,17 @@ impl Failure {
 
     pub(super) fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "interrupted; the same command goes on from here")
+    }
+
+    /// Says that there was nothing to do it to: one of several schemas has it already, or not yet.
+    #[must_use]
+    pub(super) fn idle(mut self) -> Self {
+        self.idle = true;
+        self
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle
     }
 
     fn without_run_lock(mut self) -> Self {

@@ -100,7 +100,9 @@ pub(super) fn taken_up(
     let known = journal.plans().map(|plan| &plan.migration);
     let id = project::one(short, known.chain(files.iter().map(|file| &file.id)))?;
     journal.plan(&id).cloned().ok_or_else(|| {
-        Failure::usage(format!("`{id}` is not expanded yet")).hint(format!("zdmig expand {id}"))
+        Failure::usage(format!("`{id}` is not expanded yet"))
+            .hint(format!("zdmig expand {id}"))
+            .idle()
     })
 }
 
@@ -152,7 +154,11 @@ pub(super) async fn judge(
     context: &Context<'_>,
 ) -> Result<Judged, Failure> {
     let policy = &context.settings.gate;
-    let evidence = gathered(observer, &plan.requirement.targets, context).await?;
+    let mut evidence = gathered(observer, &plan.requirement.targets, context).await?;
+    if plan.migration.schema().is_some() {
+        let tables: Vec<_> = plan.tables().cloned().collect();
+        evidence.usages.iter_mut().for_each(|(_, usage)| usage.in_any_schema(&tables));
+    }
     let soaking = (phase == Phase::Purge).then(|| soak_left(plan, journal, evidence.at, context));
     let backfilled = journal.phase_done(plan, Phase::Expand)
         && journal.phase_done(plan, Phase::Backfill)

@@ -10,8 +10,8 @@ pub(super) struct Args {
     /// The migration, or a beginning of its name; all of them without one
     id: Option<String>,
     /// Only the last so many lines [default: 30, all of one migration, and all in JSON]
-    #[arg(short = 'n', long, value_name = "COUNT")]
-    last: Option<usize>,
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
 }
 
 /// Lines that are shown where nobody says how many.
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         id.as_ref().is_none_or(|id| prefix.trim_end_matches('/') == id.to_string())
     });
     let mut history = History::of(entries, json || context.reporter.verbose());
-    let last = args.last.or((id.is_none() && !json).then_some(LAST));
+    let last = args.last.map(|last| last as usize).or((id.is_none() && !json).then_some(LAST));
     history.keep(last.unwrap_or(usize::MAX));
     if json {
         context.reporter.json(&history);

@@ -101,6 +101,10 @@ impl Zdmig {
         let mut sources = Vec::new();
         for (name, text) in files {
             let stem = name.trim_end_matches(".sql");
+            if stem.contains('@') {
+                let message = format!("`{name}`: an `@` stands before a schema's name");
+                return Err(Failed::usage(message));
+            }
             let id =
                 MigrationId::from_stem(stem).map_err(|error| Failed::usage(error.to_string()))?;
             sources.push(SourceFile::new(id, (*name).to_owned(), text));
@@ -186,7 +190,18 @@ impl Zdmig {
     async fn phase(&self, verb: &str) -> Result<Vec<Phased>, Failed> {
         let wait = format!("{} ms", self.wait.as_millis());
         let answers = self.run(&[verb, "--wait", &wait]).await?;
-        Ok(answers.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
+        let mut found = Vec::new();
+        for answer in answers {
+            // Where the configuration names schemas, each has answers of its own.
+            match answer["schemas"].as_array() {
+                Some(schemas) => {
+                    let each = schemas.iter().filter_map(|one| one["answers"].as_array());
+                    found.extend(each.flatten().cloned());
+                }
+                None => found.push(answer),
+            }
+        }
+        Ok(found.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
     }
 
     /// Runs a verb, and gives what it would have printed.

@@ -24,6 +24,7 @@ mod gate;
 mod generate;
 mod heartbeat;
 mod history;
+mod later;
 mod library;
 mod matrix;
 mod new;
@@ -319,11 +320,16 @@ async fn dispatch(
         Command::Demo(args) => return demo::run(args, &flags, reporter, cancel).await,
         _ => {}
     }
-    let settings = Settings::resolve(&flags, &variable)?;
+    let mut settings = Settings::resolve(&flags, &variable)?;
+    if scope.schema.is_some() {
+        // One address cannot be listened on for each of several.
+        settings.metrics_listen = None;
+    }
     for name in &settings.unknown {
         let file = settings.config.value.display();
         reporter.warn(&format!("`{name}` in {file} is no setting of zdmig, and is not used"));
     }
+    let of_several = scope.schema.is_some();
     let schema = scope.schema.clone().or_else(|| schema_of(&cli.command));
     if schema.is_none() && settings.schemas.is_some() {
         if schemas::verb(&cli.command).is_some() {
@@ -340,7 +346,25 @@ async fn dispatch(
     }
     let embedded = scope.embedded;
     let mut context = Context { settings, reporter, cancel, telemetry, embedded, schema };
-    let outcome = verb(cli.command, &mut context).await;
+    let tries = match &cli.command {
+        Command::Backfill(args) => args.later.tries,
+        Command::Contract(args) => args.later.tries,
+        Command::Purge(args) => args.later.tries,
+        _ => false,
+    };
+    if let Some(schema) = context.schema.clone() {
+        let verifies = matches!(&cli.command, Command::Plan(args) if args.verify);
+        schemas::fits(&schema, verifies, &context).await?;
+    }
+    let mut outcome = verb(cli.command, &mut context).await;
+    // In one of several schemas it may be done already, or not begun.
+    if of_several && outcome.as_ref().is_err_and(Failure::is_idle) {
+        context.reporter.product("nothing to do\n");
+        outcome = Ok(Exit::Done);
+    }
+    if tries {
+        outcome = later::tried(outcome, context.reporter);
+    }
     let telemetry = std::mem::take(&mut context.telemetry);
     let ending = outcome.as_ref().err().map(Failure::ending);
     for warning in telemetry.close(ending).await {

@@ -17,12 +17,12 @@ pub(super) struct Args {
     pub(super) id: Option<String>,
     /// Save the plan of one migration, to be reviewed and run with `expand --plan`
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Run the plan on a copy of the schema, without rows, and show what each step locked there
     /// beside what the plan says; exit with 13 where they differ. The copy is a database of its
     /// own on the same server, made with `pg_dump` and dropped again
     #[arg(long)]
-    verify: bool,
+    pub(super) verify: bool,
     /// A database to verify the plan on instead: a copy that nobody uses, and that is left changed
     #[arg(long, value_name = "URL", requires = "verify")]
     scratch: Option<String>,

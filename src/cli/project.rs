@@ -22,28 +22,32 @@ pub(super) fn files(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
 
 fn in_folder(context: &Context<'_>) -> Result<Vec<SourceFile>, Failure> {
     if let Some(files) = &context.embedded {
-        return files.iter().cloned().map(file).collect();
+        return Ok(files.iter().cloned().map(file).collect());
     }
     let folder = &context.settings.migrations.value;
     if !folder.is_dir() {
         return Err(Failure::usage(format!("there is no folder `{}`", folder.display()))
             .hint("make the first migration with `zdmig new NAME`, or give --migrations"));
     }
-    read_folder(folder)?.into_iter().map(file).collect()
+    Ok(read_folder(folder)?.into_iter().map(file).collect())
 }
 
-/// A file with its variables filled in.
-pub(super) fn file(file: SourceFile) -> Result<SourceFile, Failure> {
-    filled(file, &super::variable).map_err(|error| {
-        let hint = match &error {
-            PlaceholderError::Line { .. } => "mend that line",
-            PlaceholderError::Missing { .. } => {
-                "set it, or give it a value in the file: `-- zdmig:env NAME=value`"
-            }
-            PlaceholderError::Unfit { .. } => "set it to one word",
-        };
-        Failure::usage(error.to_string()).hint(hint)
-    })
+/// A file with its variables filled in, where they are set: whoever reads it finds out.
+pub(super) fn file(file: SourceFile) -> SourceFile {
+    let raw = file.clone();
+    filled(file, &super::variable).unwrap_or_else(|error| SourceFile { lacks: Some(error), ..raw })
+}
+
+/// What a file lacks, and how to give it.
+pub(super) fn lacking(error: &PlaceholderError) -> Failure {
+    let hint = match error {
+        PlaceholderError::Line { .. } => "mend that line",
+        PlaceholderError::Missing { .. } => {
+            "set it, or give it a value in the file: `-- zdmig:env NAME=value`"
+        }
+        PlaceholderError::Unfit { .. } => "set it to one word",
+    };
+    Failure::usage(error.to_string()).hint(hint)
 }
 
 /// Cuts a file into statements, or shows where it cannot be read.
@@ -66,6 +70,9 @@ pub(super) fn parsed(
 
 /// Cuts a file into statements with a dialect's grammar.
 pub(super) fn cut(file: &SourceFile, dialect: &dyn Dialect) -> Result<Migration, Failure> {
+    if let Some(error) = &file.lacks {
+        return Err(lacking(error));
+    }
     Migration::parse(file, |source| dialect.split(source)).map_err(|error| {
         let (span, message) = match error {
             ParseError::Directive(error) => (error.span, error.message),
@@ -86,8 +93,8 @@ pub(super) fn plan_one(
     journal: &Journal,
     dialect: &dyn Dialect,
 ) -> Result<(Plan, Catalog), Failure> {
-    let open: Vec<_> = journal.plans().filter(|plan| journal.in_flight(&plan.migration)).collect();
-    planner::plan(migration, catalog, &open, dialect).map_err(|error| {
+    let open: Vec<_> = journal.open().collect();
+    let planned = planner::plan(migration, catalog, &open, dialect).map_err(|error| {
         let message = match error.span() {
             Some(span) => snippet(
                 &migration.path,
@@ -99,7 +106,18 @@ pub(super) fn plan_one(
             None => format!("`{}`: {error}", migration.id),
         };
         Failure::new(Exit::Refused, message).hint(error.remedy())
-    })
+    })?;
+    match planned.0.strays() {
+        Some(table) => Err(Failure::new(
+            Exit::Refused,
+            format!("`{}` would change `{table}`, which is in another schema", migration.id),
+        )
+        .hint(
+            "make the table in that schema first; what is common to all schemas is changed by a \
+             migration of its own, without `--schemas`",
+        )),
+        None => Ok(planned),
+    }
 }
 
 /// Refuses a plan with hazards that nobody allowed.

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::contract::{OverrideArgs, phase, worse};
 use super::failure::{Exit, Failure};
 use super::gate;
+use super::later::TryArgs;
 use super::phase::WaitArgs;
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
@@ -17,6 +18,8 @@ pub(super) struct Args {
     /// How long it must have been retired [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(super) soak: Option<String>,
+    #[command(flatten)]
+    pub(super) later: TryArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]

@@ -74,7 +74,7 @@ fn only_open(journal: &Journal) -> Result<Plan, Failure> {
     let open: Vec<_> = journal.plans().filter(|plan| journal.in_flight(&plan.migration)).collect();
     match open.as_slice() {
         [plan] => Ok((*plan).clone()),
-        [] => Err(Failure::usage("no migration is open, so there is nothing to take back")),
+        [] => Err(Failure::usage("no migration is open, so there is nothing to take back").idle()),
         several => {
             let names: Vec<_> = several.iter().map(|plan| plan.migration.to_string()).collect();
             Err(Failure::usage(format!("several migrations are open: {}", names.join(", ")))

@@ -7,9 +7,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::apart::{Ended, Scope, apart};
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{Cli, Command};
-use crate::config::Settings;
+use crate::config::{Origin, Settings};
 use crate::dialect;
 use crate::report::{Format, Reporter, counted};
 use crate::sql::Ident;
@@ -66,11 +67,54 @@ pub(super) fn verb(command: &Command) -> Option<&'static str> {
         Command::Restore(_) => "restore",
         Command::Purge(_) => "purge",
         Command::Rollback(_) => "rollback",
+        // A database is one.
+        Command::Wait(args) if args.for_database => return None,
         Command::Wait(_) => "wait",
         Command::Baseline(_) => "baseline",
         Command::Adopt(_) => "adopt",
         _ => return None,
     })
+}
+
+/// Whether a verb can work in a schema: it is there, its name can be kept, the role may use it, and
+/// what the command line asks is of one schema.
+pub(super) async fn fits(
+    schema: &str,
+    verifies: bool,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    if schema.contains(['/', '@']) {
+        return Err(odd(schema));
+    }
+    if verifies {
+        return Err(Failure::usage("a plan of one schema of several cannot be verified")
+            .hint("verify it on a database in which the tables are in `public`"));
+    }
+    let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
+    match observer.has_schema(schema).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::usage(format!("the role may not use the schema `{schema}`"))
+            .hint("its tables would be looked for in `public`: grant USAGE on it")),
+        None => Err(Failure::usage(format!("there is no schema `{schema}`"))
+            .hint("write all of its name, in its own letters")),
+    }
+}
+
+fn odd(schema: &str) -> Failure {
+    Failure::usage(format!("the schema `{schema}` has a `/` or an `@` in its name"))
+        .hint("zdmig cannot keep what is done there: rename it, or choose a pattern without it")
+}
+
+/// What only makes sense for one schema.
+fn of_one(command: &Command, settings: &Settings) -> Option<&'static str> {
+    let listens = settings.metrics_listen.as_ref().map(|one| &one.origin);
+    let listens = matches!(listens, Some(Origin::Flag(_)));
+    match command {
+        Command::Plan(args) if args.output.is_some() => Some("-o"),
+        Command::Expand(args) if args.plan.is_some() => Some("--plan"),
+        Command::Expand(_) | Command::Backfill(_) if listens => Some("--metrics-listen"),
+        _ => None,
+    }
 }
 
 /// Runs a verb in every schema that fits: the canary alone, then the others side by side. Where one
@@ -87,6 +131,10 @@ pub(super) async fn in_each(
         return Err(Failure::usage(format!(
             "`{verb}` in several schemas answers as human or json"
         )));
+    }
+    if let Some(flag) = of_one(&cli.command, settings) {
+        return Err(Failure::usage(format!("`{flag}` is of one schema"))
+            .hint(format!("name one: zdmig {verb} 1_rename@tenant_a {flag} …")));
     }
     let mut waiting = schemas(&cli.global.schemas, settings).await?;
     let all = waiting.len();
@@ -146,11 +194,8 @@ async fn schemas(args: &SchemasArgs, settings: &Settings) -> Result<VecDeque<Str
         return Err(Failure::usage(format!("no schema fits `{pattern}`"))
             .hint("`*` stands for anything, `?` for one letter; quote it for your shell"));
     }
-    if let Some(odd) = found.iter().find(|name| name.contains(['/', '@'])) {
-        return Err(Failure::usage(format!("the schema `{odd}` has a `/` or an `@` in its name"))
-            .hint(
-                "zdmig cannot keep what is done there: rename it, or choose a pattern without it",
-            ));
+    if let Some(name) = found.iter().find(|name| name.contains(['/', '@'])) {
+        return Err(odd(name));
     }
     let mut found = VecDeque::from(found);
     if let Some(canary) = &args.canary {

@@ -37,6 +37,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let journal = session.journal().await?;
     let server = session.server().await?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
+    let all = files.clone();
     let files = in_schemas(files, &journal, &mut *observer, context).await?;
     let mut ids: Vec<&MigrationId> = files.iter().map(|file| &file.id).collect();
     ids.extend(journal.known());
@@ -51,7 +52,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let fences = observer.fences(&context.settings.env.value).await?;
     let dark = observer.dark().await?;
     let steered = Steered { fills: &fills, paused: &paused, fences: &fences, dark: &dark };
-    let mut lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
+    let mut lines: Vec<_> = ids.iter().map(|id| line(id, &all, &journal, &steered)).collect();
     if !args.no_gate {
         for line in &mut lines {
             line.waits_for = waits_for(line, &journal, &mut *observer, context).await;
@@ -63,18 +64,21 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         zdmig_status: 1,
         database: context.url()?.to_string(),
         server: format!("{} {}", server.product, server.version),
-        at_work: observer.at_work().await?.map(work_line),
+        // A role that may not see it is told the rest.
+        at_work: observer.at_work().await.ok().flatten().map(work_line),
         migrations: lines,
         settings: if context.reporter.verbose() { settings(context) } else { Vec::new() },
     };
     if context.reporter.format() == Format::Json {
         context.reporter.json(&report);
     } else {
-        let flag =
-            context.settings.schemas.as_ref().filter(|one| matches!(one.origin, Origin::Flag(_)));
-        let flag = flag.map(|one| format!(" --schemas '{}'", one.value)).unwrap_or_default();
+        // What a command needs to go over schemas; nothing where the file says it.
+        let flag = context.settings.schemas.as_ref().map(|one| match one.origin {
+            Origin::Flag(_) => format!(" --schemas '{}'", one.value),
+            _ => String::new(),
+        });
         let pen = context.reporter.pen();
-        context.reporter.product(&render_status(&report, &flag, pen));
+        context.reporter.product(&render_status(&report, flag.as_deref(), pen));
     }
     for line in &old {
         context.reporter.warn(line);
@@ -91,15 +95,15 @@ async fn in_schemas(
     observer: &mut dyn Observer,
     context: &Context<'_>,
 ) -> Result<Vec<SourceFile>, Failure> {
-    let mut schemas: Vec<String> = match &context.settings.schemas {
-        Some(pattern) => observer.schemas(&pattern.value).await?,
-        None => journal.known().filter_map(|id| id.schema().map(ToOwned::to_owned)).collect(),
+    let Some(pattern) = &context.settings.schemas else {
+        // Where nobody says in which schemas, a file that was run in some is shown there alone.
+        let run = |file: &SourceFile| {
+            journal.known().any(|id| id.schema().is_some_and(|one| file.id.in_schema(one) == *id))
+        };
+        let new = |file: &SourceFile| journal.is_new(&file.id);
+        return Ok(files.into_iter().filter(|file| !run(file) || !new(file)).collect());
     };
-    schemas.sort();
-    schemas.dedup();
-    if schemas.is_empty() {
-        return Ok(files);
-    }
+    let schemas = observer.schemas(&pattern.value).await?;
     let there = |file: &SourceFile| {
         let own = |schema: &String| SourceFile { id: file.id.in_schema(schema), ..file.clone() };
         schemas.iter().map(own).collect::<Vec<_>>()
@@ -168,12 +172,19 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
         .or_else(paused)
         .or_else(|| plan.and_then(|plan| fenced(plan, journal, steered)))
         .unwrap_or_default();
-    let file = files.iter().find(|file| file.id == *id);
+    let own = |file: &&SourceFile| match id.schema() {
+        Some(schema) => file.id.in_schema(schema) == *id,
+        None => file.id == *id,
+    };
+    let file = files.iter().find(own);
     match (plan, file) {
         (Some(plan), Some(file)) if file.checksum != plan.checksum => {
             detail = "its file was changed after its plan was taken up".into();
         }
         (Some(_), None) => detail = "its file is gone".into(),
+        (None, Some(file)) if journal.adopted(id).is_some_and(|one| *one != file.checksum) => {
+            detail = "its file was changed after it was adopted".into();
+        }
         _ => {}
     }
     if steered.dark.contains(&id.to_string()) {

@@ -22,7 +22,7 @@ pub(super) struct Args {
     until: Until,
     /// Only until the database answers
     #[arg(long, conflicts_with_all = ["id", "until"])]
-    for_database: bool,
+    pub(super) for_database: bool,
     /// How long to wait, at most
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: String,
@@ -122,7 +122,13 @@ fn wanted(
     context: &Context<'_>,
 ) -> Result<Vec<MigrationId>, Failure> {
     let Some(short) = &args.id else {
-        return Ok(project::files(context)?.into_iter().map(|file| file.id).collect());
+        let files = project::files(context)?;
+        if files.is_empty() {
+            let folder = context.settings.migrations.value.display();
+            return Err(Failure::usage(format!("there is no migration in `{folder}`"))
+                .hint("is it the right folder? --migrations says another"));
+        }
+        return Ok(files.into_iter().map(|file| file.id).collect());
     };
     let files = project::files(context).unwrap_or_default();
     let known = journal.known().chain(files.iter().map(|file| &file.id));
@@ -147,7 +153,6 @@ fn report(wanted: &[MigrationId], journal: &Journal, context: &mut Context<'_>) 
     }
     let text = match wanted {
         [id] => format!("{id} is {}\n", state(id)),
-        [] => "there is no migration to wait for\n".to_owned(),
         all => format!("all {} migrations have come this far\n", all.len()),
     };
     context.reporter.product(&text);

@@ -233,9 +233,15 @@ impl ConfigFile {
             }
         };
         let wrong = |message: String| ConfigError::Wrong { path: path.to_owned(), message };
-        let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        // The line itself is not shown: it may hold a password.
+        let wrong = |error: toml::de::Error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            wrong(format!("{line}{}", error.message()))
+        };
+        let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let unknown = unknown_names(&table);
-        let file = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let file = toml::from_str(&text).map_err(wrong)?;
         Ok((file, unknown))
     }
 }

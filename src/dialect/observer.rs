@@ -52,6 +52,9 @@ pub trait Observer: Send {
     /// The zdmig that holds the run lock, as far as that can be seen without taking it.
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;
 
+    /// Whether there is a schema of this name, and whether the role may use it.
+    async fn has_schema(&mut self, name: &str) -> Result<Option<bool>, SessionError>;
+
     /// The schemas of applications whose names fit a pattern, in which `*` stands for anything and
     /// `?` for one letter.
     async fn schemas(&mut self, pattern: &str) -> Result<Vec<String>, SessionError>;

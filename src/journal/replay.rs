@@ -15,6 +15,8 @@ pub struct Journal {
     failures: BTreeMap<StepId, String>,
     plans: BTreeMap<MigrationId, Plan>,
     adopted: BTreeMap<MigrationId, Checksum>,
+    /// Plans in flight in other schemas, where it is of one.
+    elsewhere: Vec<Plan>,
     watermarks: BTreeMap<StepId, Watermark>,
     entries: Vec<Entry>,
 }
@@ -94,6 +96,8 @@ impl Journal {
     #[must_use]
     pub fn of(mut self, schema: Option<&str>) -> Self {
         let own = |id: &MigrationId| id.schema() == schema;
+        let others = self.open().filter(|plan| !own(&plan.migration)).cloned().collect();
+        self.elsewhere = others;
         let step = |step: &StepId| {
             let id = step.migration_prefix().trim_end_matches('/');
             id.split_once('@').map(|(_, schema)| schema) == schema
@@ -158,6 +162,12 @@ impl Journal {
     /// Every plan that was taken up and not rolled back, in order.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()
+    }
+
+    /// Every plan in flight, in whatever schema.
+    pub fn open(&self) -> impl Iterator<Item = &Plan> {
+        let own = self.plans.values().filter(|plan| self.in_flight(&plan.migration));
+        own.chain(&self.elsewhere)
     }
 
     /// The log itself, oldest first.

@@ -145,8 +145,11 @@ fn body(line: &str) -> Option<&str> {
 pub(super) fn variables(source: &str) -> Result<Vec<(String, Option<String>)>, String> {
     let lines = source.lines().filter_map(|line| body(line.trim()));
     let mut found = Vec::new();
-    for list in lines.filter_map(|body| body.trim().strip_prefix("env")) {
-        found.extend(declared(list)?);
+    for body in lines {
+        let (verb, list) = body.trim().split_once(char::is_whitespace).unwrap_or((body.trim(), ""));
+        if verb == "env" {
+            found.extend(declared(list)?);
+        }
     }
     Ok(found)
 }

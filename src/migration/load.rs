@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Checksum;
+use super::placeholder::PlaceholderError;
 use super::version::{MigrationId, VersionError};
 
 /// A migration file as it lies on disk.
@@ -19,12 +20,14 @@ pub struct SourceFile {
     pub text: Arc<str>,
     /// Of what lies on disk.
     pub checksum: Checksum,
+    /// What it lacks to be read: a variable that is not set. What was taken up before needs none.
+    pub lacks: Option<PlaceholderError>,
 }
 
 impl SourceFile {
     /// A file with this text, wherever it comes from.
     pub fn new(id: MigrationId, path: String, text: &str) -> Self {
-        Self { id, path, text: Arc::from(text), checksum: Checksum::of(text) }
+        Self { id, path, text: Arc::from(text), checksum: Checksum::of(text), lacks: None }
     }
 }
 

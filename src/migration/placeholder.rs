@@ -7,7 +7,7 @@ use super::SourceFile;
 use super::directive::variables;
 
 /// Why a file cannot be filled in.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlaceholderError {
     /// The line is not written as it should be.
     #[error("`{path}`: {message}")]
@@ -28,7 +28,7 @@ pub enum PlaceholderError {
     /// A value could be read as more than a word.
     #[error(
         "the environment variable `{name}`, which `{path}` wants, holds more than letters, digits and \
-         any of `_ - . : / @ +`"
+         any of `_ - . : / @ +`, or begins or ends with `-` or `/`"
     )]
     Unfit {
         /// The file.
@@ -70,7 +70,13 @@ pub fn filled(
 
 fn fits(value: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || "_-.:/@+".contains(c);
-    !value.is_empty() && value.chars().all(fits) && !value.contains("--")
+    // What stands beside it may be half of a comment's beginning.
+    let edge = ['-', '/'];
+    !value.is_empty()
+        && value.chars().all(fits)
+        && !value.contains("--")
+        && !value.starts_with(edge)
+        && !value.ends_with(edge)
 }
 
 #[cfg(test)]
@@ -84,6 +90,7 @@ mod tests {
             "ROLE" => Some("app_rw".into()),
             "BAD" => Some("x'; DROP TABLE users; --".into()),
             "DASHES" => Some("a--b".into()),
+            "EDGE" => Some("-3".into()),
             _ => None,
         })
     }
@@ -109,6 +116,7 @@ mod tests {
             ("-- zdmig:env NONE\n", "`NONE`, which is not set"),
             ("-- zdmig:env BAD\n", "`BAD`, which `1_a.sql` wants, holds more"),
             ("-- zdmig:env DASHES\n", "holds more"),
+            ("-- zdmig:env EDGE\n", "begins or ends"),
             ("-- zdmig:env lower case\n", "write `-- zdmig:env NAME"),
             ("-- zdmig:env\n", "write `-- zdmig:env NAME"),
         ] {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -37,15 +38,19 @@ impl MigrationId {
     /// # Errors
     /// When it does not begin with digits, or a `V` and digits.
     pub fn from_stem(stem: &str) -> Result<Self, VersionError> {
-        let digits = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
-        let end = match stem.strip_prefix(['V', 'v']).filter(|rest| starts_with_digit(rest)) {
+        // A schema's name is none of the version's, whatever is in it.
+        let file = stem.split_once('@').map_or(stem, |(file, _)| file);
+        let digits = file.find(|c: char| !c.is_ascii_digit()).unwrap_or(file.len());
+        let end = match file.strip_prefix(['V', 'v']).filter(|rest| starts_with_digit(rest)) {
             // `V1.2__name`: its version ends at two underscores.
-            Some(_) => stem.find("__").unwrap_or(stem.len()),
-            None if dated(stem) => DATED.len(),
+            Some(_) => file.find("__").unwrap_or(file.len()),
+            // A number of its own may follow the time: `2018-01-18-174843-0000_name`.
+            None if dated(file) => file.find('_').unwrap_or(file.len()),
             None => digits,
         };
-        let odd = |c: char| !c.is_ascii_digit() && !['.', '_', '-'].contains(&c);
-        if end == 0 || stem[..end].trim_start_matches(['V', 'v']).contains(odd) {
+        let odd = |c: char| !c.is_ascii_hexdigit() && !['.', '_', '-'].contains(&c);
+        let versions = file[..end].trim_start_matches(['V', 'v']);
+        if versions.is_empty() || versions.contains(odd) {
             return Err(VersionError { stem: stem.to_owned() });
         }
         let (version, name) = stem.split_at(end);
@@ -70,13 +75,12 @@ impl MigrationId {
 
     /// Whether both have the same version, however many zeros it begins with: two files must not.
     pub fn shares_version(&self, other: &Self) -> bool {
-        parts(&self.version).eq(parts(&other.version))
+        by_parts(&self.version, &other.version) == Ordering::Equal
     }
 
     /// Whether it has this version, as another runner writes it.
     pub fn is_version(&self, version: &str) -> bool {
-        let whole = |text: &str| text.replace('-', "");
-        by_parts(&whole(&self.version), &whole(version)) == Ordering::Equal
+        by_parts(&self.version, version) == Ordering::Equal
     }
 
     /// Whether its version is this one, as another runner writes it, or an earlier one.
@@ -106,10 +110,17 @@ fn starts_with_digit(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The numbers that a version consists of, without their leading zeros: one, but for `V1.2`.
-fn parts(version: &str) -> impl Iterator<Item = &str> {
+/// The numbers that a version consists of, without their leading zeros: one, but for `V1.2`. The
+/// dashes of a date are none of it: `2018-01-18-174843` is 20180118174843.
+fn parts(version: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let parts = version.trim_start_matches(['V', 'v']).split(['.', '_']);
-    parts.map(|part| part.trim_start_matches('0'))
+    parts.map(|part| {
+        if part.contains('-') {
+            Cow::Owned(part.replace('-', "").trim_start_matches('0').to_owned())
+        } else {
+            Cow::Borrowed(part.trim_start_matches('0'))
+        }
+    })
 }
 
 /// By numbers, of which those that are missing count as 0.
@@ -120,7 +131,7 @@ fn by_parts(a: &str, b: &str) -> Ordering {
             (None, None) => return Ordering::Equal,
             (one, other) => (one.unwrap_or_default(), other.unwrap_or_default()),
         };
-        let order = one.len().cmp(&other.len()).then_with(|| one.cmp(other));
+        let order = one.len().cmp(&other.len()).then_with(|| one.cmp(&other));
         if order != Ordering::Equal {
             return order;
         }
@@ -180,6 +191,14 @@ mod tests {
         assert_eq!(id.version(), "2018-01-18-174843");
         let later = MigrationId::from_stem("2018-01-18-174844_a").expect("valid");
         assert!(id < later);
+        let ours = MigrationId::from_stem("20261129091153_a").expect("valid");
+        assert!(later < ours);
+        let counted = MigrationId::from_stem("2024-05-28-092515-0000_users").expect("valid");
+        assert!(
+            counted.is_version("202405280925150000") && counted.to_string().ends_with("_users")
+        );
+        let same = MigrationId::from_stem("V1__a").expect("valid");
+        assert!(same.shares_version(&MigrationId::from_stem("V1.0__b").expect("valid")));
     }
 
     #[test]
@@ -206,6 +225,10 @@ mod tests {
         assert_eq!(MigrationId::from_stem("1_rename@Tenant @ 7"), Ok(there.clone()));
         assert_eq!((id.schema(), there.schema()), (None, Some("Tenant @ 7")));
         assert!(there.matches("1_ren") && there.matches("rename@Ten"));
+        for stem in ["V1@t_1", "V1@a__b", "V1.2__x@1", "2018-01-18-174843_a@b"] {
+            let id = MigrationId::from_stem(stem).expect("valid");
+            assert_eq!((id.to_string().as_str(), id.schema()), (stem, stem.split('@').nth(1)));
+        }
     }
 
     #[test]

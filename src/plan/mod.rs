@@ -46,7 +46,7 @@ pub use step::{
 };
 
 use crate::migration::{Checksum, MigrationId};
-use crate::sql::{ColumnRef, mentions};
+use crate::sql::{ColumnRef, TableName, mentions};
 
 /// The whole of one migration, decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,19 @@ impl Plan {
     /// The steps of one phase.
     pub fn phase(&self, phase: Phase) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.phase == phase)
+    }
+
+    /// Tables that contract takes something of.
+    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
+        self.requirement.targets.iter().map(|target| &target.column.table)
+    }
+
+    /// A table that it changes and that is not in the schema that it is run in.
+    pub fn strays(&self) -> Option<&TableName> {
+        let schema = self.migration.schema()?;
+        let own =
+            |table: &&TableName| table.schema.as_ref().is_none_or(|one| one.as_str() == schema);
+        self.touches.iter().map(|column| &column.table).find(|table| !own(table))
     }
 
     /// Something that both plans make, fill, need or remove. A plan that makes a table has

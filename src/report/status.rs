@@ -115,7 +115,7 @@ impl fmt::Display for FillLine {
 }
 
 /// A row for each line; schemas in which a migration stands at the same are one.
-fn rows(lines: &[Line], schemas: &str) -> Vec<Vec<String>> {
+fn rows(lines: &[Line], schemas: Option<&str>) -> Vec<Vec<String>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for line in lines {
         let (id, schema) = match line.migration.split_once('@') {
@@ -144,12 +144,15 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    fn row(&self, flag: &str) -> Vec<String> {
+    fn row(&self, flag: Option<&str>) -> Vec<String> {
         let line = self.line;
         let open = line.open_days.map(|days| format!("{days} d")).unwrap_or_default();
         let (detail, next) = match (self.schemas.as_slice(), line.next.split_once('@')) {
             ([], _) => (line.detail.clone(), line.next.clone()),
-            (schemas, Some((next, _))) => (in_words(schemas), format!("{next}{flag}")),
+            (schemas, Some((next, _))) => {
+                let next = flag.map(|flag| format!("{next}{flag}"));
+                (in_words(schemas), next.unwrap_or_else(|| line.next.clone()))
+            }
             (schemas, None) => (in_words(schemas), String::new()),
         };
         vec![self.id.to_owned(), line.state.clone(), open, detail, next]
@@ -181,8 +184,8 @@ fn in_the_way(line: &Line) -> String {
 
 /// For a person.
 ///
-/// `schemas` is the flag that a command for several of them needs.
-pub fn render_status(report: &StatusReport, schemas: &str, pen: Pen) -> String {
+/// `schemas` is the flag that a command for several of them needs, where it may go over them.
+pub fn render_status(report: &StatusReport, schemas: Option<&str>, pen: Pen) -> String {
     let mut out = format!("{}   {}\n\n", pen.bold(&report.database), report.server);
     if report.migrations.is_empty() {
         out.push_str("no migrations; `zdmig new NAME` makes the first\n");

@@ -233,3 +233,132 @@ async fn what_has_no_schemas_says_so() {
     project.write("migrations/2_b@c.sql", "");
     project.run("expand").exits(2).says(&["2_b@c", "stands before a schema's name"]);
 }
+
+/// A name that is no schema's, or one that the role may not use, never means `public`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_schema_never_means_public() {
+    let (database, project) = tenants("no_schema", 2).await;
+    let role = crate::support::unique("stranger");
+    let new =
+        format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {} TO {role}", name(&database));
+    database.script(&new).await;
+    for id in ["1_rename@tenannt_01", "1_rename@PUBLIC", "1_rename@zdmig", "1_rename@a/b"] {
+        for verb in ["plan", "expand", "baseline"] {
+            let ran = project.run(&format!("{verb} {id}")).exits(2);
+            assert!(ran.err.contains("no schema") || ran.err.contains("has a `/`"), "{}", ran.err);
+        }
+    }
+    let url = project.url().replace("postgres@", &format!("{role}@"));
+    let ran = project.command("expand --schemas tenant_*").env("ZDMIG_DATABASE_URL", &url).output();
+    let ran = Ran::from("expand", ran.expect("it runs")).exits(2);
+    ran.says(&["may not use the schema `tenant_01`", "grant USAGE"]);
+    // One that lacks the table while `public` has one.
+    database.script("DROP TABLE tenant_02.users").await;
+    project.run("expand --schemas tenant_*").exits(10).says(&["would change `public.users`"]);
+    let columns = columns(&database).await;
+    assert!(columns.contains("public.username") && !columns.contains("public.email"), "{columns}");
+    database.script(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+fn name(database: &Database) -> String {
+    format!("\"{}\"", database.url.rsplit('/').next().expect("a name"))
+}
+
+/// A version whose manifest is older than a tenant uses that tenant's tables too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_knows_a_tenant_that_is_newer_than_the_manifest() {
+    let (database, project) = tenants("newer_tenant", 1).await;
+    project.write(
+        "zdmig.toml",
+        "soak = \"0s\"\n[[consumer]]\nname = \"shop\"\nidle = true\n[[waive]]\nrole = \"postgres\"\nreason = \"a test\"\n",
+    );
+    project.write(
+        "usage.json",
+        r#"{"zdmig_usage": 1, "service": "shop", "version": "1", "complete": true, "items":
+            [{"table": "tenant_01.users", "read": ["username"], "write": ["username"]}]}"#,
+    );
+    project.run("deploy record --service shop --version 1 --usage usage.json").done();
+    database
+        .script("CREATE SCHEMA tenant_99; CREATE TABLE tenant_99.users (LIKE users INCLUDING ALL)")
+        .await;
+    project.run("expand --schemas tenant_*").done();
+    project.run("backfill --schemas tenant_*").done();
+    project.run("gate 1_rename@tenant_99").exits(11).says(&["shop@1", "username"]);
+    let ran = project.run("contract --schemas tenant_*").exits(11);
+    ran.says(&["contract in 2 schemas: 0 done, 2 not"]);
+    project.run("deploy end --service shop --version 1").done();
+    project.run("contract --schemas tenant_*").done();
+    project.run("can-deploy --service shop --version 1").exits(11);
+}
+
+/// What is done, or not begun, in one schema stops no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_back_already_stops_no_other() {
+    let (database, project) = tenants("taken_back", 3).await;
+    let all = "--schemas tenant_*";
+    project.run(&format!("expand {all}")).done();
+    project.run("rollback 1_rename@tenant_01").done();
+    let ran = project.run(&format!("rollback 1_rename {all}")).done();
+    ran.says(&["3 done, 1 of which had nothing to do"]);
+    project.run(&format!("rollback {all}")).done().says(&["3 of which had nothing to do"]);
+    assert!(!columns(&database).await.contains("email"));
+    // What is of one schema.
+    for line in ["plan -o plan.json", "expand --plan plan.json", "backfill --metrics-listen :0"] {
+        project.run(&format!("{line} {all}")).exits(2).says(&["is of one schema"]);
+    }
+    project.run("plan 1_rename@tenant_01 --verify").exits(2).says(&["cannot be verified"]);
+    // A database is waited for whatever its schemas.
+    project.write("zdmig.toml", "schemas = \"nobody_*\"\n");
+    project.run("wait --for-database --timeout 1s").done().says(&["answers"]);
+}
+
+/// Each tenant's own table tells what was run there.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_runners_table_is_of_its_own_schema() {
+    let (database, project) = tenants("adopted_tenants", 2).await;
+    database
+        .script(
+            "CREATE TABLE schema_migrations (version text); INSERT INTO schema_migrations VALUES ('1');
+             CREATE TABLE tenant_01.schema_migrations (version text);
+             INSERT INTO tenant_01.schema_migrations VALUES ('1')",
+        )
+        .await;
+    let ran = project.run("adopt --from dbmate --schemas tenant_*").exits(2);
+    ran.says(&["1 migration adopted from dbmate", "tenant_02 (2): there is no table"]);
+    project.run("status --schemas tenant_*").done().says(&[
+        "in tenant_01",
+        "pending",
+        "in tenant_02",
+    ]);
+}
+
+/// Who lost the lock of all to one who works in a schema is fenced, and the other way round.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_lost_its_lock_is_fenced_whatever_its_scope() {
+    let (database, project) = tenants("fenced_scopes", 1).await;
+    for (first, second, held) in [
+        ("expand", "expand --schemas tenant_*", "public.users"),
+        ("contract --schemas tenant_*", "contract", "tenant_01.users"),
+    ] {
+        project.run("backfill --schemas tenant_*").done();
+        let mut holder = attach(&database.url, "the holder").await.client;
+        holder.script(&format!("BEGIN; SELECT 1 FROM {held}")).await.expect("held");
+        let mut command = project.command(first);
+        let child =
+            command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let child = child.spawn().expect("it starts");
+        let mut client = database.client().await;
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'zdmig' \
+                     AND cardinality(pg_blocking_pids(pid)) > 0";
+        until(&mut *client, waits).await;
+        let lost = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE application_name = 'zdmig lock' AND datname = current_database()";
+        client.script(lost).await.expect("it loses the lock");
+        project.run(&format!("{second} --wait 10s")).done();
+        holder.script("COMMIT").await.expect("let go");
+        let ended = Ran::from(first, child.wait_with_output().expect("it ends"));
+        assert_eq!(ended.code, Some(14), "{first}: {}", ended.err);
+        project.run(&format!("{first} --wait 10s")).done();
+        project.run("backfill").done();
+    }
+}

@@ -232,7 +232,10 @@ RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp A
                       ORDER BY j.seq DESC LIMIT 1) j,
                     jsonb_array_elements(j.detail->'plan'->'requirement'->'targets') AS t (target)
               WHERE t.target->>'ends' = 'any' AND t.target->'column'->>'column' <> '*') t
-       JOIN pg_class c ON c.relname = regexp_replace(t.target->'column'->>'table', '^.*[.]', '')
+       JOIN (SELECT c.oid, replace(c.relname, '.', '..') AS name,
+                    replace(n.nspname, '.', '..') || '.' || replace(c.relname, '.', '..') AS whole
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) c
+         ON t.target->'column'->>'table' IN (c.name, c.whole)
        JOIN pg_locks l ON l.relation = c.oid AND NOT l.granted AND l.database = (SELECT oid FROM
                 pg_database WHERE datname = current_database())
        JOIN pg_stat_activity a ON a.pid = l.pid

@@ -185,6 +185,10 @@ impl Observer for SqliteObserver {
         Ok(None)
     }
 
+    async fn has_schema(&mut self, _: &str) -> Result<Option<bool>, SessionError> {
+        Ok(None)
+    }
+
     async fn schemas(&mut self, _: &str) -> Result<Vec<String>, SessionError> {
         Ok(Vec::new())
     }

@@ -118,6 +118,19 @@ impl Usage {
         Ok(usage)
     }
 
+    /// What it says of tables of these names counts in any schema: where each tenant has one, a query
+    /// means that of any of them, those that came after the manifest too.
+    pub fn in_any_schema(&mut self, tables: &[TableName]) {
+        let bare = |text: &mut String| {
+            let own = TableName::from(text.clone());
+            if tables.iter().any(|table| table.name == own.name) {
+                *text = TableName { schema: None, ..own }.to_string();
+            }
+        };
+        self.items.iter_mut().for_each(|item| bare(&mut item.table));
+        self.names.iter_mut().flatten().for_each(bare);
+    }
+
     /// Whether this version depends on a target, as far as its manifest says.
     pub(in crate::gate) fn hit(&self, target: &Target) -> Hit {
         let column = target.column.column.as_str();

@@ -33,7 +33,9 @@ pub struct PlanView<'a> {
 impl<'a> PlanView<'a> {
     /// A plan beside the files of its project.
     pub fn new(plan: &'a Plan, files: &'a [SourceFile]) -> Self {
-        let fits = |file: &&SourceFile| file.id == plan.migration && file.checksum == plan.checksum;
+        let fits = |file: &&SourceFile| {
+            file.id == plan.migration && file.checksum == plan.checksum && file.lacks.is_none()
+        };
         Self { plan, file: files.iter().find(fits), approvals: Vec::new(), required: 0 }
     }
 
