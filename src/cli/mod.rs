@@ -273,12 +273,8 @@ async fn stop_signals(cancel: CancellationToken) {
     }
 }
 
-async fn dispatch(
-    cli: Cli,
-    scope: Scope,
-    reporter: &mut Reporter,
-    cancel: &CancellationToken,
-) -> Result<Exit, Failure> {
+/// Whether the verb answers in the form that is asked for.
+fn speaks(cli: &Cli) -> Result<(), Failure> {
     let speaks = match cli.global.format {
         FormatArg::Human | FormatArg::Json => true,
         FormatArg::Markdown => {
@@ -293,6 +289,16 @@ async fn dispatch(
         return Err(Failure::usage("this verb does not answer in that form")
             .hint("use --format human or json; markdown is of `plan`, `check` and `gate`, html of `plan` and `gate`, the others of `check`"));
     }
+    Ok(())
+}
+
+async fn dispatch(
+    cli: Cli,
+    scope: Scope,
+    reporter: &mut Reporter,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failure> {
+    speaks(&cli)?;
     let mut flags = Flags {
         database_url: cli.global.database_url.clone(),
         migrations: cli.global.migrations.clone(),

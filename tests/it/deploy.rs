@@ -110,6 +110,8 @@ fn what_the_docs_tell_to_write_is_what_the_schemas_say() {
     assert!(count >= 4);
     // Inputs and outputs that the page lists are those that there are.
     let action = &documents(&root().join("action.yml"))[0];
+    let text = std::fs::read_to_string(root().join("action.yml")).expect("a text");
+    assert!(!text.contains("hashFiles("), "it sees no file of the action's");
     let page = std::fs::read_to_string(root().join("docs/github.md")).expect("a page");
     for kind in ["inputs", "outputs"] {
         for name in action[kind].as_object().expect("a table").keys() {
@@ -196,7 +198,7 @@ async fn the_services_run_in_their_order() {
     }
     assert_eq!(verbs, ["backfill", "contract", "purge", "status"]);
     project.run("status").done().says(&["done"]);
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+    if without("systemd") {
         return;
     }
     let units = tempfile::tempdir().expect("a folder");
@@ -220,10 +222,23 @@ async fn the_pipelines_jobs_run_in_their_order() {
     }
     let (_database, project) = shop("pipeline").await;
     let template = &documents(&root().join("deploy/gitlab/zdmig.yml"))[0];
+    // What another job needs is there wherever that one is.
+    for (name, job) in template.as_object().expect("a table") {
+        for needed in job["needs"].as_array().into_iter().flatten() {
+            let needed = &template[needed.as_str().expect("a name")];
+            assert_eq!(job["rules"], needed["rules"], "{name}");
+        }
+    }
     let job = |name: &str| {
         let script = words(&template[format!("zdmig:{name}")]["script"]).join("\n");
         assert!(!script.is_empty(), "{name}");
-        run(with_zdmig(&project, "sh").args(["-e", "-c", &script]))
+        let url = project.url();
+        let mut command = with_zdmig(&project, "sh");
+        let variables = template["variables"].as_object().expect("a table");
+        for (name, value) in variables {
+            command.env(name, value.as_str().expect("a text"));
+        }
+        run(command.env("ZDMIG_PLAN_DATABASE_URL", url).args(["-e", "-c", &script]))
     };
     job("check").done();
     let report = std::fs::read_to_string(project.path("gl-code-quality-report.json"));
@@ -238,7 +253,7 @@ async fn the_pipelines_jobs_run_in_their_order() {
     // A gate that refuses is no failure, and one who forgot is.
     project.write("zdmig.toml", "");
     let ran = job("contract").done();
-    ran.says(&["1_rename", "nothing to purge"]);
+    ran.says(&["1_rename", "only tried", "nothing to purge"]);
     let database_url = project.url().to_owned();
     let mut client = crate::support::attach(&database_url, "test").await.client;
     let older = "UPDATE zdmig.journal SET at = at - interval '15 days'";
@@ -380,14 +395,14 @@ async fn the_action_checks_plans_and_writes_one_comment() {
         let found = forge.comments.iter().filter(|(_, body)| body.starts_with(mark));
         found.map(|(_, body)| body.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(ours("<!-- zdmig:check -->").len(), 1);
+    assert_eq!(ours("<!-- zdmig:check:migrations -->").len(), 1);
     assert!(acted.summary.starts_with("<!-- zdmig:check -->"));
     // A finding is shown beside its line, and fails the job after everything was written.
     project.write("migrations/2_bad.sql", "SELECT 1;\nDROP SCHEMA public;\n");
     let acted = act(&project, &api, &[]);
     acted.ran.exits(10).says(&["::error file=migrations/2_bad.sql,line=2"]);
     assert!(acted.outputs.starts_with("exit-code=10\n"));
-    let comments = ours("<!-- zdmig:check -->");
+    let comments = ours("<!-- zdmig:check:migrations -->");
     assert!(comments.len() == 1 && comments[0].contains("2_bad.sql"), "{comments:?}");
     let reports = acted.outputs.lines().find_map(|line| line.strip_prefix("reports="));
     let sarif = Path::new(reports.expect("a folder")).join("zdmig.sarif");
@@ -399,7 +414,27 @@ async fn the_action_checks_plans_and_writes_one_comment() {
     act(&project, &api, &plan).ran.done().says(&["1_rename"]);
     act(&project, &api, &plan).ran.done();
     assert_eq!(ours("<!-- zdmig:plan:migrations -->").len(), 1);
-    assert_eq!(ours("<!-- zdmig:check -->").len(), 1);
+    assert_eq!(ours("<!-- zdmig:check:migrations -->").len(), 1);
+    // One that could not even begin says so, and writes over nobody else.
+    let away = [("command", "plan"), ("database-url", "postgres://nobody@127.0.0.1:1/none")];
+    let acted = act(&project, &api, &away);
+    acted.ran.exits(3);
+    assert!(acted.outputs.starts_with("exit-code=3\nreports="), "{}", acted.outputs);
+    let said = ours("<!-- zdmig:plan:migrations -->");
+    assert!(said.len() == 1 && said[0].contains("could not run and ended with 3"), "{said:?}");
+    assert_eq!(ours("comment ").len(), 150);
+    // A long one is cut, where a letter ends.
+    let long: Vec<_> = (0..500)
+        .map(|n| format!("-- ✗ é {n}\nDROP SCHEMA \"s{n} {}\";\n", "ü".repeat(25)))
+        .collect();
+    project.write("migrations/3_long.sql", &long.concat());
+    let acted = act(&project, &api, &[]);
+    acted.ran.exits(10);
+    assert!(acted.outputs.starts_with("exit-code=10\n"));
+    let cut = ours("<!-- zdmig:check:migrations -->");
+    assert!(cut[0].chars().count() < 65_536 && cut[0].contains("Cut here"), "{}", cut[0].len());
+    assert!(acted.summary.len() > 65_536);
+    std::fs::remove_file(project.path("migrations/3_long.sql")).expect("gone");
     // No comment is asked for, or may be written.
     let before = forge.lock().expect("whole").requests.len();
     act(&project, &api, &[("comment", "false")]).ran.done();
@@ -414,6 +449,42 @@ async fn the_action_checks_plans_and_writes_one_comment() {
     assert!(!project.path("hacked").exists());
 }
 
+/// The build that is kept is that of the very files.
+#[test]
+fn the_actions_key_is_of_its_files() {
+    if without("python") {
+        return;
+    }
+    let action = &documents(&root().join("action.yml"))[0];
+    let step = action["runs"]["steps"][0].clone();
+    let source = Project::at("sqlite://none.db");
+    for (folder, file) in [("src", "main.rs"), ("migrations", "1_a.sql")] {
+        std::fs::create_dir_all(source.path(folder)).expect("a folder");
+        source.write(&format!("{folder}/{file}"), "one");
+    }
+    source.write("Cargo.toml", "");
+    source.write("Cargo.lock", "");
+    let key = || {
+        source.write("outputs", "");
+        let script = step["run"].as_str().expect("a script");
+        let mut command = Command::new("bash");
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("ACTION_PATH", source.path(""))
+            .env("GITHUB_OUTPUT", source.path("outputs"))
+            .env("RUNNER_OS", "Linux")
+            .env("RUNNER_ARCH", "X64")
+            .args(["-eo", "pipefail", "-c", script]);
+        run(&mut command).done();
+        std::fs::read_to_string(source.path("outputs")).expect("outputs")
+    };
+    let first = key();
+    assert!(first.starts_with("key=zdmig-Linux-X64-own-") && first == key(), "{first}");
+    source.write("src/main.rs", "two");
+    assert_ne!(key(), first);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_action_runs_every_phase() {
     if without("python") {
@@ -421,7 +492,7 @@ async fn the_action_runs_every_phase() {
     }
     let (_database, project) = shop("action_phases").await;
     let url = project.url().to_owned();
-    for command in ["expand --wait 5m --lock-wait-max 8m", "backfill", "contract", "status"] {
+    for command in ["expand --wait 5m --lock-wait-max 8m", "backfill", "contract --try", "status"] {
         let inputs = [("command", command), ("database-url", url.as_str())];
         let acted = act(&project, "http://127.0.0.1:9", &inputs);
         assert!(
