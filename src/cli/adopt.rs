@@ -26,7 +26,7 @@ pub(super) struct Args {
     table: Option<String>,
     /// Take over a file although it is not what was run; may be given several times
     #[arg(long, value_name = "ID")]
-    accept: Vec<String>,
+    pub(super) accept: Vec<String>,
     /// Show what it would do
     #[arg(long)]
     dry_run: bool,
@@ -63,8 +63,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let (runner, log) = found(args, context.schema.as_deref(), &mut *observer).await?;
     let journal = context.journal(&mut *context.connect().await?).await?;
     whole(&log, runner, &files)?;
-    unchanged(&log, runner, &files, args)?;
-    in_order(&log, runner, &files)?;
+    unchanged(&log, runner, (&files, &journal), args)?;
+    in_order(&log, runner, (&files, &journal))?;
     let ran = |file: &&SourceFile| log.holds(&file.id) && journal.is_new(&file.id);
     let adoptions: Vec<_> = files
         .iter()
@@ -133,7 +133,12 @@ fn whole(log: &Log, runner: Runner, files: &[SourceFile]) -> Result<(), Failure>
 }
 
 /// Refuses files that are not what was run.
-fn unchanged(log: &Log, runner: Runner, files: &[SourceFile], args: &Args) -> Result<(), Failure> {
+fn unchanged(
+    log: &Log,
+    runner: Runner,
+    (files, journal): (&[SourceFile], &Journal),
+    args: &Args,
+) -> Result<(), Failure> {
     let mut accepted = Vec::new();
     for short in &args.accept {
         accepted.push(project::one(short, files.iter().map(|file| &file.id))?);
@@ -141,23 +146,30 @@ fn unchanged(log: &Log, runner: Runner, files: &[SourceFile], args: &Args) -> Re
     let accepted = |file: &SourceFile| accepted.contains(&file.id);
     let changed: Vec<_> = files
         .iter()
-        .filter(|file| log.of(&file.id).is_some_and(|ran| !ran.fits(file)) && !accepted(file))
+        .filter(|file| log.of(&file.id).is_some_and(|ran| !ran.fits(file)))
+        .filter(|file| journal.is_new(&file.id) && !accepted(file))
         .collect();
-    let [first, ..] = changed.as_slice() else { return Ok(()) };
+    if changed.is_empty() {
+        return Ok(());
+    }
     let paths: Vec<_> = changed.iter().map(|file| format!("`{}`", file.path)).collect();
     let name = runner.name();
     let message = format!("not what {name} ran: {}", paths.join(", "));
     Err(Failure::new(Exit::Drift, message).hint(format!(
-        "put the files back as they were; where the difference is of no matter: zdmig adopt \
-         --accept {}",
-        first.id
+        "put the files back as they were; where a difference is of no matter: zdmig adopt{}",
+        changed.iter().map(|file| format!(" --accept {}", file.id)).collect::<Vec<_>>().concat()
     )))
 }
 
 /// Refuses files that were left out: every database must run the files in one order.
-fn in_order(log: &Log, runner: Runner, files: &[SourceFile]) -> Result<(), Failure> {
+fn in_order(
+    log: &Log,
+    runner: Runner,
+    (files, journal): (&[SourceFile], &Journal),
+) -> Result<(), Failure> {
     let last = files.iter().rposition(|file| log.holds(&file.id)).unwrap_or_default();
-    let left = files[..last].iter().find(|file| !log.holds(&file.id));
+    let left = |file: &&SourceFile| !log.holds(&file.id) && journal.is_new(&file.id);
+    let left = files[..last].iter().find(left);
     let Some(left) = left else { return Ok(()) };
     let (name, newer) = (runner.name(), &files[last].id);
     let message = format!("{name} ran `{newer}` and not `{}`, which is older", left.path);

@@ -178,10 +178,13 @@ impl From<SessionError> for Failure {
             }
             SessionError::Fenced => Self::new(Exit::Busy, message)
                 .hint("see `zdmig status`, then run the same command again"),
-            SessionError::LockTimeout { .. } => Self::new(Exit::Busy, message),
-            SessionError::Denied { .. } | SessionError::Failed { .. } => {
-                Self::new(Exit::StepFailed, message)
-            }
+            SessionError::LockTimeout { .. } => Self::new(Exit::Busy, message)
+                .hint("let that transaction end, then run the same command again"),
+            SessionError::Denied { .. } => Self::new(Exit::StepFailed, message).hint(
+                "the role lacks a privilege; to read what zdmig keeps it needs USAGE on the schema \
+                 `zdmig` and SELECT on its tables",
+            ),
+            SessionError::Failed { .. } => Self::new(Exit::StepFailed, message),
             SessionError::Entered { .. } => Self::new(Exit::Drift, message)
                 .hint("`zdmig gate` tells more of it; let it end, then run the same command again"),
             SessionError::Journal(_) | SessionError::Bookkeeping { .. } => {
@@ -198,7 +201,7 @@ impl From<EngineError> for Failure {
             EngineError::Interrupted => Self::interrupted(),
             EngineError::TimeUp => Self::new(Exit::Pending, message),
             EngineError::Drift { .. } => Self::new(Exit::Drift, message)
-                .hint("look at the schema; `zdmig plan` shows what is expected"),
+                .hint("look at the schema; `zdmig plan ID` shows what is expected"),
             EngineError::TooEarly { migration, before, .. } => {
                 Self::usage(message).hint(format!("zdmig {before} {migration}"))
             }

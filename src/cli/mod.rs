@@ -394,6 +394,7 @@ fn schema_of(command: &Command) -> Option<String> {
         Command::Rollback(args) => args.id.as_ref(),
         Command::Wait(args) => args.id.as_ref(),
         Command::Baseline(args) => args.id.as_ref(),
+        Command::Adopt(args) => args.accept.first(),
         _ => None,
     };
     id.and_then(|id| id.split_once('@')).map(|(_, schema)| schema.to_owned())

@@ -180,6 +180,7 @@ fn line(id: &MigrationId, files: &[SourceFile], journal: &Journal, steered: &Ste
     match (plan, file) {
         (Some(plan), Some(file)) if file.checksum != plan.checksum => {
             detail = "its file was changed after its plan was taken up".into();
+            "put the file back".clone_into(&mut next);
         }
         (Some(_), None) => detail = "its file is gone".into(),
         (None, Some(file)) if journal.adopted(id).is_some_and(|one| *one != file.checksum) => {

@@ -126,7 +126,9 @@ async fn a_file_that_was_changed_is_not_adopted() {
         let mut client = database.client().await;
         let ours = client.rows("SELECT 1 FROM zdmig.journal", &[]).await;
         assert!(ours.is_err(), "{history}: something was written");
+        project.run("adopt --accept nobody").exits(2).says(&["no migration is called `nobody`"]);
         project.run("adopt --accept create_users").done().says(&["3 migrations adopted"]);
+        project.run("adopt").done().says(&["0 migrations adopted"]);
     }
 }
 

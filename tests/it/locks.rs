@@ -138,3 +138,23 @@ async fn a_build_says_how_far_it_is_and_for_whom_it_waits() {
     assert!(said.contains("build-users_name: waiting for writers before build"), "{said}");
     assert!(said.contains("waits for pid") && said.contains("slow job"), "{said}");
 }
+
+/// Who locks a table out for everybody is named, also where the catalogue alone is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_the_catalogue_from_being_read_is_named() {
+    let database = Database::postgres("catalogue").await;
+    database
+        .script("CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE other ()")
+        .await;
+    let project =
+        Project::new(&database).migration("1_a", "ALTER TABLE users RENAME COLUMN name TO title;");
+    let mut holder = attach(&database.url, "a slow change").await.client;
+    holder.script("BEGIN; LOCK TABLE other").await.expect("held");
+    let ran = project.run("plan").exits(14);
+    ran.says(&[
+        "no lock within 3000 ms",
+        "a slow change",
+        "idle in transaction",
+        "same command again",
+    ]);
+}

@@ -83,3 +83,18 @@ fn what_was_run_long_ago_is_not_checked() {
     project.write("zdmig.toml", "check_after = \"old\"\n");
     project.run("check").exits(2).says(&["`check_after`", "zdmig.toml", "as `2026"]);
 }
+
+/// Where a project is not at the top of its repository, reports name files from there.
+#[test]
+fn reports_name_files_from_the_top_of_the_repository() {
+    let project = Project::at("sqlite://none.db").migration("1_a", "DROP SCHEMA old;");
+    for (format, words) in [
+        ("github", "file=services/shop/migrations/1_a.sql"),
+        ("sarif", "\"services/shop/migrations/1_a.sql\""),
+        ("gitlab", "\"services/shop/migrations/1_a.sql\""),
+    ] {
+        let line =
+            format!("check --dialect postgres --path-prefix services/shop/ --format {format}");
+        project.run(&line).exits(10).says(&[words]);
+    }
+}

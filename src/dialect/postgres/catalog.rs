@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row};
 
 use super::connect::{unprepared, wrap};
 use super::objects;
-use super::{quote, rewrite};
+use super::{quote, rewrite, watch};
 use crate::catalog::{
     Catalog, Column, Constraint, ConstraintKind, Default, Dependent, DependentKind, Grant, Index,
     Server, Setting, Table, TableKind, Trigger,
@@ -26,12 +26,13 @@ pub(super) async fn read(conn: &mut PgConnection) -> Read<Catalog> {
     sqlx::raw_sql(begin).execute(&mut *conn).await.map_err(wrap)?;
     let catalog = read_snapshot(conn).await;
     sqlx::query("ROLLBACK").execute(&mut *conn).await.map_err(wrap)?;
-    catalog.map_err(|error| match error {
-        SessionError::LockTimeout { blockers, .. } => {
-            SessionError::LockTimeout { waited: Duration::from_secs(3), blockers }
-        }
+    match catalog {
+        Err(SessionError::LockTimeout { .. }) => Err(SessionError::LockTimeout {
+            waited: Duration::from_secs(3),
+            blockers: watch::holders(conn).await.unwrap_or_default(),
+        }),
         other => other,
-    })
+    }
 }
 
 /// The product and its version.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::bookkeeping::RUN_LOCK;
@@ -15,21 +16,35 @@ pub(super) async fn blockers(
     watcher: &mut PgConnection,
     pid: i32,
 ) -> Result<Vec<Blocker>, SessionError> {
-    let rows = sqlx::query(
+    described(watcher, "SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid", pid).await
+}
+
+/// Who locks a table of this database out for everybody.
+pub(super) async fn holders(conn: &mut PgConnection) -> Result<Vec<Blocker>, SessionError> {
+    let exclusive = "SELECT DISTINCT pid FROM pg_locks
+                      WHERE mode = 'AccessExclusiveLock' AND granted AND pid <> $1 AND database =
+                            (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let own = sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut *conn).await.map_err(wrap)?;
+    described(conn, exclusive, get(&own, 0)?).await
+}
+
+async fn described(
+    watcher: &mut PgConnection,
+    pids: &str,
+    pid: i32,
+) -> Result<Vec<Blocker>, SessionError> {
+    let sql = format!(
         "SELECT b.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''),
                 CASE WHEN b.pid = 0 THEN 'a prepared transaction'
                      WHEN a.backend_type = 'client backend' THEN coalesce(a.state, 'unknown')
                      ELSE coalesce(a.backend_type, 'unknown') END,
                 coalesce(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0),
                 left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
-           FROM (SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid) b
-           LEFT JOIN pg_stat_activity a ON a.pid = b.pid
-          ORDER BY b.pid",
-    )
-    .bind(pid)
-    .fetch_all(watcher)
-    .await
-    .map_err(wrap)?;
+           FROM ({pids}) b LEFT JOIN pg_stat_activity a ON a.pid = b.pid
+          ORDER BY b.pid"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(pid);
+    let rows = query.fetch_all(watcher).await.map_err(wrap)?;
     rows.iter()
         .map(|row| {
             Ok(Blocker {
