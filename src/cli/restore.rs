@@ -28,7 +28,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Err(Failure::usage(format!(
             "`{}` is not contracted, so there is nothing to restore",
             plan.migration
-        )));
+        ))
+        .idle());
     }
     let server = session.server().await?;
     let options = context.engine_options(context.dialect()?.capabilities(&server).single_writer);
