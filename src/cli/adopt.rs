@@ -1,6 +1,6 @@
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::baseline::{Held, hold, listed};
+use super::baseline::{hold, listed};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::phase::WaitArgs;
@@ -19,8 +19,8 @@ use crate::sql::{Ident, TableName};
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Whose table to read; whichever is there without it
-    #[arg(long, value_enum, value_name = "RUNNER")]
-    from: Option<From>,
+    #[arg(long, value_parser = runners(), value_name = "RUNNER")]
+    from: Option<Runner>,
     /// The table, where it is not the one that the runner makes by itself: `schema.name` or `name`
     #[arg(long, value_name = "TABLE", requires = "from")]
     table: Option<String>,
@@ -34,27 +34,11 @@ pub(super) struct Args {
     wait: WaitArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum From {
-    Sqlx,
-    Refinery,
-    Diesel,
-    Dbmate,
-    Goose,
-    Flyway,
-}
-
-impl From {
-    fn runner(self) -> Runner {
-        match self {
-            Self::Sqlx => Runner::Sqlx,
-            Self::Refinery => Runner::Refinery,
-            Self::Diesel => Runner::Diesel,
-            Self::Dbmate => Runner::Dbmate,
-            Self::Goose => Runner::Goose,
-            Self::Flyway => Runner::Flyway,
-        }
-    }
+/// A runner by its name.
+fn runners() -> impl TypedValueParser<Value = Runner> {
+    PossibleValuesParser::new(Runner::ALL.map(Runner::name)).try_map(|name| {
+        Runner::ALL.into_iter().find(|one| one.name() == name).ok_or("no runner has that name")
+    })
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -66,17 +50,10 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     unchanged(&log, runner, (&files, &journal), args)?;
     in_order(&log, runner, (&files, &journal))?;
     let ran = |file: &&SourceFile| log.holds(&file.id) && journal.is_new(&file.id);
-    let adoptions: Vec<_> = files
-        .iter()
-        .filter(ran)
-        .map(|file| Adoption {
-            migration: file.id.clone(),
-            checksum: file.checksum.clone(),
-            from: runner.name().to_owned(),
-        })
-        .collect();
+    let adoptions: Vec<_> =
+        files.iter().filter(ran).map(|file| Adoption::of(file, runner.name())).collect();
     let held = if args.dry_run {
-        Held { adopted: adoptions.into_iter().map(|one| one.migration).collect() }
+        adoptions.into_iter().map(|one| one.migration).collect()
     } else {
         hold(adoptions, &args.wait, context).await?
     };
@@ -92,7 +69,7 @@ async fn found(
 ) -> Result<(Runner, Log), Failure> {
     let mut found = Vec::new();
     for runner in Runner::ALL {
-        if args.from.is_some_and(|from| from.runner() != runner) {
+        if args.from.is_some_and(|from| from != runner) {
             continue;
         }
         let table = args.table.clone().unwrap_or_else(|| runner.table().to_owned());
@@ -112,7 +89,7 @@ async fn found(
                 .hint("name it with --from RUNNER --table TABLE; where another runner, or nobody, kept one: zdmig baseline --all"))
         }
         (0, Some(from)) => {
-            let table = args.table.as_deref().unwrap_or(from.runner().table());
+            let table = args.table.as_deref().unwrap_or(from.table());
             Err(Failure::usage(format!("there is no table `{table}`"))
                 .hint("name it with --table TABLE"))
         }
@@ -125,7 +102,7 @@ async fn found(
 /// Refuses where a run did not come to its end.
 fn whole(log: &Log, runner: Runner, files: &[SourceFile]) -> Result<(), Failure> {
     let Some(cut) = log.ran.iter().find(|ran| !ran.whole) else { return Ok(()) };
-    let file = files.iter().find(|file| file.id.to_string().contains(&cut.version));
+    let file = files.iter().find(|file| file.id.is_version(&cut.version));
     let what = file.map_or_else(|| cut.version.clone(), |file| file.path.clone());
     let name = runner.name();
     Err(Failure::new(Exit::Drift, format!("{name} began `{what}` and did not end it"))
@@ -179,7 +156,7 @@ fn in_order(
 }
 
 fn report(
-    held: &Held,
+    held: &[MigrationId],
     (runner, log): (Runner, &Log),
     (files, journal): (&[SourceFile], &Journal),
     args: &Args,
@@ -191,14 +168,14 @@ fn report(
     let gone: Vec<_> = log.ran.iter().map(|ran| ran.version.as_str()).filter(gone).collect();
     if context.reporter.format() == Format::Json {
         context.reporter.json(&serde_json::json!({
-            "zdmig_adopt": 1, "from": runner.name(), "adopted": held.adopted, "pending": pending,
+            "zdmig_adopt": 1, "from": runner.name(), "adopted": held, "pending": pending,
             "without_file": gone, "not_versioned": log.others, "dry_run": args.dry_run,
         }));
         return;
     }
     let done = if args.dry_run { "would be adopted" } else { "adopted" };
-    let count = counted(held.adopted.len() as u64, "migration");
-    let mut text = format!("{count} {done} from {}\n{}", runner.name(), listed(&held.adopted));
+    let count = counted(held.len() as u64, "migration");
+    let mut text = format!("{count} {done} from {}\n{}", runner.name(), listed(held));
     if !pending.is_empty() {
         let pending: Vec<_> = pending.into_iter().cloned().collect();
         text.push_str(&format!("pending, to be run by zdmig\n{}", listed(&pending)));
@@ -214,7 +191,7 @@ fn report(
         let others = log.others.join(", ");
         context.reporter.warn(&format!("not run by zdmig, for they have no version: {others}"));
     }
-    if let Some(last) = held.adopted.last().filter(|_| !args.dry_run) {
+    if let Some(last) = held.last().filter(|_| !args.dry_run) {
         context.reporter.hint(&format!(
             "let {} run no more on this database; `check_after = \"{last}\"` in zdmig.toml has \
              `zdmig check` leave alone what was run",

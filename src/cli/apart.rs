@@ -4,7 +4,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Exit, Failure};
-use super::{Cli, dispatch};
+use super::{Cli, dispatch, runtime};
 use crate::migration::SourceFile;
 use crate::report::{Format, Reporter};
 
@@ -36,9 +36,7 @@ pub(super) async fn apart(
     let cancel = cancel.clone();
     std::thread::spawn(move || {
         let mut reporter = Reporter::keeping(format, narration);
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let outcome = match runtime {
+        let outcome = match runtime() {
             Ok(runtime) => {
                 let outcome = runtime.block_on(dispatch(cli, scope, &mut reporter, &cancel));
                 runtime.shutdown_background();

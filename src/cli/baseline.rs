@@ -25,11 +25,6 @@ pub(super) struct Args {
     wait: WaitArgs,
 }
 
-/// What is held for run since.
-pub(super) struct Held {
-    pub(super) adopted: Vec<MigrationId>,
-}
-
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let files = project::files(context)?;
     let journal = context.journal(&mut *context.connect().await?).await?;
@@ -49,23 +44,19 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let new = files.iter().filter(|file| Some(&file.id) <= last.as_ref());
     let adoptions: Vec<_> = new
         .filter(|file| journal.is_new(&file.id))
-        .map(|file| Adoption {
-            migration: file.id.clone(),
-            checksum: file.checksum.clone(),
-            from: "baseline".to_owned(),
-        })
+        .map(|file| Adoption::of(file, "baseline"))
         .collect();
     let held = hold(adoptions, &args.wait, context).await?;
-    report(&held.adopted, "held for run", context);
+    report(&held, "held for run", context);
     Ok(Exit::Done)
 }
 
-/// Writes down that migrations were run.
+/// Writes down that migrations were run; which.
 pub(super) async fn hold(
     adoptions: Vec<Adoption>,
     wait: &WaitArgs,
     context: &Context<'_>,
-) -> Result<Held, Failure> {
+) -> Result<Vec<MigrationId>, Failure> {
     if !adoptions.is_empty() {
         let mut session = context.connect().await?;
         let options = context.engine_options(false);
@@ -79,7 +70,7 @@ pub(super) async fn hold(
             }
         }
     }
-    Ok(Held { adopted: adoptions.into_iter().map(|one| one.migration).collect() })
+    Ok(adoptions.into_iter().map(|one| one.migration).collect())
 }
 
 async fn forget(
@@ -98,14 +89,11 @@ async fn forget(
     let wait = args.wait.time()?;
     let mut engine = start(&mut *session, &options, context.cancel, wait, &mut unheard).await?;
     // The newest first, so that whatever is left is in order.
-    for id in of
-        .iter()
-        .rev()
-        .filter(|id| engine.journal().adopted(id).is_some())
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        engine.disown(&id).await?;
+    for id in of.iter().rev() {
+        // Another may have been here since the journal was read.
+        if engine.journal().adopted(id).is_some() {
+            engine.disown(id).await?;
+        }
     }
     report(&of, "pending again", context);
     Ok(Exit::Done)

@@ -93,20 +93,23 @@ impl OverrideArgs {
     }
 }
 
-/// Plans that wait for their contract. One that has no step in it is done with it once the
+/// Whether a plan has its contract behind it. One that has no step in it is done with it once the
 /// gate has let it through to its purge.
+pub(super) fn is_through(plan: &Plan, journal: &Journal) -> bool {
+    match plan.phase(Phase::Contract).next() {
+        Some(_) => journal.phase_done(plan, Phase::Contract),
+        None => journal.permitted(plan, Phase::Contract),
+    }
+}
+
+/// Plans that wait for their contract.
 fn ready(journal: &Journal) -> Vec<Plan> {
     let waits = |plan: &&Plan| {
-        let before =
-            journal.phase_done(plan, Phase::Expand) && journal.phase_done(plan, Phase::Backfill);
-        let own = plan.phase(Phase::Contract).next().is_some();
-        let later = plan.phase(Phase::Purge).next().is_some();
-        let through = if own {
-            journal.phase_done(plan, Phase::Contract)
-        } else {
-            journal.permitted(plan, Phase::Contract)
-        };
-        before && (own || later) && !through
+        let filled = [Phase::Expand, Phase::Backfill];
+        let takes = [Phase::Contract, Phase::Purge];
+        filled.into_iter().all(|phase| journal.phase_done(plan, phase))
+            && takes.into_iter().any(|phase| plan.phase(phase).next().is_some())
+            && !is_through(plan, journal)
     };
     journal.plans().filter(waits).cloned().collect()
 }

@@ -187,8 +187,7 @@ pub fn main() -> ExitCode {
             return code.into();
         }
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime();
     let mut reporter = reporter(&cli.global);
     let exit = match runtime {
         Ok(runtime) => {
@@ -209,6 +208,11 @@ pub fn main() -> ExitCode {
         }
         _ => exit.into(),
     }
+}
+
+/// What a verb runs on.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment comes in")]
@@ -352,31 +356,42 @@ async fn dispatch(
     }
     let embedded = scope.embedded;
     let mut context = Context { settings, reporter, cancel, telemetry, embedded, schema };
-    let tries = match &cli.command {
-        Command::Backfill(args) => args.later.tries,
-        Command::Contract(args) => args.later.tries,
-        Command::Purge(args) => args.later.tries,
-        _ => false,
-    };
-    if let Some(schema) = context.schema.clone() {
-        let verifies = matches!(&cli.command, Command::Plan(args) if args.verify);
-        schemas::fits(&schema, verifies, &context).await?;
-    }
-    let mut outcome = verb(cli.command, &mut context).await;
-    // In one of several schemas it may be done already, or not begun.
-    if of_several && outcome.as_ref().is_err_and(Failure::is_idle) {
-        context.reporter.product("nothing to do\n");
-        outcome = Ok(Exit::Done);
-    }
-    if tries {
-        outcome = later::tried(outcome, context.reporter);
-    }
+    let outcome = tried(cli.command, of_several, &mut context).await;
     let telemetry = std::mem::take(&mut context.telemetry);
     let ending = outcome.as_ref().err().map(Failure::ending);
     for warning in telemetry.close(ending).await {
         context.reporter.warn(&warning);
     }
     outcome
+}
+
+/// Runs a verb, and makes of its end what was asked for.
+async fn tried(
+    command: Command,
+    of_several: bool,
+    context: &mut Context<'_>,
+) -> Result<Exit, Failure> {
+    if let Some(schema) = &context.schema {
+        let verifies = matches!(&command, Command::Plan(args) if args.verify);
+        schemas::fits(schema, verifies, context).await?;
+    }
+    let only_tries = match &command {
+        Command::Backfill(args) => args.later.tries,
+        Command::Contract(args) => args.later.tries,
+        Command::Purge(args) => args.later.tries,
+        _ => false,
+    };
+    let outcome = match verb(command, context).await {
+        // In one of several schemas it may be done already, or not begun.
+        Err(failure) if of_several && failure.is_idle() => {
+            if context.reporter.format() == Format::Human {
+                context.reporter.product("nothing to do\n");
+            }
+            Ok(Exit::Done)
+        }
+        outcome => outcome,
+    };
+    if only_tries { later::tried(outcome, context.reporter) } else { outcome }
 }
 
 /// The schema of an id like `1_rename@tenant_a`.

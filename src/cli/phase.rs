@@ -10,7 +10,7 @@ use super::project::state;
 use crate::engine::Event;
 use crate::journal::Journal;
 use crate::plan::{Phase, Plan};
-use crate::report::{Format, counted};
+use crate::report::{Format, and_rows, counted};
 
 /// What `--wait` says.
 #[derive(Clone, Debug, clap::Args)]
@@ -102,12 +102,11 @@ impl Tally {
             });
             return;
         }
-        let rows =
-            if self.rows > 0 { format!(", {}", counted(self.rows, "row")) } else { String::new() };
         let mut text = format!(
-            "{}: {done}, {}{rows}; now {state}\n",
+            "{}: {done}, {}{}; now {state}\n",
             plan.migration,
-            counted(self.steps as u64, "step")
+            counted(self.steps as u64, "step"),
+            and_rows(self.rows)
         );
         if !next.is_empty() {
             text.push_str(&format!("next: {next}\n"));

@@ -1,7 +1,7 @@
 use chrono::Utc;
 
 use super::context::Context;
-use super::contract::{OverrideArgs, phase, worse};
+use super::contract::{OverrideArgs, is_through, phase, worse};
 use super::failure::{Exit, Failure};
 use super::gate;
 use super::later::TryArgs;
@@ -56,11 +56,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
 /// database's.
 pub(super) fn due(journal: &Journal, context: &Context<'_>) -> Vec<Plan> {
     let retired = |plan: &&Plan| {
-        let contracted = match plan.phase(Phase::Contract).next() {
-            Some(_) => journal.phase_done(plan, Phase::Contract),
-            None => journal.permitted(plan, Phase::Contract),
-        };
-        contracted
+        is_through(plan, journal)
             && journal.phase_done(plan, Phase::Backfill)
             && !journal.phase_done(plan, Phase::Purge)
             && gate::soak_left(plan, journal, Utc::now(), context).is_zero()

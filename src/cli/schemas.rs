@@ -46,9 +46,10 @@ impl There {
         }
     }
 
-    /// Whether the others should not begin: what went wrong here will go wrong there.
+    /// Whether the others should not begin: what went wrong here will go wrong there. Whom the gate
+    /// or a lock holds up here holds nobody up there.
     fn stops(&self) -> bool {
-        let goes_on = [Exit::Done, Exit::GateRefuse, Exit::GateUnknown, Exit::Pending];
+        let goes_on = [Exit::Done, Exit::GateRefuse, Exit::GateUnknown, Exit::Busy, Exit::Pending];
         !goes_on.contains(&self.exit())
     }
 

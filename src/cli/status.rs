@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -6,7 +6,7 @@ use super::gate;
 use super::project::{self, state};
 use crate::backfill::Limits;
 use crate::config::Origin;
-use crate::dialect::{AtWork, Blocker, FillState, Observer};
+use crate::dialect::{Blocker, FillState, Observer, SessionError};
 use crate::gate::Reason;
 use crate::journal::{EntryKind, Journal, Progress, Status};
 use crate::migration::{MigrationId, SourceFile};
@@ -37,10 +37,8 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let journal = session.journal().await?;
     let server = session.server().await?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
-    let all = files.clone();
-    let files = in_schemas(files, &journal, &mut *observer, context).await?;
-    let mut ids: Vec<&MigrationId> = files.iter().map(|file| &file.id).collect();
-    ids.extend(journal.known());
+    let mut ids = in_schemas(&files, &journal, &mut *observer, context).await?;
+    ids.extend(journal.known().cloned());
     ids.sort();
     ids.dedup();
     let fills = session.fills().await?;
@@ -52,10 +50,15 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let fences = observer.fences(&context.settings.env.value).await?;
     let dark = observer.dark().await?;
     let steered = Steered { fills: &fills, paused: &paused, fences: &fences, dark: &dark };
-    let mut lines: Vec<_> = ids.iter().map(|id| line(id, &all, &journal, &steered)).collect();
+    let mut lines: Vec<_> = ids.iter().map(|id| line(id, &files, &journal, &steered)).collect();
     if !args.no_gate {
+        let mut asked = BTreeSet::new();
         for line in &mut lines {
-            line.waits_for = waits_for(line, &journal, &mut *observer, context).await;
+            // Of many schemas one stands for those that are at the same.
+            let id = line.migration.split('@').next().unwrap_or_default();
+            if asked.insert((id.to_owned(), line.state.clone())) {
+                line.waits_for = waits_for(line, &journal, &mut *observer, context).await;
+            }
         }
     }
     let old = too_old(&lines, args.max_open_days);
@@ -64,8 +67,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         zdmig_status: 1,
         database: context.url()?.to_string(),
         server: format!("{} {}", server.product, server.version),
-        // A role that may not see it is told the rest.
-        at_work: observer.at_work().await.ok().flatten().map(work_line),
+        at_work: at_work(&mut *observer).await?,
         migrations: lines,
         settings: if context.reporter.verbose() { settings(context) } else { Vec::new() },
     };
@@ -87,33 +89,37 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     Ok(if pending { Exit::Pending } else { Exit::Done })
 }
 
-/// The files, once for each schema that they are run in: those of the pattern, or, where none is
-/// said, those in which something was done.
+/// What the files are called: in each schema of the pattern, where there is one; where nobody says
+/// which schemas, a file that was run in some is shown there alone.
 async fn in_schemas(
-    files: Vec<SourceFile>,
+    files: &[SourceFile],
     journal: &Journal,
     observer: &mut dyn Observer,
     context: &Context<'_>,
-) -> Result<Vec<SourceFile>, Failure> {
+) -> Result<Vec<MigrationId>, Failure> {
+    let ids = files.iter().map(|file| &file.id);
     let Some(pattern) = &context.settings.schemas else {
-        // Where nobody says in which schemas, a file that was run in some is shown there alone.
-        let run = |file: &SourceFile| {
-            journal.known().any(|id| id.schema().is_some_and(|one| file.id.in_schema(one) == *id))
+        let elsewhere = |id: &MigrationId| {
+            journal
+                .known()
+                .any(|one| one.schema().is_some_and(|schema| id.in_schema(schema) == *one))
         };
-        let new = |file: &SourceFile| journal.is_new(&file.id);
-        return Ok(files.into_iter().filter(|file| !run(file) || !new(file)).collect());
+        return Ok(ids.filter(|id| !elsewhere(id)).cloned().collect());
     };
     let schemas = observer.schemas(&pattern.value).await?;
-    let there = |file: &SourceFile| {
-        let own = |schema: &String| SourceFile { id: file.id.in_schema(schema), ..file.clone() };
-        schemas.iter().map(own).collect::<Vec<_>>()
-    };
-    Ok(files.iter().flat_map(there).collect())
+    Ok(ids.flat_map(|id| schemas.iter().map(|schema| id.in_schema(schema))).collect())
 }
 
-fn work_line(work: AtWork) -> WorkLine {
-    let waits_for = work.blockers.iter().map(Blocker::who).collect();
-    WorkLine { owner: work.owner, since: work.since, waits_for }
+/// Who is at work; a role that may not see it is told the rest.
+async fn at_work(observer: &mut dyn Observer) -> Result<Option<WorkLine>, Failure> {
+    let work = match observer.at_work().await {
+        Err(SessionError::Denied { .. }) => None,
+        work => work?,
+    };
+    Ok(work.map(|work| {
+        let waits_for = work.blockers.iter().map(Blocker::who).collect();
+        WorkLine { owner: work.owner, since: work.since, waits_for }
+    }))
 }
 
 /// Migrations that have been open for longer than may be, each in words.
@@ -300,6 +306,9 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
     }
     if let Some(listen) = &all.metrics_listen {
         rows.push(("metrics_listen", listen.value.clone(), listen.origin.to_string()));
+    }
+    if let Some(schemas) = &all.schemas {
+        rows.push(("schemas", schemas.value.clone(), schemas.origin.to_string()));
     }
     if let Some(after) = &all.check_after {
         rows.push(("check_after", after.value.clone(), after.origin.to_string()));

@@ -98,8 +98,9 @@ impl Limit {
     }
 }
 
-/// A connection, as soon as there is one; one through a pooler will do. Why there is none yet is said once: a wrong password is
-/// waited for in vain, and nobody else can tell it from a server that starts.
+/// A connection, as soon as there is one; one through a pooler will do. Why there is none yet is
+/// said once: a wrong password is waited for in vain, and nobody else can tell it from a server
+/// that starts.
 async fn reached(limit: &Limit, context: &mut Context<'_>) -> Result<Box<dyn Session>, Failure> {
     let mut told = String::new();
     loop {

@@ -232,12 +232,14 @@ impl ConfigFile {
                 return Err(ConfigError::Unreadable { path: path.to_owned(), source });
             }
         };
-        let wrong = |message: String| ConfigError::Wrong { path: path.to_owned(), message };
         // The line itself is not shown: it may hold a password.
         let wrong = |error: toml::de::Error| {
-            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            // What is of no place is said to be of the whole.
+            let span = error.span().filter(|span| span.len() < text.len());
+            let line = span.map(|span| text[..span.start].matches('\n').count() + 1);
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            wrong(format!("{line}{}", error.message()))
+            let message = format!("{line}{}", error.message());
+            ConfigError::Wrong { path: path.to_owned(), message }
         };
         let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let unknown = unknown_names(&table);

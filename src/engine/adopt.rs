@@ -1,11 +1,8 @@
 //! Migrations that were run before zdmig came.
 
-use chrono::Utc;
-
 use super::{Engine, EngineError};
-use crate::dialect::Work;
-use crate::journal::{Entry, EntryKind};
-use crate::migration::{Checksum, MigrationId};
+use crate::journal::EntryKind;
+use crate::migration::{Checksum, MigrationId, SourceFile};
 use crate::plan::{Fingerprint, StepId};
 
 /// A migration that is held for run from now on.
@@ -17,6 +14,14 @@ pub struct Adoption {
     pub checksum: Checksum,
     /// Whose word it is that it was run.
     pub from: String,
+}
+
+impl Adoption {
+    /// Of a file as it is now, on somebody's word.
+    pub fn of(file: &SourceFile, from: &str) -> Self {
+        let (migration, checksum) = (file.id.clone(), file.checksum.clone());
+        Self { migration, checksum, from: from.to_owned() }
+    }
 }
 
 impl Engine<'_> {
@@ -43,15 +48,7 @@ impl Engine<'_> {
         migration: &MigrationId,
         kind: EntryKind,
     ) -> Result<(), EngineError> {
-        let entry = Entry {
-            step: StepId::stored(format!("{migration}/adopted")),
-            plan: Fingerprint::of(&migration),
-            at: Utc::now(),
-            by: self.options.owner.clone(),
-            kind,
-        };
-        self.session.commit(&Work { sql: &[], entry: &entry }).await?;
-        self.journal.add(entry)?;
-        Ok(())
+        let step = StepId::stored(format!("{migration}/adopted"));
+        self.write(&Fingerprint::of(&migration), &step, &[], kind).await
     }
 }

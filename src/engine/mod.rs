@@ -18,7 +18,7 @@ use crate::backfill::{FillError, LimitsSource, Pace};
 use crate::dialect::{Blocker, FailedRow, Session, SessionError, Work};
 use crate::journal::{Entry, EntryKind, IllegalEntry, Journal};
 use crate::migration::MigrationId;
-use crate::plan::{Phase, Plan, StepId};
+use crate::plan::{Fingerprint, Phase, Plan, StepId};
 use crate::sql::{ColumnRef, Sql, TableName};
 
 pub use adopt::Adoption;
@@ -233,9 +233,20 @@ impl<'a> Engine<'a> {
         sql: &[Sql],
         kind: EntryKind,
     ) -> Result<(), EngineError> {
+        self.write(&plan.fingerprint, step, sql, kind).await
+    }
+
+    /// The same of what has no plan.
+    async fn write(
+        &mut self,
+        plan: &Fingerprint,
+        step: &StepId,
+        sql: &[Sql],
+        kind: EntryKind,
+    ) -> Result<(), EngineError> {
         let entry = Entry {
             step: step.clone(),
-            plan: plan.fingerprint.clone(),
+            plan: plan.clone(),
             at: Utc::now(),
             by: self.options.owner.clone(),
             kind,

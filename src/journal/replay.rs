@@ -66,9 +66,9 @@ impl Journal {
             EntryKind::Permitted { .. } | EntryKind::BrownOut { .. } => {}
             EntryKind::Adopted { checksum, .. } => {
                 let id = entry.step.migration_prefix().trim_end_matches('/');
-                if let Ok(id) = MigrationId::from_stem(id) {
-                    self.adopted.insert(id, checksum.clone());
-                }
+                let wrong = |_| IllegalEntry { entry: entry.kind.word(), status: Status::Pending };
+                let id = MigrationId::from_stem(id).map_err(wrong)?;
+                self.adopted.insert(id, checksum.clone());
             }
             kind => {
                 let status = self.status(&entry.step).next(kind)?;

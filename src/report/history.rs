@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Pen, counted, duration, table};
+use super::{Pen, and_rows, counted, duration, table};
 use crate::journal::{Entry, EntryKind};
 
 /// What was done, the oldest first.
@@ -96,7 +96,9 @@ impl History {
                 let message = message.lines().next().unwrap_or_default();
                 (format!("{phase}: failed: {slug}: {message}"), None)
             }
-            EntryKind::Permitted { overruled: None, .. } => (permitted(phase).to_owned(), None),
+            EntryKind::Permitted { overruled: None, .. } => {
+                (format!("the gate passed for {phase}"), None)
+            }
             EntryKind::Permitted { overruled: Some(one), .. } => {
                 (format!("overruled the gate for {phase}: {} ({})", one.reason, one.ticket), None)
             }
@@ -113,8 +115,7 @@ impl History {
         };
         let Some(rows) = tally else { return self.push(entry, what, None) };
         if each {
-            let rows = if rows > 0 { format!(", {}", counted(rows, "row")) } else { String::new() };
-            return self.push(entry, format!("{what}: {slug}{rows}"), None);
+            return self.push(entry, format!("{what}: {slug}{}", and_rows(rows)), None);
         }
         let of = entry.step.migration_prefix().trim_end_matches('/');
         if let Some(line) = self.lines.last_mut()
@@ -154,14 +155,8 @@ impl History {
 
 impl Tally {
     fn said(&self) -> String {
-        let rows =
-            if self.rows > 0 { format!(", {}", counted(self.rows, "row")) } else { String::new() };
-        format!("{}: {}{rows}", self.doing, counted(self.steps, "step"))
+        format!("{}: {}{}", self.doing, counted(self.steps, "step"), and_rows(self.rows))
     }
-}
-
-fn permitted(phase: &str) -> &'static str {
-    if phase == "purge" { "the gate passed for purge" } else { "the gate passed for contract" }
 }
 
 /// For a person.

@@ -37,7 +37,7 @@ pub use status::{FillLine, Line, StatusReport, WorkLine, render_status};
 pub use table::table;
 pub use verdict::{ReasonLine, VerdictReport, render_reasons, render_verdict};
 pub use verdict_page::{render_verdict_html, render_verdict_markdown};
-pub use wording::{counted, duration, grouped};
+pub use wording::{and_rows, counted, duration, grouped};
 
 /// In which form the product is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

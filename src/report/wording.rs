@@ -6,6 +6,11 @@ pub fn counted(n: u64, thing: &str) -> String {
     format!("{} {thing}{plural}", grouped(n))
 }
 
+/// `, 3 rows` after something else that is counted; nothing where there are none.
+pub fn and_rows(rows: u64) -> String {
+    if rows > 0 { format!(", {}", counted(rows, "row")) } else { String::new() }
+}
+
 /// `1,000,000`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();

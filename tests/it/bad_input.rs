@@ -241,3 +241,18 @@ async fn what_a_hand_removed_is_drift() {
 async fn the_test_server_answers() {
     assert!(server().starts_with("postgres"));
 }
+
+/// A line of the configuration that cannot be read is not shown: it may hold a password.
+#[test]
+fn a_broken_configuration_shows_no_password() {
+    let project = Project::at("sqlite://none.db");
+    for (broken, place) in [
+        ("pace = \"fast\"\ndatabase_url = \"postgres://u:secretpw@127.0.0.1:1/x", "line 2: "),
+        ("pace = \"fast\"\nwebhook = \"https://x/secretpw\" junk", "line 2: "),
+        ("database_url = [\"postgres://u:secretpw@127.0.0.1:1/x\"]", "expected a string"),
+    ] {
+        project.write("zdmig.toml", broken);
+        let ran = project.run("status").exits(2).says(&["zdmig.toml", place]);
+        assert!(!format!("{}{}", ran.out, ran.err).contains("secretpw"), "{}", ran.err);
+    }
+}

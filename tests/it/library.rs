@@ -66,4 +66,18 @@ async fn a_failure_has_the_code_and_the_reasons() {
     assert!(reasons.is_some_and(|count| count > 0));
     let zdmig = zdmig.config(project.path("zdmig.toml"));
     assert_eq!(zdmig.contract().await.expect("it passes").last().expect("one").state, "done");
+    // In each schema that the configuration names.
+    let database = Database::postgres("library_schemas").await;
+    let one = "CREATE SCHEMA tenant_1; CREATE SCHEMA tenant_2";
+    database.script(one).await;
+    project.write("zdmig.toml", &format!("schemas = \"tenant_*\"\n{OPEN_GATE}"));
+    let zdmig = Zdmig::new(&database.url).embedded(FILES).expect("files");
+    let zdmig = zdmig.config(project.path("zdmig.toml"));
+    let done = zdmig.expand().await.expect("expanded");
+    let mut names: Vec<_> = done.iter().map(|one| one.migration.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(names[0], "1_users@tenant_1");
+    let odd = [("1_a@b", "")];
+    assert_eq!(Zdmig::new(&database.url).embedded(&odd).expect_err("an @").code, 2);
 }

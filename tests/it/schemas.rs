@@ -62,6 +62,8 @@ async fn every_schema_is_led_through_all_phases() {
     project.run(&format!("expand {all}")).done().says(&["10 done, 10 of which had nothing to do"]);
     let status = project.run(&format!("status {all}")).done();
     status.says(&["in 10 schemas", "zdmig backfill 1_rename --schemas 'tenant_*'"]);
+    // The gate is asked once for those that are at the same.
+    project.run(&format!("status -v {all}")).done().says(&["schemas", "tenant_*", "--schemas"]);
     let states = json(&project, "status", 0);
     let lines = states["migrations"].as_array().expect("a list");
     assert!(lines.iter().all(|line| line["state"] == "expanded") && lines.len() == 10, "{states}");
@@ -129,6 +131,9 @@ async fn a_tenant_that_is_busy_keeps_no_other_waiting() {
     let line = "expand --schemas tenant_* --lock-timeout 100ms --lock-wait-max 1s";
     let ran = project.run(line).exits(14);
     ran.says(&["tenant_02 (14): no lock", "slow report", "3 done, 1 not"]);
+    // One by one, too.
+    let ran = project.run(&format!("{line} --parallel 1")).exits(14);
+    ran.says(&["3 done, 3 of which had nothing to do, 1 not"]);
     slow.script("COMMIT").await.expect("it lets go");
     project.run(line).done().says(&["4 done, 3 of which had nothing to do"]);
 }
@@ -159,6 +164,8 @@ async fn two_runners_and_one_for_all() {
     other.script("SELECT pg_advisory_unlock_all()").await.expect("let go");
     other.script("SELECT pg_advisory_lock(x'7a646d6967'::bigint)").await.expect("alone");
     project.run("contract --schemas tenant_* --wait 0s").exits(14);
+    project.run("contract --schemas tenant_* --wait 0s --try").done();
+    project.run("backfill --try --wait 0s").done();
     other.script("SELECT pg_advisory_unlock_all()").await.expect("let go");
     project.run("expand").done().says(&["1_rename: expanded"]);
 }
@@ -361,4 +368,26 @@ async fn a_runner_that_lost_its_lock_is_fenced_whatever_its_scope() {
         project.run(&format!("{first} --wait 10s")).done();
         project.run("backfill").done();
     }
+}
+
+/// A session that waits for a table of the same name in another schema is none of a contract's.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_elsewhere_holds_no_contract_up() {
+    let (database, project) = tenants("waits_elsewhere", 1).await;
+    for verb in ["expand", "backfill"] {
+        project.run(&format!("{verb} --schemas tenant_*")).done();
+    }
+    let mut holder = attach(&database.url, "the holder").await.client;
+    holder.script("BEGIN; LOCK TABLE other.users IN SHARE MODE").await.expect("held");
+    let url = database.url.clone();
+    let waits = tokio::spawn(async move {
+        let mut client = attach(&url, "shop").await.client;
+        client.script("UPDATE other.users SET username = 'late'").await
+    });
+    let mut client = database.client().await;
+    let queued = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted";
+    until(&mut *client, queued).await;
+    project.run("contract --schemas tenant_*").done();
+    holder.script("COMMIT").await.expect("let go");
+    waits.await.expect("it ends").expect("it is let through");
 }

@@ -221,21 +221,31 @@ pub(super) async fn foreign(
     rows.iter().map(row).collect::<Result<_, _>>().map(Some)
 }
 
-/// Schemas that are neither the server's nor ours, by a pattern.
+/// Schemas that are neither the server's nor ours.
+const OF_APPLICATIONS: &str = "FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'
+    AND nspname NOT IN ('information_schema', 'zdmig')";
+
+/// Whether there is one of this name, and whether the role may use it.
+pub(super) async fn has_schema(
+    conn: &mut PgConnection,
+    name: &str,
+) -> Result<Option<bool>, SessionError> {
+    let sql =
+        format!("SELECT has_schema_privilege(oid, 'USAGE') {OF_APPLICATIONS} AND nspname = $1");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(name.to_owned());
+    let row = query.fetch_optional(conn).await.map_err(wrap)?;
+    row.map(|row| get(&row, 0)).transpose()
+}
+
+/// Their names, by a pattern.
 pub(super) async fn schemas(
     conn: &mut PgConnection,
     pattern: &str,
 ) -> Result<Vec<String>, SessionError> {
     let escaped = pattern.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let like = escaped.replace('*', "%").replace('?', "_");
-    let rows = sqlx::query(
-        "SELECT nspname::text FROM pg_namespace
-          WHERE nspname LIKE $1 AND nspname NOT LIKE 'pg\\_%'
-            AND nspname NOT IN ('information_schema', 'zdmig') ORDER BY 1",
-    )
-    .bind(like)
-    .fetch_all(conn)
-    .await
-    .map_err(wrap)?;
+    let sql = format!("SELECT nspname::text {OF_APPLICATIONS} AND nspname LIKE $1 ORDER BY 1");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(like);
+    let rows = query.fetch_all(conn).await.map_err(wrap)?;
     rows.iter().map(|row| get(row, 0)).collect()
 }

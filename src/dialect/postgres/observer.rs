@@ -311,16 +311,7 @@ impl Observer for PostgresObserver {
     }
 
     async fn has_schema(&mut self, name: &str) -> Result<Option<bool>, SessionError> {
-        let row = sqlx::query(
-            "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace
-              WHERE nspname = $1 AND nspname NOT LIKE 'pg\\_%'
-                AND nspname NOT IN ('information_schema', 'zdmig')",
-        )
-        .bind(name)
-        .fetch_optional(&mut self.conn)
-        .await
-        .map_err(wrap)?;
-        row.map(|row| get(&row, 0)).transpose()
+        facts::has_schema(&mut self.conn, name).await
     }
 
     async fn schemas(&mut self, pattern: &str) -> Result<Vec<String>, SessionError> {
