@@ -168,9 +168,11 @@ fn every_command_in_the_docs_is_one() {
     for name in pages() {
         let (_, text) = page(&name);
         let inline = text.split('`').filter(|piece| !piece.contains('\n'));
+        let inline = inline.map(|piece| (piece, true));
         let lines = text.lines().map(|line| line.trim_start_matches(['$', '-', ' ']));
-        let lines = lines.map(|line| line.trim_start_matches("run: "));
-        for line in inline.chain(lines).filter_map(|line| line.strip_prefix("zdmig ")) {
+        let lines = lines.map(|line| (line.trim_start_matches("run: "), false));
+        for (line, quoted) in inline.chain(lines) {
+            let Some(line) = line.strip_prefix("zdmig ") else { continue };
             let (verb, flags) = taken_apart(line);
             let verb = verb.join(" ");
             if !verb.starts_with(|c: char| c.is_ascii_lowercase()) || verb.contains(['…', '.', ':'])
@@ -182,7 +184,7 @@ fn every_command_in_the_docs_is_one() {
                 (ran.code, ran.out)
             });
             // A sentence that begins with our name is no command.
-            if help.0 != Some(0) && !line.contains("--") {
+            if help.0 != Some(0) && !quoted && !line.contains("--") {
                 continue;
             }
             if help.0 != Some(0) {

@@ -14,6 +14,7 @@ mod examine;
 mod facts;
 mod fill;
 mod filler;
+mod foreign;
 mod horizon;
 mod interpret;
 mod locks;

@@ -9,7 +9,7 @@ use super::catalog::get;
 use super::connect::{connect_through, wrap};
 use super::facts;
 use super::session::exists;
-use super::{bound, examine, quote, statements, watch};
+use super::{bound, examine, foreign, quote, statements, watch};
 use crate::dialect::{
     Approval, AtWork, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
     Observation, Observer, RoleAccess, SessionError, StatementLog, Witness,
@@ -311,11 +311,11 @@ impl Observer for PostgresObserver {
     }
 
     async fn has_schema(&mut self, name: &str) -> Result<Option<bool>, SessionError> {
-        facts::has_schema(&mut self.conn, name).await
+        foreign::has_schema(&mut self.conn, name).await
     }
 
     async fn schemas(&mut self, pattern: &str) -> Result<Vec<String>, SessionError> {
-        facts::schemas(&mut self.conn, pattern).await
+        foreign::schemas(&mut self.conn, pattern).await
     }
 
     async fn foreign(
@@ -323,7 +323,7 @@ impl Observer for PostgresObserver {
         table: &TableName,
         columns: &[&str],
     ) -> Result<Option<Vec<Row>>, SessionError> {
-        facts::foreign(&mut self.conn, table, columns).await
+        foreign::rows(&mut self.conn, table, columns).await
     }
 
     async fn record(&mut self, fact: &Fact<'_>) -> Result<(), SessionError> {

@@ -1,7 +1,7 @@
 //! The lock that makes one zdmig the only one: in the whole database, or in one of its schemas.
 
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::bookkeeping::RUN_LOCK;
 use super::catalog::get;
@@ -25,7 +25,7 @@ pub(super) async fn take(
     if !get::<bool>(&row, 0)? {
         // Who works in one schema is kept out by who works in all; the other way round it is the
         // last that began.
-        return Err(busy(lock, if beside.is_some() { Some("") } else { None }).await?);
+        return Err(busy(lock, beside.map(|_| "")).await?);
     }
     if let Some(schema) = beside {
         let own = "SELECT pg_try_advisory_lock(($1 >> 16)::int, hashtext($2))";
@@ -37,9 +37,9 @@ pub(super) async fn take(
     }
     // Whoever had it before and lost it without knowing finds another token: in all schemas those who
     // worked in one, and from each schema who worked in all.
-    let others = if beside.is_some() { "WHERE scope = ''" } else { "WHERE scope <> ''" };
-    let fence = format!("UPDATE zdmig.lease SET token = token + 1 {others}");
-    sqlx::raw_sql(AssertSqlSafe(fence)).execute(&mut *lock).await.map_err(wrap)?;
+    let others = "UPDATE zdmig.lease SET token = token + 1 WHERE (scope = '') = $1";
+    let others = sqlx::query(others).bind(beside.is_some());
+    others.execute(&mut *lock).await.map_err(wrap)?;
     let row = sqlx::query(
         "INSERT INTO zdmig.lease (scope, token, owner) VALUES ($2, 1, $1)
          ON CONFLICT (scope) DO UPDATE SET token = lease.token + 1, owner = $1,
