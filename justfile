@@ -49,6 +49,12 @@ bench-gate:
 bench-backfill:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB' scripts/with-postgres cargo bench --bench backfill
 
+# both deploys of examples/shop with a million users and ten minutes of load, and the control; an hour
+drill:
+    examples/shop/blue-green --users 1000000 --rate 200 --hold 30 --drain 30
+    examples/shop/rolling --users 1000000 --rate 200 --hold 30 --drain 30
+    ! examples/shop/rolling --naive --users 1000000 --rate 200 --hold 30 --drain 30
+
 # the rename on a live embedded database
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}

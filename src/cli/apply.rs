@@ -1,8 +1,11 @@
 use super::context::{Context, lock};
 use super::evidence::gathered;
 use super::failure::{Exit, Failure};
-use super::phase::{Tally, WaitArgs};
+use super::phase::{Tally, WaitArgs, time};
 use super::project;
+use super::window::Window;
+use crate::backfill::Pace;
+use crate::config::Origin;
 use crate::dialect::Session;
 use crate::engine::{Engine, EngineOptions, Event};
 use crate::gate::{Evidence, Permit, Verdict};
@@ -19,6 +22,11 @@ use crate::report::Format;
 pub(super) struct Args {
     /// Up to this migration, or a beginning of its name; all that are pending without one
     id: Option<String>,
+    /// In a maintenance window of this length, as 10m: refused before it begins where the work does not fit,
+    /// stopped at a safe point when the window closes; exits with 20 if something is left. Fills at the
+    /// fast pace where no other is set
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -43,17 +51,28 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         }
         return Ok(Exit::Done);
     }
+    let length = args.window.as_ref().map(|text| time("--window", text)).transpose()?;
+    let window = length.map(|length| Window::open(length, context.cancel));
+    if let Some(window) = &window {
+        let catalog = session.catalog().await?;
+        window.fits(&files, &journal, &catalog, context)?;
+    }
     let server = session.server().await?;
     let can = context.dialect()?.capabilities(&server);
-    let options = context.engine_options(can.single_writer);
+    let mut options = context.engine_options(can.single_writer);
+    if window.is_some() && context.settings.pace.origin == Origin::Default {
+        options.pace = Pace::FAST;
+    }
     lock(&mut *session, &options.owner, context.cancel, args.wait.time()?).await?;
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig gate").await?.observer;
     let evidence = gathered(&mut *observer, &[], context).await?;
     let mut journal = context.journal(&mut *session).await?;
     for file in &files {
-        journal = one(file, journal, &mut *session, &options, &evidence, context)
-            .await
-            .map_err(|failure| failure.resumed_by("zdmig apply"))?;
+        let at = (&options, &evidence, window.as_ref());
+        journal = one(file, journal, &mut *session, at, context).await.map_err(|failure| {
+            // What a window says of its end names the next command itself.
+            if window.is_some() { failure } else { failure.resumed_by("zdmig apply") }
+        })?;
     }
     Ok(Exit::Done)
 }
@@ -63,8 +82,7 @@ async fn one(
     file: &SourceFile,
     journal: Journal,
     session: &mut dyn Session,
-    options: &EngineOptions,
-    evidence: &Evidence,
+    (options, evidence, window): (&EngineOptions, &Evidence, Option<&Window>),
     context: &mut Context<'_>,
 ) -> Result<Journal, Failure> {
     let plan = match journal.plan(&file.id) {
@@ -78,16 +96,26 @@ async fn one(
     };
     super::approval::granted(&plan, context).await?;
     let (contract, purge) = (permit(&plan, evidence)?, permit(&plan, evidence)?);
+    if let Some(window) = window {
+        window.has_time(&plan, &journal, &session.catalog().await?)?;
+    }
     let mut tally = Tally::default();
-    let cancel = context.cancel;
+    let cancel = window.map_or(context.cancel, |window| &window.closed);
     let mut ears = context.ears();
     let mut hear = |event: Event<'_>| tally.hear(&event, &mut ears);
     let mut engine = Engine::resumed(session, journal, options, cancel, &mut hear);
-    engine.expand(&plan).await?;
-    engine.backfill(&plan).await?;
-    engine.contract(&plan, contract).await?;
-    engine.purge(&plan, purge).await?;
+    let ran = async {
+        engine.expand(&plan).await?;
+        engine.backfill(&plan).await?;
+        engine.contract(&plan, contract).await?;
+        engine.purge(&plan, purge).await
+    };
+    let ran = ran.await.map_err(Failure::from);
     let journal = engine.into_journal();
+    ran.map_err(|failure| match window {
+        Some(window) => window.told(failure, &plan, &journal),
+        None => failure,
+    })?;
     tally.report(&plan, "applied", &journal, context);
     Ok(journal)
 }

@@ -45,6 +45,7 @@ mod tune;
 mod usage;
 mod verify;
 mod wait;
+mod window;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
