@@ -17,6 +17,7 @@ pub mod journal;
 pub mod migration;
 pub mod plan;
 pub mod planner;
+pub mod rehearsal;
 pub mod report;
 pub mod sql;
 pub mod telemetry;

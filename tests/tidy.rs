@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["journal"],
     &["dialect"],
     &["planner", "backfill", "gate"],
-    &["engine"],
+    &["engine", "rehearsal"],
     &["config", "report", "demo", "telemetry"],
     &["cli"],
 ];

@@ -34,6 +34,7 @@ mod phase;
 mod plan;
 mod project;
 mod purge;
+mod rehearse;
 mod restore;
 mod resume;
 mod rollback;
@@ -115,9 +116,9 @@ struct Global {
 enum FormatArg {
     Human,
     Json,
-    /// Of `plan`, `check` and `gate`
+    /// Of `plan`, `check`, `gate` and `rehearse`
     Markdown,
-    /// Of `plan` and `gate`
+    /// Of `plan`, `gate` and `rehearse`
     Html,
     /// Of `check`: for code scanning
     Sarif,
@@ -142,6 +143,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Snapshot(snapshot::Args),
+    Rehearse(rehearse::Args),
     Approve(approve::Args),
     Expand(expand::Args),
     Backfill(backfill::Args),
@@ -282,17 +284,20 @@ async fn stop_signals(cancel: CancellationToken) {
 fn speaks(cli: &Cli) -> Result<(), Failure> {
     let speaks = match cli.global.format {
         FormatArg::Human | FormatArg::Json => true,
-        FormatArg::Markdown => {
-            matches!(cli.command, Command::Gate(_) | Command::Check(_) | Command::Plan(_))
+        FormatArg::Markdown => matches!(
+            cli.command,
+            Command::Gate(_) | Command::Check(_) | Command::Plan(_) | Command::Rehearse(_)
+        ),
+        FormatArg::Html => {
+            matches!(cli.command, Command::Gate(_) | Command::Plan(_) | Command::Rehearse(_))
         }
-        FormatArg::Html => matches!(cli.command, Command::Gate(_) | Command::Plan(_)),
         FormatArg::Sarif | FormatArg::Gitlab | FormatArg::Github | FormatArg::Junit => {
             matches!(cli.command, Command::Check(_))
         }
     };
     if !speaks {
         return Err(Failure::usage("this verb does not answer in that form")
-            .hint("use --format human or json; markdown is of `plan`, `check` and `gate`, html of `plan` and `gate`, the others of `check`"));
+            .hint("use --format human or json; markdown is of `plan`, `check`, `gate` and `rehearse`, html of `plan`, `gate` and `rehearse`, the others of `check`"));
     }
     Ok(())
 }
@@ -451,6 +456,7 @@ async fn verb(command: Command, context: &mut Context<'_>) -> Result<Exit, Failu
         Command::Check(args) => check::run(&args, context),
         Command::Plan(args) => plan::run(&args, context).await,
         Command::Snapshot(args) => snapshot::run(&args, context).await,
+        Command::Rehearse(args) => rehearse::run(&args, context).await,
         Command::Approve(args) => approve::run(&args, context).await,
         Command::Expand(args) => expand::run(&args, context).await,
         Command::Backfill(args) => backfill::run(&args, context).await,

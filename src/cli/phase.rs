@@ -55,6 +55,17 @@ pub(super) struct Tally {
 impl Tally {
     /// Tells an event and counts it.
     pub(super) fn hear(&mut self, event: &Event<'_>, ears: &mut Ears<'_>) {
+        self.count(event);
+        ears.hear(event);
+    }
+
+    /// How many rows were changed.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Counts what was done.
+    pub(super) fn count(&mut self, event: &Event<'_>) {
         match event {
             Event::StepFinished { rows, .. } => {
                 self.steps += 1;
@@ -77,7 +88,6 @@ impl Tally {
             | Event::Proved { .. }
             | Event::Repairing { .. } => {}
         }
-        ears.hear(event);
     }
 
     /// The product of a phase: what was done, and what comes next.

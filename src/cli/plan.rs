@@ -97,6 +97,26 @@ fn plans(
     Ok(plans)
 }
 
+/// The plans of what is pending, up to one migration, which is the last of them.
+pub(super) async fn pending_up_to(
+    id: &MigrationId,
+    mut files: Vec<SourceFile>,
+    session: &mut dyn Session,
+    context: &Context<'_>,
+) -> Result<Vec<Plan>, Failure> {
+    let journal = context.journal(&mut *session).await?;
+    project::fitting(&files, &journal)?;
+    project::in_order(&files, &journal)?;
+    if !journal.is_new(id) {
+        return Err(Failure::usage(format!("`{id}` was begun already, or is done"))
+            .hint(format!("zdmig status shows where it stands; zdmig plan {id} what is left")));
+    }
+    files.retain(|file| file.id <= *id);
+    let catalog = session.catalog().await?;
+    let known = Known { files, journal, catalog };
+    plans(&known, None, context.dialect()?, context)
+}
+
 /// The plan by which one migration is run, or would be.
 pub(super) async fn present(
     id: &MigrationId,
@@ -116,7 +136,7 @@ pub(super) async fn present(
         .ok_or_else(|| Failure::usage(format!("`{id}` has no file, or was run before zdmig came")))
 }
 
-/// Who approved what is shown.
+/// Who approved what is shown, and how it was rehearsed.
 async fn approvals(views: &mut [PlanView<'_>], context: &Context<'_>) -> Result<(), Failure> {
     let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
     for view in views {
@@ -124,6 +144,8 @@ async fn approvals(views: &mut [PlanView<'_>], context: &Context<'_>) -> Result<
         let fits = all.iter().filter(|one| one.fingerprint == view.plan.fingerprint.as_str());
         view.approvals = fits.map(ToString::to_string).collect();
         view.required = context.settings.require_approval.value;
+        view.rehearsed =
+            super::rehearse::latest(&mut *observer, view.plan).await?.map(|found| found.words());
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod sqlite;
 mod statements;
 mod url;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ pub use monitor::{
 };
 pub use observer::{
     Approval, AtWork, Beat, Bound, Connected, Deployed, Fact, Finding, Manifest, Observer,
-    RoleAccess, Witness,
+    RoleAccess, Strain, Witness,
 };
 pub use session::{Answer, Blocker, Doing, Measured, Options, Session, SessionError, Work};
 pub use statements::{Counted, Observation, StatementLog};
@@ -120,6 +121,31 @@ pub trait Dialect: Send + Sync {
     /// Makes a database with the schema of the one that `url` names, and none of its rows.
     async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError>;
 
+    /// Opens a database for a rehearsal: with the schema of the one that `from` names, or as somebody has
+    /// prepared it. `folder` is empty, and the caller's to remove once the stage is struck.
+    ///
+    /// # Errors
+    /// When there is nowhere to have one, with what to say instead.
+    async fn stage(
+        &self,
+        from: &DatabaseUrl,
+        site: &Site,
+        folder: &Path,
+    ) -> Result<Stage, SessionError>;
+
+    /// Makes up rows for those of the tables, and of what they point to, that are empty: so many in each,
+    /// spread as the statistics of `from` say. The rows that each table has then.
+    ///
+    /// # Errors
+    /// When a table has a column for which nothing is known to make up, or rules that what is made up breaks.
+    async fn invent(
+        &self,
+        from: &DatabaseUrl,
+        into: &DatabaseUrl,
+        tables: &[TableName],
+        rows: u64,
+    ) -> Result<BTreeMap<String, u64>, SessionError>;
+
     /// Opens what takes columns away for a while.
     ///
     /// # Errors
@@ -151,6 +177,29 @@ pub struct Scratch {
     pub others: Vec<String>,
     /// What to run on which address to be rid of it; `None` where a folder is removed.
     pub drop: Option<(DatabaseUrl, String)>,
+}
+
+/// Where a rehearsal is to be.
+#[derive(Clone, Debug)]
+pub enum Site {
+    /// On a server of its own on this machine, or in a file of its own.
+    Own,
+    /// In a database that is there for it, and is left changed: empty, or with rows.
+    Given(DatabaseUrl),
+    /// In a copy that is made of another database of a server, by that one's name.
+    Like(DatabaseUrl, String),
+}
+
+/// A database for a rehearsal.
+pub struct Stage {
+    /// Its address.
+    pub url: DatabaseUrl,
+    /// What it is, in words.
+    pub words: String,
+    /// What to run on which address to be rid of it.
+    pub drop: Option<(DatabaseUrl, String)>,
+    /// A server that ends with it.
+    pub server: Option<Box<dyn Send + Sync>>,
 }
 
 /// What [`Dialect::attach`] opens.

@@ -49,6 +49,12 @@ pub trait Observer: Send {
     /// Who approved which plan of a migration, the oldest first.
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError>;
 
+    /// What was found when plans of a migration were rehearsed, as it was told, the latest last.
+    async fn rehearsals(&mut self, migration: &str) -> Result<Vec<String>, SessionError>;
+
+    /// How the database bears what connections of this name do, and how large these tables are.
+    async fn strain(&mut self, name: &str, tables: &[TableName]) -> Result<Strain, SessionError>;
+
     /// The zdmig that holds the run lock, as far as that can be seen without taking it.
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;
 
@@ -128,6 +134,17 @@ pub struct AtWork {
     pub since: DateTime<Utc>,
     /// Who is in the way of its statement just now.
     pub blockers: Vec<Blocker>,
+}
+
+/// How a database bears a load, at a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strain {
+    /// How long somebody of the load has waited for a lock.
+    pub waits: Duration,
+    /// Where the server's log ends, in bytes.
+    pub log: u64,
+    /// Bytes of the tables with their indexes.
+    pub bytes: u64,
 }
 
 /// Somebody's word for a plan.
@@ -350,6 +367,15 @@ pub enum Fact<'a> {
         fingerprint: &'a str,
         /// Who.
         who: &'a str,
+    },
+    /// A plan was rehearsed.
+    Rehearsed {
+        /// The migration.
+        migration: &'a str,
+        /// The plan's fingerprint.
+        fingerprint: &'a str,
+        /// What was found, as JSON.
+        report: &'a str,
     },
     /// A version's usage manifest.
     Usage {

@@ -11,6 +11,7 @@ mod narrate;
 mod page;
 mod plan;
 mod progress;
+mod rehearsal;
 mod snippet;
 mod status;
 mod table;
@@ -32,6 +33,9 @@ pub use findings::{
 pub use hazard::hazard_page;
 pub use history::{History, HistoryLine, render_history};
 pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown};
+pub use rehearsal::{
+    render_rehearsal, render_rehearsal_html, render_rehearsal_json, render_rehearsal_markdown,
+};
 pub use snippet::snippet;
 pub use status::{FillLine, Line, StatusReport, WorkLine, render_status};
 pub use table::table;

@@ -42,6 +42,7 @@ mod prove;
 mod published;
 mod random;
 mod regressions;
+mod rehearse;
 mod replica;
 mod retype;
 mod runners;

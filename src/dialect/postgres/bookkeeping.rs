@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 7;
+pub(super) const FORMAT: i32 = 8;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -17,8 +17,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 7 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 7;
+INSERT INTO zdmig.format SELECT 8 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 8;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -167,6 +167,13 @@ CREATE TABLE IF NOT EXISTS zdmig.approval (
     role name NOT NULL DEFAULT session_user,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (migration, fingerprint, who)
+);
+-- What was found when a plan was rehearsed on a database that was thrown away.
+CREATE TABLE IF NOT EXISTS zdmig.rehearsal (
+    migration text NOT NULL,
+    fingerprint text NOT NULL,
+    report text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- Where windows on what runs begin: how often each statement had run on a server.
 CREATE TABLE IF NOT EXISTS zdmig.observation (

@@ -87,6 +87,9 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
         Fact::Unapproved { migration, fingerprint, who } => {
             return withdraw(conn, [migration, fingerprint, who]).await;
         }
+        Fact::Rehearsed { migration, fingerprint, report } => {
+            return rehearsed(conn, [migration, fingerprint, report]).await;
+        }
         Fact::Usage { service, version, text } => sqlx::query(
             "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
              ON CONFLICT (service, version) DO NOTHING",
@@ -113,6 +116,15 @@ async fn approve(conn: &mut PgConnection, of: [&str; 4]) -> Result<(), SessionEr
     let query = sqlx::query(
         "INSERT INTO zdmig.approval (migration, fingerprint, who, plan) VALUES ($1, $2, $3, $4)
          ON CONFLICT (migration, fingerprint, who) DO NOTHING",
+    );
+    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
+    query.execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+async fn rehearsed(conn: &mut PgConnection, of: [&str; 3]) -> Result<(), SessionError> {
+    let query = sqlx::query(
+        "INSERT INTO zdmig.rehearsal (migration, fingerprint, report) VALUES ($1, $2, $3)",
     );
     let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
     query.execute(conn).await.map_err(wrap)?;
@@ -191,4 +203,16 @@ pub(super) async fn approvals(
         })
     };
     rows.iter().map(approval).collect()
+}
+
+pub(super) async fn rehearsals(
+    conn: &mut PgConnection,
+    migration: &str,
+) -> Result<Vec<String>, SessionError> {
+    if !exists(conn, "zdmig.rehearsal").await? {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query("SELECT report FROM zdmig.rehearsal WHERE migration = $1 ORDER BY at");
+    let rows = query.bind(migration).fetch_all(conn).await.map_err(wrap)?;
+    rows.iter().map(|row| get(row, 0)).collect()
 }

@@ -17,6 +17,7 @@ mod filler;
 mod foreign;
 mod horizon;
 mod interpret;
+mod invent;
 mod locks;
 mod lower;
 mod measure;
@@ -36,6 +37,7 @@ mod server_log;
 mod session;
 mod singly;
 mod split;
+mod stage;
 mod statements;
 mod steering;
 mod sync;
@@ -48,13 +50,14 @@ mod undo_table;
 mod watch;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
 
 use super::{
     Advice, Attached, Capabilities, Connected, DatabaseUrl, Dialect, Dimmer, Options, Retyping,
-    Scratch, Session, SessionError, SyntaxError, Unsupported,
+    Scratch, Session, SessionError, Site, Stage, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -171,11 +174,30 @@ impl Dialect for Postgres {
         url: Option<&DatabaseUrl>,
         _folder: &Path,
     ) -> Result<Scratch, SessionError> {
-        scratch::make(url).await
+        scratch::make(url, None).await
     }
 
     async fn copy(&self, url: &DatabaseUrl) -> Result<Scratch, SessionError> {
         scratch::copy(url).await
+    }
+
+    async fn stage(
+        &self,
+        from: &DatabaseUrl,
+        site: &Site,
+        folder: &Path,
+    ) -> Result<Stage, SessionError> {
+        stage::open(from, site, folder).await
+    }
+
+    async fn invent(
+        &self,
+        from: &DatabaseUrl,
+        into: &DatabaseUrl,
+        tables: &[TableName],
+        rows: u64,
+    ) -> Result<BTreeMap<String, u64>, SessionError> {
+        invent::rows(from, into, tables, rows).await
     }
 
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {

@@ -12,7 +12,7 @@ use super::session::exists;
 use super::{bound, examine, foreign, quote, statements, watch};
 use crate::dialect::{
     Approval, AtWork, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
-    Observation, Observer, RoleAccess, SessionError, StatementLog, Witness,
+    Observation, Observer, RoleAccess, SessionError, StatementLog, Strain, Witness,
 };
 use crate::migration::Row;
 use crate::plan::{Target, Use};
@@ -304,6 +304,14 @@ impl Observer for PostgresObserver {
 
     async fn approvals(&mut self, migration: &str) -> Result<Vec<Approval>, SessionError> {
         facts::approvals(&mut self.conn, migration).await
+    }
+
+    async fn rehearsals(&mut self, migration: &str) -> Result<Vec<String>, SessionError> {
+        facts::rehearsals(&mut self.conn, migration).await
+    }
+
+    async fn strain(&mut self, name: &str, tables: &[TableName]) -> Result<Strain, SessionError> {
+        watch::strain(&mut self.conn, name, tables).await
     }
 
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {

@@ -21,53 +21,79 @@ const FORGET: &str = "
 
 /// A database with the same schema. The server's own tool knows best what that is.
 pub(super) async fn copy(url: &DatabaseUrl) -> Result<Scratch, SessionError> {
-    let refused = |message: String| SessionError::Failed { message, code: None, statement: None };
+    let script = schema(url).await?;
+    let scratch = make(Some(url), None).await?;
+    if let Err(error) = load(&scratch.url, script).await {
+        discard(&scratch).await?;
+        return Err(error);
+    }
+    Ok(scratch)
+}
+
+fn refused(message: String) -> SessionError {
+    SessionError::Failed { message, code: None, statement: None }
+}
+
+/// The schema of a database, as a script that makes it.
+pub(super) async fn schema(url: &DatabaseUrl) -> Result<String, SessionError> {
+    dumped("pg_dump", &["--schema-only", "--no-subscriptions"], url).await
+}
+
+/// What one of the server's programs writes of a database.
+pub(super) async fn dumped(
+    program: &'static str,
+    arguments: &[&str],
+    url: &DatabaseUrl,
+) -> Result<String, SessionError> {
     let (address, password) = url.apart();
-    let mut command = std::process::Command::new("pg_dump");
-    command.args(["--schema-only", "--no-subscriptions", "-d", &address]);
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).args(["-d", &address]);
     if let Some(password) = password {
         command.env("PGPASSWORD", password);
     }
     let ran = tokio::task::spawn_blocking(move || command.output()).await;
     let ran = ran.map_err(|error| refused(error.to_string()))?;
     let dumped = ran.map_err(|error| {
-        refused(format!("the schema cannot be copied: `pg_dump` does not start ({error})"))
+        refused(format!("the schema cannot be copied: `{program}` does not start ({error})"))
     })?;
     if !dumped.status.success() {
         let said = String::from_utf8_lossy(&dumped.stderr);
         return Err(refused(format!("the schema cannot be copied: {}", said.trim())));
     }
-    let text = String::from_utf8_lossy(&dumped.stdout);
-    // Its commands to the client stand on lines of their own.
-    let script: Vec<_> = text.lines().filter(|line| !line.starts_with('\\')).collect();
-    let scratch = make(Some(url)).await?;
-    let mut conn = connect(&scratch.url, "zdmig", Duration::from_secs(10)).await?;
-    let script = format!("{};\n{FORGET}", script.join("\n"));
-    let ran = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await;
-    drop(conn);
-    if let Err(error) = ran {
-        discard(&scratch).await?;
-        return Err(refused(format!("the copy of the schema cannot be made: {error}")));
-    }
-    Ok(scratch)
+    Ok(String::from_utf8_lossy(&dumped.stdout).into_owned())
 }
 
-async fn discard(scratch: &Scratch) -> Result<(), SessionError> {
+/// Makes a schema in an empty database.
+pub(super) async fn load(url: &DatabaseUrl, script: String) -> Result<(), SessionError> {
+    // Its commands to the client stand on lines of their own.
+    let script: Vec<_> = script.lines().filter(|line| !line.starts_with('\\')).collect();
+    let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
+    let script = format!("{};\n{FORGET}", script.join("\n"));
+    let ran = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await;
+    ran.map_err(|error| refused(format!("the copy of the schema cannot be made: {error}")))?;
+    Ok(())
+}
+
+pub(super) async fn discard(scratch: &Scratch) -> Result<(), SessionError> {
     let Some((url, sql)) = &scratch.drop else { return Ok(()) };
     let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
     sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut conn).await.map_err(wrap)?;
     Ok(())
 }
 
-/// Makes a database of its own beside the one that `url` names.
-pub(super) async fn make(url: Option<&DatabaseUrl>) -> Result<Scratch, SessionError> {
+/// Makes a database of its own beside the one that `url` names: an empty one, or a copy of another.
+pub(super) async fn make(
+    url: Option<&DatabaseUrl>,
+    template: Option<&str>,
+) -> Result<Scratch, SessionError> {
     let missing =
         || SessionError::Unreachable { url: String::new(), message: "no server is named".into() };
     let url = url.ok_or_else(missing)?;
     let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
     let name = format!("zdmig_scratch_{}", std::process::id());
     let quoted = quote::ident(&Ident::new(name.clone()));
-    let run = format!("CREATE DATABASE {quoted}");
+    let like = template.map(|name| format!(" TEMPLATE {}", quote::ident(&Ident::new(name))));
+    let run = format!("CREATE DATABASE {quoted}{}", like.unwrap_or_default());
     sqlx::query(AssertSqlSafe(run)).execute(&mut conn).await.map_err(wrap)?;
     let rows = sqlx::query(
         "SELECT rolname::text, rolname = current_user FROM pg_roles WHERE rolcanlogin ORDER BY 1",

@@ -9,8 +9,10 @@ use sqlx::postgres::PgConnection;
 use super::bookkeeping::RUN_LOCK;
 use super::catalog::get;
 use super::connect::wrap;
+use super::quote;
 use super::session::exists;
-use crate::dialect::{AtWork, Blocker, Doing, SessionError};
+use crate::dialect::{AtWork, Blocker, Doing, SessionError, Strain};
+use crate::sql::TableName;
 
 pub(super) async fn blockers(
     watcher: &mut PgConnection,
@@ -108,4 +110,32 @@ pub(super) async fn at_work(conn: &mut PgConnection) -> Result<Option<AtWork>, S
         work.blockers = blockers(conn, get(&row, 0)?).await?;
     }
     Ok(Some(work))
+}
+
+/// How the database bears what connections of this name do, and how large these tables are.
+pub(super) async fn strain(
+    conn: &mut PgConnection,
+    name: &str,
+    tables: &[TableName],
+) -> Result<Strain, SessionError> {
+    let tables: Vec<String> = tables.iter().map(quote::table).collect();
+    // A statement that waits has, but for moments, waited since it began.
+    let row = sqlx::query(
+        "SELECT coalesce((SELECT max(extract(epoch FROM clock_timestamp() - a.query_start))
+                            FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+                           WHERE NOT l.granted AND a.application_name = $1), 0)::float8,
+                (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint,
+                (SELECT coalesce(sum(pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(t))), 0)
+                   FROM pg_catalog.unnest($2::text[]) t)::bigint",
+    )
+    .bind(name)
+    .bind(tables)
+    .fetch_one(conn)
+    .await
+    .map_err(wrap)?;
+    Ok(Strain {
+        waits: Duration::try_from_secs_f64(get(&row, 0)?).unwrap_or_default(),
+        log: u64::try_from(get::<i64>(&row, 1)?).unwrap_or_default(),
+        bytes: u64::try_from(get::<i64>(&row, 2)?).unwrap_or_default(),
+    })
 }

@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database file: tables that start with `zdmig_`.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i64 = 6;
+pub(super) const FORMAT: i64 = 7;
 
 /// How far each fill has come: its step, its rows, whether it is done, and how many failed.
 pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
@@ -11,8 +11,8 @@ pub(super) const FILLS: &str = "SELECT w.step, w.rows, w.complete,
 /// Makes the tables. Idempotent.
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS zdmig_format (version INTEGER NOT NULL);
-INSERT INTO zdmig_format SELECT 6 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
-UPDATE zdmig_format SET version = 6;
+INSERT INTO zdmig_format SELECT 7 WHERE NOT EXISTS (SELECT 1 FROM zdmig_format);
+UPDATE zdmig_format SET version = 7;
 CREATE TABLE IF NOT EXISTS zdmig_journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step TEXT NOT NULL,
@@ -100,6 +100,12 @@ CREATE TABLE IF NOT EXISTS zdmig_approval (
     plan TEXT NOT NULL,
     at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     PRIMARY KEY (migration, fingerprint, who)
+);
+CREATE TABLE IF NOT EXISTS zdmig_rehearsal (
+    migration TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    report TEXT NOT NULL,
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 );
 -- What a migration takes away, or is about to: only versions that are cleared do without it.
 CREATE TABLE IF NOT EXISTS zdmig_fence (

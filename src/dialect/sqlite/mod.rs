@@ -15,13 +15,14 @@ mod singly;
 mod split;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
 
 use super::{
-    Advice, Attached, Capabilities, Connected, DatabaseUrl, Dialect, Dimmer, Options, Retyping,
-    Scratch, Session, SessionError, SyntaxError, Unsupported,
+    Advice, Attached, Capabilities, Client, Connected, DatabaseUrl, Dialect, Dimmer, Options,
+    Retyping, Scratch, Session, SessionError, Site, Stage, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -140,6 +141,51 @@ impl Dialect for Sqlite {
         Err(SessionError::Denied {
             message: "this database has one lock, and nothing of it is measured".into(),
         })
+    }
+
+    async fn stage(
+        &self,
+        from: &DatabaseUrl,
+        site: &Site,
+        folder: &Path,
+    ) -> Result<Stage, SessionError> {
+        let url = match site {
+            Site::Own => {
+                let path = folder.join("rehearsal.db");
+                let target = quote::literal(&path.display().to_string());
+                let mut client = observer::SqliteClient::open(from).await?;
+                client.script(&format!("VACUUM INTO {target}")).await?;
+                let url = DatabaseUrl::file(&path);
+                observer::SqliteObserver::open(&url).await?.forget().await?;
+                url
+            }
+            Site::Given(url) => url.clone(),
+            Site::Like(..) => {
+                let message = "files have no templates: give a copy with `--scratch`".to_owned();
+                return Err(SessionError::Denied { message });
+            }
+        };
+        let words = format!("{} of its own", self.product());
+        Ok(Stage { url, words, drop: None, server: None })
+    }
+
+    async fn invent(
+        &self,
+        _from: &DatabaseUrl,
+        into: &DatabaseUrl,
+        tables: &[TableName],
+        _rows: u64,
+    ) -> Result<BTreeMap<String, u64>, SessionError> {
+        // The copy has the rows of the file itself.
+        let mut client = observer::SqliteClient::open(into).await?;
+        let mut counted = BTreeMap::new();
+        for table in tables {
+            let query = format!("SELECT count(*) FROM {}", quote::ident(&table.name));
+            let rows = client.rows(&query, &[]).await?;
+            let count = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
+            counted.insert(table.to_string(), count.unwrap_or_default());
+        }
+        Ok(counted)
     }
 
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {

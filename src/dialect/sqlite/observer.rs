@@ -9,7 +9,7 @@ use super::quote;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
     Approval, AtWork, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding,
-    Manifest, Observation, Observer, SessionError, StatementLog, Value, Witness,
+    Manifest, Observation, Observer, SessionError, StatementLog, Strain, Value, Witness,
 };
 use crate::migration::Row;
 use crate::plan::Target;
@@ -26,6 +26,17 @@ pub(super) struct SqliteObserver {
 impl SqliteObserver {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<Self, SessionError> {
         Ok(Self { conn: connect(url, BUSY).await?.0 })
+    }
+
+    /// Forgets in a copy who runs on the original: nobody does here.
+    pub(super) async fn forget(&mut self) -> Result<(), SessionError> {
+        for table in ["zdmig_heartbeat", "zdmig_deployment", "zdmig_release"] {
+            if exists(&mut self.conn, table).await? {
+                let delete = AssertSqlSafe(format!("DELETE FROM {table}"));
+                sqlx::query(delete).execute(&mut self.conn).await.map_err(wrap)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,6 +191,25 @@ impl Observer for SqliteObserver {
         rows.iter().map(approval).collect()
     }
 
+    async fn rehearsals(&mut self, migration: &str) -> Result<Vec<String>, SessionError> {
+        if !exists(&mut self.conn, "zdmig_rehearsal").await? {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT report FROM zdmig_rehearsal WHERE migration = ?1 ORDER BY at";
+        let query = sqlx::query(query).bind(migration.to_owned());
+        let rows = query.fetch_all(&mut self.conn).await.map_err(wrap)?;
+        rows.iter().map(|row| get(row, 0)).collect()
+    }
+
+    async fn strain(&mut self, _: &str, _: &[TableName]) -> Result<Strain, SessionError> {
+        // Who waits for the one lock there is cannot be seen from outside, and tables have no size of their own.
+        let query =
+            "SELECT p.page_count * s.page_size FROM pragma_page_count p, pragma_page_size s";
+        let row = sqlx::query(query).fetch_one(&mut self.conn).await.map_err(wrap)?;
+        let bytes = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
+        Ok(Strain { bytes, ..Strain::default() })
+    }
+
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
         // Whether a file's lock is held is known to those alone who try to take it.
         Ok(None)
@@ -284,6 +314,11 @@ impl Observer for SqliteObserver {
                 let sql = "DELETE FROM zdmig_approval \
                            WHERE migration = ?1 AND fingerprint = ?2 AND who = ?3";
                 self.run(sql, &[migration, fingerprint, who]).await
+            }
+            Fact::Rehearsed { migration, fingerprint, report } => {
+                let sql = "INSERT INTO zdmig_rehearsal (migration, fingerprint, report) \
+                           VALUES (?1, ?2, ?3)";
+                self.run(sql, &[migration, fingerprint, report]).await
             }
             Fact::Usage { service, version, text } => {
                 let sql = "INSERT INTO zdmig_usage (service, version, manifest) \

@@ -28,6 +28,8 @@ pub struct PlanView<'a> {
     pub approvals: Vec<String>,
     /// How many people must have.
     pub required: u32,
+    /// What the latest rehearsal of this very plan found, in words.
+    pub rehearsed: Option<String>,
 }
 
 impl<'a> PlanView<'a> {
@@ -36,7 +38,8 @@ impl<'a> PlanView<'a> {
         let fits = |file: &&SourceFile| {
             file.id == plan.migration && file.checksum == plan.checksum && file.lacks.is_none()
         };
-        Self { plan, file: files.iter().find(fits), approvals: Vec::new(), required: 0 }
+        let file = files.iter().find(fits);
+        Self { plan, file, approvals: Vec::new(), required: 0, rehearsed: None }
     }
 
     /// Where a hazard stands: `migrations/1_a.sql:3`.
@@ -234,9 +237,10 @@ fn next(view: &PlanView<'_>) -> String {
     format!("zdmig expand {}", plan.migration)
 }
 
-/// Who approved it and how many are still to, in a line each.
+/// How it was rehearsed, who approved it and how many are still to, in a line each.
 fn approved(view: &PlanView<'_>) -> Vec<String> {
-    let mut lines: Vec<_> = view.approvals.iter().map(|one| format!("approved by {one}")).collect();
+    let mut lines: Vec<_> = view.rehearsed.iter().cloned().collect();
+    lines.extend(view.approvals.iter().map(|one| format!("approved by {one}")));
     let lacks = (view.required as usize).saturating_sub(view.approvals.len());
     if lacks > 0 {
         lines.push(format!("{} still to be given", counted(lacks as u64, "approval")));

@@ -47,7 +47,7 @@ pub fn render_plan(view: &PlanView<'_>, paper: Paper) -> String {
     }
     let approved = approved(view);
     if !approved.is_empty() {
-        out.push_str(&format!("\n{}\n", pen.bold("approval")));
+        out.push_str(&format!("\n{}\n", pen.bold("on record")));
         for words in approved {
             out.push_str(&wrapped("  ", &words, paper.width));
         }

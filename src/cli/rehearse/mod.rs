@@ -1,0 +1,181 @@
+//! `zdmig rehearse`: a migration before its time, on a database that is thrown away, with an application's
+//! statements on it throughout.
+
+mod act;
+mod prepare;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::phase::time;
+use super::{plan, project};
+use crate::dialect::{Fact, Observer};
+use crate::plan::Plan;
+use crate::rehearsal::{Budget, Rehearsal};
+use crate::report::{
+    Format, render_rehearsal, render_rehearsal_html, render_rehearsal_json,
+    render_rehearsal_markdown,
+};
+
+/// Run every phase on a database that is thrown away, with an application's statements on it, and say what
+/// they felt
+///
+/// There and back: expand, rollback, expand, backfill, rollback, again, contract, restore, contract, purge. On
+/// a server of its own that is booted from the programs on this machine, with the schema of the database and
+/// rows that are made up by its statistics; or where --scratch or --template say. The database itself is only
+/// read, and told the result. Ends with 10 where a budget is broken.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The migration, or a beginning of its name
+    id: String,
+    /// What the application does, as a script in pgbench's form; several times for several, each with
+    /// `@WEIGHT` behind it if you like. Those that need what expand adds are new code, and begin when all is
+    /// filled; those that use what contract takes away are old code, and end before it
+    #[arg(long, value_name = "FILE", required = true)]
+    workload: Vec<String>,
+    /// How many rows to make up in each table that is touched and empty, as 1000000 or 1e6
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = count)]
+    rows: u64,
+    /// Requests a second, of all scripts together
+    #[arg(long, value_name = "N", default_value_t = 200.0)]
+    rate: f64,
+    /// How many requests can be under way at the same time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
+    connections: u32,
+    /// How long to look at each phase after its work is done
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    hold: String,
+    /// A database to rehearse in instead, empty or with rows of yours; it is left changed
+    #[arg(long, value_name = "URL", conflicts_with = "template")]
+    scratch: Option<String>,
+    /// A database of the same server to copy and rehearse in, by its name; nobody may be connected to it
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// How many times the p99 from before a phase's p99 may be
+    #[arg(long, value_name = "X", default_value_t = 2.0)]
+    max_p99_ratio: f64,
+    /// How long a request may wait for a lock
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    max_lock_wait: String,
+    /// How many requests may fail
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_errors: u64,
+    /// Write the report there as well, in the form of its ending: .html, .md or .json; several times for several
+    #[arg(short, long, value_name = "FILE")]
+    output: Vec<PathBuf>,
+    /// Leave nothing about it in the database
+    #[arg(long)]
+    no_record: bool,
+}
+
+/// `1000000`, `1_000_000` or `1e6`.
+fn count(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    let (digits, zeros) = plain.split_once(['e', 'E']).unwrap_or((&plain, "0"));
+    let whole = digits.parse::<u64>().ok().zip(zeros.parse::<u32>().ok());
+    whole
+        .and_then(|(digits, zeros)| digits.checked_mul(10_u64.checked_pow(zeros)?))
+        .filter(|rows| (1..=1_000_000_000).contains(rows))
+        .ok_or_else(|| "write it like 100000 or 1e6".to_owned())
+}
+
+impl Args {
+    fn budget(&self) -> Result<Budget, Failure> {
+        Ok(Budget {
+            p99_ratio: self.max_p99_ratio,
+            lock_wait: time("--max-lock-wait", &self.max_lock_wait)?,
+            errors: self.max_errors,
+        })
+    }
+
+    fn hold(&self) -> Result<Duration, Failure> {
+        time("--hold", &self.hold)
+    }
+}
+
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let (budget, hold) = (args.budget()?, args.hold()?);
+    let files = project::files(context)?;
+    let id = project::one(&args.id, files.iter().map(|file| &file.id))?;
+    let scripts = prepare::scripts(&args.workload)?;
+    let outputs = args.output.iter().map(|path| Ok((path, form(path)?)));
+    let outputs = outputs.collect::<Result<Vec<_>, Failure>>()?;
+    let mut session = context.connect().await?;
+    let plans = plan::pending_up_to(&id, files, &mut *session, context).await?;
+    drop(session);
+    let folder = prepare::folder()?;
+    let found = prepare::theatre(args, &plans, scripts, folder.path(), context).await?;
+    let drop = found.drop();
+    let done = act::run(found, &plans, hold, context).await;
+    // A database that was made for it goes, whatever came of it.
+    if let Some((url, sql)) = drop {
+        crate::dialect::for_url(&url)?.attach(&url, "zdmig").await?.client.script(&sql).await?;
+    }
+    let mut rehearsal = done?;
+    rehearsal.broken = crate::rehearsal::judge(&rehearsal.phases, &budget);
+    for (path, form) in outputs {
+        std::fs::write(path, form(&rehearsal)).map_err(|error| {
+            Failure::usage(format!("cannot write `{}`: {error}", path.display()))
+        })?;
+    }
+    if !args.no_record {
+        record(&rehearsal, context).await;
+    }
+    let text = match context.reporter.format() {
+        Format::Json => render_rehearsal_json(&rehearsal),
+        Format::Markdown => render_rehearsal_markdown(&rehearsal),
+        Format::Html => render_rehearsal_html(&rehearsal),
+        _ => render_rehearsal(&rehearsal, context.reporter.pen()),
+    };
+    context.reporter.product(&text);
+    Ok(if rehearsal.passed() { Exit::Done } else { Exit::Refused })
+}
+
+type Form = fn(&Rehearsal) -> String;
+
+/// The form that a file's ending asks for.
+fn form(path: &Path) -> Result<Form, Failure> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => Ok(render_rehearsal_html),
+        Some("md") => Ok(render_rehearsal_markdown),
+        Some("json") => Ok(render_rehearsal_json),
+        _ => Err(Failure::usage(format!(
+            "`{}` ends with none of .html, .md and .json",
+            path.display()
+        ))),
+    }
+}
+
+/// What the latest rehearsal of this very plan found, if there was one.
+pub(super) async fn latest(
+    observer: &mut dyn Observer,
+    plan: &Plan,
+) -> Result<Option<Rehearsal>, Failure> {
+    let all = observer.rehearsals(&plan.migration.to_string()).await?;
+    // What a later zdmig wrote in another form is none that this one knows of.
+    let mut known = all.iter().filter_map(|text| serde_json::from_str::<Rehearsal>(text).ok());
+    Ok(known.rfind(|found| found.plan == plan.fingerprint.as_str()))
+}
+
+/// Tells the database, so that plans and the checklist know of it. Whoever may not write there has rehearsed all
+/// the same.
+async fn record(rehearsal: &Rehearsal, context: &mut Context<'_>) {
+    let report = render_rehearsal_json(rehearsal);
+    let fact = Fact::Rehearsed {
+        migration: &rehearsal.migration,
+        fingerprint: &rehearsal.plan,
+        report: &report,
+    };
+    let told = async {
+        let mut observer = context.dialect()?.attach(&context.url()?, "zdmig").await?.observer;
+        observer.record(&fact).await.map_err(Failure::from)
+    };
+    if let Err(failure) = told.await {
+        let why = failure.message();
+        context
+            .reporter
+            .warn(&format!("the rehearsal is not on record, so plans do not show it: {why}"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Everything that must be there before the curtain rises: a database with rows, scripts, and whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::Args;
+use crate::catalog::Catalog;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::dialect::{self, DatabaseUrl, Dialect, SessionError, Site, Stage};
+use crate::gate::{Reader, Schema};
+use crate::plan::Plan;
+use crate::rehearsal::{LoadOrder, Script};
+use crate::sql::{TableName, mentions};
+
+/// What connections of the load are called.
+pub(super) const NAME: &str = "zdmig workload";
+
+/// A database with rows, and what is done to it.
+pub(super) struct Theatre {
+    pub(super) stage: Stage,
+    pub(super) dialect: &'static dyn Dialect,
+    pub(super) order: LoadOrder,
+    pub(super) code: Vec<Code>,
+    /// The tables that the last plan touches and that are there.
+    pub(super) tables: Vec<TableName>,
+    pub(super) rows: BTreeMap<String, u64>,
+}
+
+/// Whose a script is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// It uses what contract takes away.
+    Old,
+    /// It needs what expand adds.
+    New,
+    /// Neither.
+    Both,
+}
+
+impl Code {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::New => "new",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl Theatre {
+    /// What to run on which address to be rid of the database.
+    pub(super) fn drop(&self) -> Option<(DatabaseUrl, String)> {
+        self.stage.drop.clone()
+    }
+}
+
+/// The folder of a server or a file of its own.
+pub(super) fn folder() -> Result<TempDir, Failure> {
+    let made = tempfile::Builder::new().prefix("zdmig-rehearsal-").tempdir();
+    made.map_err(|error| Failure::usage(format!("cannot make a folder: {error}")))
+}
+
+/// What is lacking on this machine, or for made-up rows, is no privilege on the database.
+fn hindered(error: SessionError) -> Failure {
+    match error {
+        SessionError::Denied { message } => Failure::usage(message),
+        error => error.into(),
+    }
+}
+
+/// Reads scripts: `FILE` or `FILE@WEIGHT`.
+pub(super) fn scripts(given: &[String]) -> Result<Vec<Script>, Failure> {
+    let script = |given: &String| {
+        let weighed = given.rsplit_once('@').and_then(|(path, weight)| {
+            Some((path, weight.parse::<u32>().ok().filter(|one| *one > 0)?))
+        });
+        let (path, weight) = weighed.unwrap_or((given, 1));
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("`{path}` cannot be read: {error}"))
+                .hint("name a script in pgbench's form with --workload")
+        })?;
+        Script::parse(path, weight, &text).map_err(|error| Failure::usage(error.to_string()))
+    };
+    given.iter().map(script).collect()
+}
+
+/// Makes it ready: the last of the plans is the one that is rehearsed, those before it are run first.
+pub(super) async fn theatre(
+    args: &Args,
+    plans: &[Plan],
+    scripts: Vec<Script>,
+    folder: &Path,
+    context: &mut Context<'_>,
+) -> Result<Theatre, Failure> {
+    let from = context.url()?;
+    let site = match (&args.scratch, &args.template) {
+        (Some(url), _) => Site::Given(DatabaseUrl::new(url.clone())?),
+        (None, Some(name)) => Site::Like(from.clone(), name.clone()),
+        (None, None) => Site::Own,
+    };
+    if let Site::Given(url) = &site
+        && url.to_string() == from.to_string()
+    {
+        return Err(Failure::usage("the scratch database is the one that the migration is for")
+            .hint("name one that may be changed and thrown away"));
+    }
+    context.reporter.narrate("makes a database for it");
+    let stage = context.dialect()?.stage(&from, &site, folder).await.map_err(hindered)?;
+    let dialect = dialect::for_url(&stage.url)?;
+    let Some((plan, before)) = plans.split_last() else {
+        return Err(Failure::usage("there is nothing to rehearse"));
+    };
+    super::act::through(before, &stage.url, context).await?;
+    let catalog = catalog_of(&stage.url, context).await?;
+    let tables = touched(plan, &scripts, &catalog);
+    context.reporter.narrate(&format!("makes up rows: {}", listed(&tables)));
+    let rows = dialect.invent(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
+    let order = LoadOrder {
+        dialect,
+        url: stage.url.clone(),
+        name: NAME.to_owned(),
+        scripts,
+        rate: args.rate,
+        connections: args.connections,
+    };
+    let code = whose(plan, &order, &catalog).await?;
+    Ok(Theatre { stage, dialect, order, code, tables, rows })
+}
+
+async fn catalog_of(url: &DatabaseUrl, context: &Context<'_>) -> Result<Catalog, Failure> {
+    let options = super::act::options(context);
+    Ok(dialect::for_url(url)?.connect(url, &options).await?.catalog().await?)
+}
+
+fn listed(tables: &[TableName]) -> String {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// The tables that the plan touches and that scripts name, as far as they are there already.
+fn touched(plan: &Plan, scripts: &[Script], catalog: &Catalog) -> Vec<TableName> {
+    let touched = plan.touches.iter().map(|column| &column.table).chain(plan.tables());
+    let touched: BTreeSet<&TableName> = touched.collect();
+    let named = |name: &TableName| {
+        let mut texts = scripts.iter().flat_map(Script::statements);
+        texts.any(|text| mentions(text, name.name.as_str()))
+    };
+    let there = catalog.tables.keys();
+    there.filter(|name| touched.contains(name) || named(name)).cloned().collect()
+}
+
+/// Whose each script is: what fails before expand is new code, if it does not fail after it; what uses a target
+/// is old code.
+async fn whose(plan: &Plan, order: &LoadOrder, catalog: &Catalog) -> Result<Vec<Code>, Failure> {
+    let schema = Schema::new(catalog, true);
+    let mut all = Vec::new();
+    for script in &order.scripts {
+        if order.attempt(script).await.is_err() {
+            all.push(Code::New);
+            continue;
+        }
+        let mut uses = false;
+        for target in &plan.requirement.targets {
+            let mut reader = Reader::new(&schema, order.dialect.grammar());
+            uses |= script.statements().any(|sql| !reader.explain(sql, &target.column).is_none());
+        }
+        all.push(if uses { Code::Old } else { Code::Both });
+    }
+    Ok(all)
+}

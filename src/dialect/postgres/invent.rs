@@ -1,0 +1,289 @@
+//! Rows that are made up: as many and as wide as real ones, with as many values and as many NULLs as the
+//! statistics say, and none of the real values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::catalog::get;
+use super::connect::{connect, wrap};
+use super::quote;
+use crate::dialect::{DatabaseUrl, SessionError};
+use crate::sql::{Ident, TableName};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A column, and what is known of its values.
+struct Column {
+    name: String,
+    type_name: String,
+    /// The letter of the type's category.
+    category: String,
+    /// `e` for an enum, `d` for a domain, `b` for what is built in.
+    kind: String,
+    nullable: bool,
+    /// Filled by the server: an identity or a serial.
+    generated: bool,
+    default: bool,
+    /// The length that a text may have, or the digits before the point.
+    room: Option<i32>,
+    /// Whether each row must have a value of its own.
+    unique: bool,
+    /// The table whose key it holds.
+    points_to: Option<String>,
+    /// Of real rows: the share of NULLs, the number of values (as the server counts them), the bytes.
+    real: Option<(f32, f32, i32)>,
+}
+
+/// Makes rows up.
+pub(super) async fn rows(
+    from: &DatabaseUrl,
+    into: &DatabaseUrl,
+    tables: &[TableName],
+    rows: u64,
+) -> Result<BTreeMap<String, u64>, SessionError> {
+    let mut source = connect(from, "zdmig", LIMIT).await?;
+    let mut conn = connect(into, "zdmig", LIMIT).await?;
+    let names = closure(&mut conn, tables).await?;
+    let mut counted = BTreeMap::new();
+    for name in &names {
+        if is_empty(&mut conn, name).await? {
+            let columns = columns(&mut conn, &mut source, name).await?;
+            fill(&mut conn, name, &columns, rows).await?;
+        }
+        let query = format!("SELECT count(*) FROM {name}");
+        let row = one(&mut conn, query).await?;
+        counted.insert(name.clone(), u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default());
+    }
+    Ok(counted)
+}
+
+async fn one(conn: &mut PgConnection, sql: String) -> Result<PgRow, SessionError> {
+    sqlx::query(AssertSqlSafe(sql)).fetch_one(conn).await.map_err(wrap)
+}
+
+async fn is_empty(conn: &mut PgConnection, name: &str) -> Result<bool, SessionError> {
+    let row = one(conn, format!("SELECT NOT EXISTS (SELECT FROM {name})")).await?;
+    get(&row, 0)
+}
+
+/// The tables and all that they point to, as the server writes their names.
+async fn closure(
+    conn: &mut PgConnection,
+    tables: &[TableName],
+) -> Result<Vec<String>, SessionError> {
+    let names: Vec<String> = tables.iter().map(quote::table).collect();
+    let found = sqlx::query(
+        "WITH RECURSIVE t AS (
+            SELECT pg_catalog.to_regclass(n)::oid AS oid FROM pg_catalog.unnest($1::text[]) n
+            UNION SELECT c.confrelid FROM t JOIN pg_catalog.pg_constraint c ON c.conrelid = t.oid WHERE c.contype = 'f')
+         SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+           FROM t JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
+    )
+    .bind(names)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    found.iter().map(|row| get(row, 0)).collect()
+}
+
+async fn columns(
+    conn: &mut PgConnection,
+    source: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<Column>, SessionError> {
+    let found = sqlx::query(
+        "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+                b.typcategory::text, t.typtype::text, a.attnotnull OR t.typnotnull,
+                a.attidentity <> '' OR pg_catalog.pg_get_serial_sequence($1, a.attname) IS NOT NULL,
+                a.atthasdef,
+                CASE WHEN a.atttypmod < 0 THEN NULL
+                     WHEN t.typname IN ('varchar', 'bpchar') THEN a.atttypmod - 4
+                     WHEN t.typname IN ('bit', 'varbit') THEN a.atttypmod
+                     WHEN t.typname = 'numeric' THEN ((a.atttypmod - 4) >> 16) - ((a.atttypmod - 4) & 65535) END,
+                EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
+                           AND a.attnum = ANY (i.indkey)),
+                (SELECT pg_catalog.format('%I.%I', n.nspname, r.relname) FROM pg_catalog.pg_constraint c
+                   JOIN pg_catalog.pg_class r ON r.oid = c.confrelid
+                   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+                  WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey) LIMIT 1)
+           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+           JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+          WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+          ORDER BY a.attnum",
+    )
+    .bind(table)
+    .fetch_all(conn)
+    .await
+    .map_err(wrap)?;
+    let real = sqlx::query(
+        "SELECT attname::text, null_frac, n_distinct, avg_width FROM pg_catalog.pg_stats
+          WHERE pg_catalog.format('%I.%I', schemaname, tablename) = $1",
+    )
+    .bind(table)
+    .fetch_all(source)
+    .await
+    .map_err(wrap)?;
+    let mut known = BTreeMap::new();
+    for row in &real {
+        known.insert(get::<String>(row, 0)?, (get(row, 1)?, get(row, 2)?, get(row, 3)?));
+    }
+    let column = |row: &PgRow| {
+        let name: String = get(row, 0)?;
+        Ok(Column {
+            real: known.get(&name).copied(),
+            name,
+            type_name: get(row, 1)?,
+            category: get(row, 2)?,
+            kind: get(row, 3)?,
+            nullable: !get::<bool>(row, 4)?,
+            generated: get(row, 5)?,
+            default: get(row, 6)?,
+            room: row.try_get(7).map_err(wrap)?,
+            unique: get(row, 8)?,
+            points_to: row.try_get(9).map_err(wrap)?,
+        })
+    };
+    found.iter().map(column).collect()
+}
+
+async fn fill(
+    conn: &mut PgConnection,
+    table: &str,
+    columns: &[Column],
+    rows: u64,
+) -> Result<(), SessionError> {
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for column in columns {
+        let Some(value) = column.value(rows) else {
+            if column.nullable || column.default {
+                continue;
+            }
+            let message = format!(
+                "nothing is known to make up for `{}` of {table}, which is {}: give a database with rows by \
+                 `--scratch` or `--template`",
+                column.name, column.type_name
+            );
+            return Err(SessionError::Denied { message });
+        };
+        names.push(quote::ident(&Ident::new(column.name.clone())));
+        values.push(value);
+    }
+    // Triggers of the author's and foreign keys are left out, because the tables are filled one after another.
+    let insert = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM pg_catalog.generate_series(1, {rows}) n;
+         RESET session_replication_role;",
+        names.join(", "),
+        values.join(", "),
+    );
+    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *conn).await.map_err(|error| {
+        let message = format!(
+            "no rows can be made up for {table}: {}; give a database with rows by `--scratch` or `--template`",
+            wrap(error)
+        );
+        SessionError::Denied { message }
+    })?;
+    for column in columns.iter().filter(|column| column.generated) {
+        let next = "SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence($1, $2), $3)";
+        let query = sqlx::query(next).bind(table.to_owned()).bind(column.name.clone());
+        query
+            .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+            .execute(&mut *conn)
+            .await
+            .map_err(wrap)?;
+    }
+    let gather = format!("VACUUM (ANALYZE) {table}");
+    sqlx::query(AssertSqlSafe(gather)).execute(conn).await.map_err(wrap)?;
+    Ok(())
+}
+
+impl Column {
+    /// An expression over `n`, the number of the row; `None` where nothing is known to make up.
+    fn value(&self, rows: u64) -> Option<String> {
+        // Which of its values: a key's are as many as there are rows, those of others fewer.
+        let number = if self.unique || self.points_to.is_some() {
+            "n".to_owned()
+        } else {
+            format!("(1 + (n - 1) % {})", self.distinct(rows))
+        };
+        let value = self.plain(&number)?;
+        let nulls = self.real.map_or(0.0, |(nulls, ..)| nulls);
+        if self.nullable && !self.unique && nulls > 0.0 {
+            return Some(format!(
+                "CASE WHEN n * 7919 % 1000 < {:.0} THEN NULL ELSE {value} END",
+                nulls * 1_000.0
+            ));
+        }
+        Some(value)
+    }
+
+    /// How many values it has.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "statistics are estimates"
+    )]
+    fn distinct(&self, rows: u64) -> u64 {
+        let values = match self.real {
+            Some((_, values, _)) if values > 0.0 => values as u64,
+            Some((_, share, _)) if share < 0.0 => (-share * rows as f32) as u64,
+            _ => rows / 10,
+        };
+        values.clamp(1, rows.max(1))
+    }
+
+    fn plain(&self, number: &str) -> Option<String> {
+        let base = self.type_name.split('(').next().unwrap_or_default().trim();
+        let cast = |value: String| Some(format!("({value})::{}", self.type_name));
+        if self.kind == "e" {
+            let values = format!("pg_catalog.enum_range(NULL::{})", self.type_name);
+            return Some(format!("({values})[1 + {number} % pg_catalog.cardinality({values})]"));
+        }
+        match (self.category.as_str(), base) {
+            ("B", _) => cast(format!("{number} % 2 = 0")),
+            ("N", "smallint") => cast(format!("{number} % 32000")),
+            ("N", "integer") => cast(format!("{number} % 2147483647")),
+            ("N", "numeric") if self.room.is_some_and(|room| room < 18) => {
+                let digits = u32::try_from(self.room.unwrap_or_default()).unwrap_or_default();
+                cast(format!("{number} % {}", 10_u64.pow(digits)))
+            }
+            ("N", _) => cast(number.to_owned()),
+            ("S", _) => {
+                let width = self.real.map_or(12, |(.., width)| width).clamp(1, 8_000);
+                let whole = format!(
+                    "pg_catalog.rpad('v' || {number} || '-', {width}, pg_catalog.md5(({number})::text))"
+                );
+                // Who must have a value of their own must not lose it where it is cut off.
+                let kept =
+                    if self.unique { format!("greatest({whole}, 'v' || {number})") } else { whole };
+                match self.room {
+                    Some(room) => cast(format!("pg_catalog.left({kept}, {room})")),
+                    None => cast(kept),
+                }
+            }
+            ("D", "date") => cast(format!("DATE '2026-01-01' - ({number} % 3650)::int")),
+            ("D", base) if base.starts_with("time ") || base == "time" => {
+                cast(format!("TIME '00:00' + {number} * INTERVAL '1 second'"))
+            }
+            ("D", _) => {
+                cast(format!("TIMESTAMP '2026-01-01' - ({number} % 5000000) * INTERVAL '1 minute'"))
+            }
+            ("T", _) => cast(format!("{number} * INTERVAL '1 second'")),
+            ("A", _) => cast("'{}'".into()),
+            ("I", _) => cast(format!("'10.0.0.0'::inet + {number} % 16000000")),
+            (_, "uuid") => cast(format!("pg_catalog.md5(({number})::text)")),
+            (_, "bytea") => {
+                cast(format!("pg_catalog.decode(pg_catalog.md5(({number})::text), 'hex')"))
+            }
+            (_, "json" | "jsonb") => cast(format!("pg_catalog.format('{{\"n\": %s}}', {number})")),
+            (_, "tsvector") => cast(format!("pg_catalog.to_tsvector('simple', 'v' || {number})")),
+            ("R", _) => cast("'empty'".into()),
+            _ => None,
+        }
+    }
+}

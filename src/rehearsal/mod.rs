@@ -1,0 +1,13 @@
+//! Floor 7: a migration before its time, on a database that is thrown away: an application's statements at a
+//! fixed rate, and what they felt in each phase. It knows the statements and the figures; the phases
+//! themselves are run by an engine.
+
+mod figures;
+mod load;
+mod record;
+mod script;
+
+pub use figures::{Budget, Mark, Seen, Strained, judge, phases};
+pub use load::{Load, LoadOrder};
+pub use record::{Broken, Fill, PhaseFigures, Rehearsal, Second, WayBack, Workload};
+pub use script::{Script, ScriptError};

@@ -1,0 +1,179 @@
+//! A migration before its time: what an application would feel is found on a database that is thrown away, and the
+//! database itself is left alone.
+
+use crate::support::{Database, Project, ask};
+
+const TABLES: &str = "
+    CREATE TYPE mood AS ENUM ('sad', 'glad');
+    CREATE TABLE town (id int PRIMARY KEY, name varchar(20) NOT NULL UNIQUE);
+    INSERT INTO town VALUES (1, 'here');
+    CREATE TABLE users (
+        id bigserial PRIMARY KEY, town int NOT NULL REFERENCES town, username text NOT NULL, score numeric(6, 2),
+        mood mood, seen timestamptz NOT NULL DEFAULT now(), tags text[], data jsonb, born date, token uuid UNIQUE,
+        length int GENERATED ALWAYS AS (town * 2) STORED);
+    INSERT INTO users (town, username, mood) SELECT 1, 'user ' || g, CASE WHEN g % 2 = 0 THEN 'sad'::mood END
+      FROM generate_series(1, 500) g;
+    ANALYZE;";
+
+const OLD: &str = "\\set id random(1, 2000)
+UPDATE users SET username = 'old :id' WHERE id = :id;
+SELECT username FROM users WHERE id = :id;
+";
+
+const NEW: &str = "\\set id random(1, 2000)
+BEGIN;
+UPDATE users SET login = 'new :id' WHERE id = :id;
+SELECT login, town FROM users WHERE id = :id;
+END;
+";
+
+const BOTH: &str = "\\set id random(1, 2000)\nSELECT seen FROM users WHERE id = :id;\n";
+
+fn project(database: &Database, migration: &str) -> Project {
+    let project = Project::new(database).migration("1_login", migration);
+    project.write("old.sql", OLD);
+    project.write("new.sql", NEW);
+    project.write("both.sql", BOTH);
+    project
+}
+
+/// On a server of its own, with rows that are made up; what is found is on record, and the database as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_is_rehearsed_and_felt_by_nobody() {
+    let database = Database::postgres("rehearse").await;
+    database.script(TABLES).await;
+    let before = database.catalog().await;
+    let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
+    let ran = project.run(
+        "rehearse 1 --workload old.sql@3 --workload new.sql --workload both.sql --rows 2e3 --rate 100 --hold 600ms \
+         --max-p99-ratio 1000 --max-lock-wait 1m -o report.html -o report.md -o report.json",
+    );
+    let ran = ran.done().says(&[
+        "rehearsal of 1_login",
+        "a server of its own",
+        "public.users 2,000",
+        "old.sql, old code",
+        "new.sql, new code",
+        "both.sql, code of both",
+        "within its budget",
+        "next: zdmig expand 1_login",
+    ]);
+    for phase in [
+        "before",
+        "expand",
+        "back from expanded",
+        "backfill",
+        "new code beside old",
+        "contract",
+        "purge",
+    ] {
+        assert!(ran.out.contains(phase), "no {phase} in {}", ran.out);
+    }
+    let text = std::fs::read_to_string(project.path("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    // Rows that the application wrote meanwhile are filled already.
+    let filled = report["fill"]["rows"].as_u64().expect("rows");
+    assert!((1_000..=2_000).contains(&filled), "{text}");
+    let back: Vec<&str> = report["ways_back"]
+        .as_array()
+        .expect("ways")
+        .iter()
+        .map(|way| way["from"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(back, ["expanded", "filled", "contracted"]);
+    let all = report["phases"].as_array().expect("phases");
+    assert!(
+        all.iter().all(|phase| phase["errors"] == 0 && phase["requests"].as_u64() > Some(5)),
+        "{text}"
+    );
+    let page = std::fs::read_to_string(project.path("report.html")).expect("a page");
+    assert!(page.contains("<polyline") && page.contains("new code beside old</text>"), "{page}");
+    assert!(
+        std::fs::read_to_string(project.path("report.md")).expect("text").contains("| expand |")
+    );
+    // The database itself has a record more, and nothing else.
+    let after = database.catalog().await;
+    assert_eq!(before.tables.keys().collect::<Vec<_>>(), after.tables.keys().collect::<Vec<_>>());
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, "SELECT count(*) FROM users").await, "500");
+    project.run("plan 1").done().says(&["rehearsed on", "p99 ×", "0 of", "back in"]);
+    project.run("plan 1 --format markdown").done().says(&["rehearsed on"]);
+    project.run("expand").done();
+    let said = "rehearse 1 --workload old.sql";
+    project.run(said).exits(2).says(&["`1_login` was begun already"]);
+}
+
+/// What stops running code is seen by its errors, and by who waited: budgets are broken, and it says which.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_application_would_feel_is_found() {
+    let database = Database::postgres("rehearse").await;
+    database.script(TABLES).await;
+    let naive = "-- zdmig:allow opaque because \"a test\"\n-- zdmig:expand\n\
+                 DO $$ BEGIN ALTER TABLE users RENAME COLUMN username TO login; PERFORM pg_sleep(1.5); END $$;";
+    let project = project(&database, naive);
+    let ran = project.run(
+        "rehearse 1 --workload old.sql --rows 2000 --rate 100 --hold 500ms --max-lock-wait 300ms --no-record",
+    );
+    ran.exits(10).says(&["✗ expand", "max_lock_wait", "column \"username\"", "errors", "broken"]);
+    assert!(!project.run("plan 1").done().out.contains("rehearsed on"));
+}
+
+/// A database that is there for it, with rows of somebody's own, is taken as it is; one that is the very database is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_ones_own_are_taken_as_they_are() {
+    let (database, scratch) =
+        (Database::postgres("rehearse").await, Database::postgres("scratch").await);
+    for one in [&database, &scratch] {
+        one.script(TABLES).await;
+    }
+    let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
+    let said = "rehearse 1 --workload old.sql --hold 300ms --rate 50 --max-p99-ratio 1000 --max-lock-wait 1m";
+    project.run(&format!("{said} --scratch {}", scratch.url)).done().says(&["public.users 500"]);
+    project
+        .run(&format!("{said} --scratch {}", database.url))
+        .exits(2)
+        .says(&["is the one that the migration is for"]);
+    let name = database.url.rsplit_once('/').expect("a name").1;
+    project
+        .run(&format!("{said} --template {name} --no-record"))
+        .done()
+        .says(&["public.users 500", "a copy of"]);
+}
+
+/// A file is copied with its rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_rehearsed_in_a_copy() {
+    let database = Database::sqlite().await;
+    database
+        .script(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT, town INTEGER, seen TEXT)",
+        )
+        .await;
+    database.script("INSERT INTO users (username) VALUES ('ann'), ('ben'), ('eve')").await;
+    let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
+    project
+        .run("rehearse 1 --workload old.sql --workload new.sql --hold 300ms --rate 50 --max-p99-ratio 10000")
+        .done()
+        .says(&["SQLite of its own", "users 3", "old code", "new code", "within its budget"]);
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, "SELECT count(username) FROM users").await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_cannot_be_run_is_named() {
+    let database = Database::sqlite().await;
+    let project = project(&database, "CREATE TABLE a (id INTEGER PRIMARY KEY);");
+    project.run("rehearse 1 --workload none.sql").exits(2).says(&["`none.sql` cannot be read"]);
+    project.write("wrong.sql", "\\shell rm\nSELECT 1;");
+    project
+        .run("rehearse 1 --workload wrong.sql")
+        .exits(2)
+        .says(&["wrong.sql", "is not known here"]);
+    project.run("rehearse 1 --workload both.sql -o report.pdf").exits(2).says(&["report.pdf"]);
+    project.run("rehearse 1 --workload both.sql --rows many").exits(2).says(&["1e6"]);
+    project.write("never.sql", "SELECT nothing FROM nowhere;");
+    project
+        .run("rehearse 1 --workload never.sql --hold 100ms")
+        .exits(2)
+        .says(&["`never.sql` fails before expand and after it"]);
+}
