@@ -35,39 +35,31 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
         .bind(*env)
         .bind(*service)
         .bind(*version),
-        Fact::Withdrawn { env, service, version } => sqlx::query(
-            "UPDATE zdmig.release SET ended = clock_timestamp()
-              WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
-        )
-        .bind(*env)
-        .bind(*service)
-        .bind(*version),
-        Fact::Ended { env, service, version } => sqlx::query(
-            "UPDATE zdmig.deployment SET ended = clock_timestamp()
-              WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL",
-        )
-        .bind(*env)
-        .bind(*service)
-        .bind(*version),
+        Fact::Withdrawn { env, service, version } => {
+            let sql = "UPDATE zdmig.release SET ended = clock_timestamp()
+                        WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL";
+            return told(conn, sql, [env, service, version]).await;
+        }
+        Fact::Ended { env, service, version } => {
+            let sql = "UPDATE zdmig.deployment SET ended = clock_timestamp()
+                        WHERE env = $1 AND service = $2 AND version = $3 AND ended IS NULL";
+            return told(conn, sql, [env, service, version]).await;
+        }
         Fact::Alive { env, service, version, instance } => {
-            sqlx::query("SELECT zdmig.heartbeat($1, $2, $3, $4)")
-                .bind(*env)
-                .bind(*service)
-                .bind(*version)
-                .bind(*instance)
+            let sql = "SELECT zdmig.heartbeat($1, $2, $3, $4)";
+            return told(conn, sql, [env, service, version, instance]).await;
         }
         Fact::Gone { env, service, version, instance } => {
-            sqlx::query("SELECT zdmig.goodbye($1, $2, $3, $4)")
-                .bind(*env)
-                .bind(*service)
-                .bind(*version)
-                .bind(*instance)
+            let sql = "SELECT zdmig.goodbye($1, $2, $3, $4)";
+            return told(conn, sql, [env, service, version, instance]).await;
         }
         Fact::Fenced { env, migration, alive, cleared, admitted } => {
             return raise(conn, [env, migration], *alive, cleared, admitted).await;
         }
         Fact::Cleared { env, migration, service, version } => {
-            return clear(conn, [env, migration, service, version]).await;
+            let sql = "INSERT INTO zdmig.cleared (env, migration, service, version)
+                       VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+            return told(conn, sql, [env, migration, service, version]).await;
         }
         Fact::Unfenced { migration } => sqlx::query(
             "WITH c AS (DELETE FROM zdmig.cleared WHERE migration = $1),
@@ -82,13 +74,19 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
             sqlx::query("DELETE FROM zdmig.observation WHERE env = $1").bind(*env)
         }
         Fact::Approved { migration, fingerprint, who, plan } => {
-            return approve(conn, [migration, fingerprint, who, plan]).await;
+            let sql = "INSERT INTO zdmig.approval (migration, fingerprint, who, plan)
+                       VALUES ($1, $2, $3, $4) ON CONFLICT (migration, fingerprint, who) DO NOTHING";
+            return told(conn, sql, [migration, fingerprint, who, plan]).await;
         }
         Fact::Unapproved { migration, fingerprint, who } => {
-            return withdraw(conn, [migration, fingerprint, who]).await;
+            let sql =
+                "DELETE FROM zdmig.approval WHERE migration = $1 AND fingerprint = $2 AND who = $3";
+            return told(conn, sql, [migration, fingerprint, who]).await;
         }
         Fact::Rehearsed { migration, fingerprint, report } => {
-            return rehearsed(conn, [migration, fingerprint, report]).await;
+            let sql =
+                "INSERT INTO zdmig.rehearsal (migration, fingerprint, report) VALUES ($1, $2, $3)";
+            return told(conn, sql, [migration, fingerprint, report]).await;
         }
         Fact::Usage { service, version, text } => sqlx::query(
             "INSERT INTO zdmig.usage (service, version, manifest) VALUES ($1, $2, $3)
@@ -102,39 +100,13 @@ pub(super) async fn record(conn: &mut PgConnection, fact: &Fact<'_>) -> Result<(
     Ok(())
 }
 
-async fn clear(conn: &mut PgConnection, of: [&str; 4]) -> Result<(), SessionError> {
-    let query = sqlx::query(
-        "INSERT INTO zdmig.cleared (env, migration, service, version)
-         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-    );
-    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
-    query.execute(conn).await.map_err(wrap)?;
-    Ok(())
-}
-
-async fn approve(conn: &mut PgConnection, of: [&str; 4]) -> Result<(), SessionError> {
-    let query = sqlx::query(
-        "INSERT INTO zdmig.approval (migration, fingerprint, who, plan) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (migration, fingerprint, who) DO NOTHING",
-    );
-    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
-    query.execute(conn).await.map_err(wrap)?;
-    Ok(())
-}
-
-async fn rehearsed(conn: &mut PgConnection, of: [&str; 3]) -> Result<(), SessionError> {
-    let query = sqlx::query(
-        "INSERT INTO zdmig.rehearsal (migration, fingerprint, report) VALUES ($1, $2, $3)",
-    );
-    let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
-    query.execute(conn).await.map_err(wrap)?;
-    Ok(())
-}
-
-async fn withdraw(conn: &mut PgConnection, of: [&str; 3]) -> Result<(), SessionError> {
-    let query = sqlx::query(
-        "DELETE FROM zdmig.approval WHERE migration = $1 AND fingerprint = $2 AND who = $3",
-    );
+/// Runs a statement with texts for its values.
+async fn told<const N: usize>(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    of: [&str; N],
+) -> Result<(), SessionError> {
+    let query = sqlx::query(sql);
     let query = of.into_iter().fold(query, |query, value| query.bind(value.to_owned()));
     query.execute(conn).await.map_err(wrap)?;
     Ok(())
