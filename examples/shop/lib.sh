@@ -14,6 +14,7 @@ $(basename "$0"): a deploy under load, from expand to purge, with a way back fro
   --rate N       requests a second, of the checker and of wrk each [100]
   --hold SECONDS how long each phase is looked at [3]
   --drain SECONDS how long requests that are under way may take when traffic is switched [1]
+  --pace NAME    what a backfill may cost: gentle, default or fast [default]
   --p99-ratio X  fail where a phase's p99 is more than so many times that from before; 0 only shows it [2]
   --naive        rename the column at once instead, as is often done: this must fail
   --keep DIR     keep what was measured there
@@ -23,13 +24,14 @@ SHOP_BIN: a folder with zdmig and examples/ that are built already.
 TEXT
 }
 
-users=20000 rate=100 hold=3 drain=1 ratio=2 naive='' keep='' arguments=("$@")
+users=20000 rate=100 hold=3 drain=1 pace=default ratio=2 naive='' keep='' arguments=("$@")
 while [ $# -gt 0 ]; do
     case "$1" in
         --users) users="$2"; shift 2 ;;
         --rate) rate="$2"; shift 2 ;;
         --hold) hold="$2"; shift 2 ;;
         --drain) drain="$2"; shift 2 ;;
+        --pace) pace="$2"; shift 2 ;;
         --p99-ratio) ratio="$2"; shift 2 ;;
         --naive) naive=1; shift ;;
         --keep) keep="$2"; shift 2 ;;
@@ -267,7 +269,7 @@ filled() { sql 'SELECT round(100.0 * count(email) / count(*)) FROM users'; }
 
 forward() {
     zd expand
-    zd backfill
+    zd backfill --pace "$pace"
 }
 
 back_to_the_schema() { zd rollback rename_username; }
@@ -314,18 +316,18 @@ story() {
     zd expand
     sleep "$hold"
 
-    phase 'backfill, killed'
-    zdmig backfill >"$run/zdmig.out" 2>"$run/zdmig.err" &
+    phase 'backfill, killed, back, and again'
+    zdmig backfill --pace "$pace" >"$run/zdmig.out" 2>"$run/zdmig.err" &
     filler=$!
     sleep "$(awk "BEGIN { print 0.3 + $users / 400000 }")"
     { kill -KILL "$filler" && wait "$filler"; } 2>/dev/null || true
     part="$(filled)"
     say "killed when $part % were filled"
-    phase 'back from half filled, and again'
     timed "$part % filled" back_to_the_schema
     zd expand
+    sleep "$hold"
     phase 'backfill'
-    zd backfill
+    zd backfill --pace "$pace"
     [ "$(filled)" = 100 ]
     sleep "$hold"
 
@@ -392,6 +394,8 @@ drill() {
     [ "$(health "${early##*:}")" = 503 ] || { echo 'the new version says that it is well before expand' >&2; return 1; }
     stop too-early
     start_load
+    phase 'warming up'
+    sleep "$hold"
     phase 'before'
     sleep "$hold"
     sleep "$hold"

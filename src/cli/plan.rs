@@ -46,6 +46,10 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         save(&plans, path, context)?;
     }
     let mut views: Vec<_> = plans.iter().map(|plan| PlanView::new(plan, &known.files)).collect();
+    for view in &mut views {
+        let consumers = &context.settings.gate.consumers;
+        view.consumers = consumers.iter().map(|one| one.name.clone()).collect();
+    }
     if args.catalog.is_none() {
         approvals(&mut views, context).await?;
     }

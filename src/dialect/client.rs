@@ -15,6 +15,10 @@ pub trait Client: Send {
         values: &[Value<'_>],
     ) -> Result<Vec<Vec<Option<String>>>, SessionError>;
 
+    /// A statement with every value given as a text, and the types that they are then cast to; nothing
+    /// where the product does not say them.
+    async fn by_texts(&mut self, sql: &str) -> Result<Option<ByTexts>, SessionError>;
+
     /// Runs several statements as they stand.
     async fn script(&mut self, sql: &str) -> Result<(), SessionError>;
 }
@@ -26,4 +30,13 @@ pub enum Value<'a> {
     Int(i64),
     /// A text.
     Text(&'a str),
+}
+
+/// A statement that takes its values as texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByTexts {
+    /// Its text.
+    pub sql: String,
+    /// The types of its values.
+    pub types: Vec<String>,
 }

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use sqlparser::dialect::Dialect as Grammar;
 use thiserror::Error;
 
-pub use client::{Client, Value};
+pub use client::{ByTexts, Client, Value};
 pub use dimmer::{Dark, Dimmer, Dimming, Refused};
 pub use filler::{ChunkDone, FailedRow, FillOrder, Filled, Filler, Taken};
 pub use monitor::{
@@ -103,6 +103,9 @@ pub trait Dialect: Send + Sync {
 
     /// What statements lock when they run one by one; nothing where each locks all there is.
     fn locks(&self, sql: &[Sql], catalog: &Catalog) -> Vec<Lock>;
+
+    /// The host and port of a server; `None` where there is none, or several.
+    fn host(&self, url: &DatabaseUrl) -> Option<String>;
 
     /// Opens the door through which the schema is changed.
     async fn connect(

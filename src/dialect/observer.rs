@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{Blocker, Counted, Observation, SessionError, StatementLog};
 use crate::migration::Row;
 use crate::plan::Target;
-use crate::sql::TableName;
+use crate::sql::{Ident, TableName};
 
 /// What the gate asks a database, and the facts it is told.
 #[async_trait]
@@ -54,6 +54,14 @@ pub trait Observer: Send {
 
     /// How the database bears what connections of this name do, and how large these tables are.
     async fn strain(&mut self, name: &str, tables: &[TableName]) -> Result<Strain, SessionError>;
+
+    /// Some of the values that a column has, as texts, each once.
+    async fn values(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+        most: u32,
+    ) -> Result<Vec<String>, SessionError>;
 
     /// The zdmig that holds the run lock, as far as that can be seen without taking it.
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;

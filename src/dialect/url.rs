@@ -84,6 +84,20 @@ impl DatabaseUrl {
         (format!("{scheme}://{user}{host}{query}"), in_address.or(in_query).map(decoded))
     }
 
+    /// The host and port; `None` where there is none, or several.
+    pub(super) fn host(&self, port: u16) -> Option<String> {
+        let (_, rest) = self.0.split_once("://")?;
+        let address = rest.split(['/', '?']).next()?;
+        let host = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        let named = host.rsplit_once(']').map_or(host, |(_, after)| after).contains(':');
+        match host {
+            "" => None,
+            several if several.contains(',') => None,
+            host if named => Some(host.to_owned()),
+            host => Some(format!("{host}:{port}")),
+        }
+    }
+
     /// The address with its secrets, for a driver only.
     pub(super) fn with_secrets(&self) -> &str {
         &self.0

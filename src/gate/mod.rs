@@ -15,6 +15,7 @@ mod verdict;
 
 pub use admission::{Newcomer, admit};
 pub use evidence::{By, Evidence, Seen, Sight, State, collect};
+pub(crate) use inventory::nginx_words;
 pub use inventory::{Cluster, Inventory, Label, Source, SourceKind, take_stock};
 pub use judge::{Question, cleared, judge, nobody_at_work};
 pub use overrule::{Asked, Override, OverrideError, VerdictId, overrule};

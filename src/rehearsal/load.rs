@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Seen;
-use super::script::{Move, Script};
+use super::script::{Given, Move, Script};
 use crate::dialect::{Client, DatabaseUrl, Dialect, SessionError, Value};
 
 /// How a load is to work.
@@ -174,7 +174,7 @@ async fn request(script: &Script, client: &mut dyn Client) -> Result<(), Session
         match one {
             Move::Sleep(time) => tokio::time::sleep(time).await,
             Move::Statement(sql, values) => {
-                let values: Vec<_> = values.into_iter().map(Value::Int).collect();
+                let values: Vec<Value<'_>> = values.iter().map(Given::bound).collect();
                 if let Err(error) = client.run(&sql, &values).await {
                     outcome = Err(error);
                     break;

@@ -3,11 +3,13 @@
 //! themselves are run by an engine.
 
 mod figures;
+mod guess;
 mod load;
 mod record;
 mod script;
 
 pub use figures::{Budget, Mark, Seen, Strained, judge, phases};
+pub use guess::{Guess, guesses};
 pub use load::{Load, LoadOrder};
 pub use record::{Broken, Fill, PhaseFigures, Rehearsal, Second, WayBack, Workload};
-pub use script::{Script, ScriptError};
+pub use script::{Fresh, Script, ScriptError, Source};

@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
+
+use crate::dialect::Value;
 
 /// A script.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +26,60 @@ pub struct Script {
 enum Line {
     Set(String, Number),
     Sleep(Duration),
-    /// The text with `$1` for the first of the names.
-    Statement(String, Vec<String>),
+    /// The text with `$1` for the first of the sources.
+    Statement(String, Vec<Source>),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A number that was set before.
+    Set(String),
+    /// One of these, by chance.
+    OneOf(Arc<[String]>),
+    /// One that nobody has had, in the form that the type wants.
+    Fresh(Fresh),
+}
+
+/// The form of a value that nobody has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// A whole number above this one.
+    Number(i64),
+    /// A word.
+    Word,
+    /// A UUID.
+    Uuid,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    Number(i64),
+    Text(String),
+}
+
+impl Given {
+    pub(super) fn bound(&self) -> Value<'_> {
+        match self {
+            Self::Number(number) => Value::Int(*number),
+            Self::Text(text) => Value::Text(text),
+        }
+    }
+}
+
+/// Counts the values that nobody has had, in all scripts.
+static NEXT: AtomicI64 = AtomicI64::new(1);
+
+impl Fresh {
+    fn value(self) -> String {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        match self {
+            Self::Number(above) => above.saturating_add(next).to_string(),
+            Self::Word => format!("fresh {next}"),
+            Self::Uuid => format!("{:08x}-0000-4000-8000-{next:012x}", std::process::id()),
+        }
+    }
 }
 
 /// An expression over whole numbers.
@@ -39,7 +95,7 @@ enum Number {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Move {
     Sleep(Duration),
-    Statement(String, Vec<i64>),
+    Statement(String, Vec<Given>),
 }
 
 /// A script that cannot be read, or that comes to something that is no number.
@@ -87,6 +143,11 @@ impl Script {
         Ok(Self { name: name.to_owned(), weight, lines })
     }
 
+    /// One statement, as it was counted, with what stands for its values.
+    pub fn counted(name: String, weight: u32, sql: String, sources: Vec<Source>) -> Self {
+        Self { name, weight, lines: vec![Line::Statement(sql, sources)] }
+    }
+
     /// Its statements, with `$1` where values go.
     pub fn statements(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().filter_map(|line| match line {
@@ -115,9 +176,18 @@ impl Script {
                     values.insert(name.clone(), value);
                 }
                 Line::Sleep(time) => moves.push(Move::Sleep(*time)),
-                Line::Statement(sql, names) => {
-                    let of = |name: &String| values.get(name).copied().unwrap_or_default();
-                    moves.push(Move::Statement(sql.clone(), names.iter().map(of).collect()));
+                Line::Statement(sql, sources) => {
+                    let of = |source: &Source| match source {
+                        Source::Set(name) => {
+                            Given::Number(values.get(name).copied().unwrap_or_default())
+                        }
+                        Source::OneOf(all) if all.is_empty() => Given::Text(String::new()),
+                        Source::OneOf(all) => {
+                            Given::Text(all[fastrand::usize(0..all.len())].clone())
+                        }
+                        Source::Fresh(fresh) => Given::Text(fresh.value()),
+                    };
+                    moves.push(Move::Statement(sql.clone(), sources.iter().map(of).collect()));
                 }
             }
         }
@@ -168,7 +238,8 @@ fn statements(text: &str, known: &[String]) -> (Vec<Line>, String) {
         } else if letter == ';' {
             let whole = std::mem::take(&mut sql);
             if !whole.trim().is_empty() {
-                found.push(Line::Statement(whole.trim().to_owned(), std::mem::take(&mut names)));
+                let sources = std::mem::take(&mut names).into_iter().map(Source::Set).collect();
+                found.push(Line::Statement(whole.trim().to_owned(), sources));
             }
             at += 1;
             begun = at;
@@ -385,7 +456,7 @@ mod tests {
         let moves = script.play().expect("numbers");
         assert_eq!(moves.len(), 5);
         let Move::Statement(_, values) = &moves[1] else { panic!("{moves:?}") };
-        assert_eq!(values, &[3, -8]);
+        assert_eq!(values, &[Given::Number(3), Given::Number(-8)]);
         assert_eq!(moves[2], Move::Sleep(Duration::from_millis(2)));
     }
 

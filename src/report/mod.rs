@@ -32,7 +32,7 @@ pub use findings::{
 };
 pub use hazard::hazard_page;
 pub use history::{History, HistoryLine, render_history};
-pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown};
+pub use plan::{PlanView, render_plan, render_plans_html, render_plans_markdown, render_runbook};
 pub use rehearsal::{
     render_rehearsal, render_rehearsal_html, render_rehearsal_json, render_rehearsal_markdown,
 };

@@ -15,6 +15,8 @@ use metrics::Metrics;
 use traces::Traces;
 use webhook::Webhook;
 
+pub use webhook::try_webhook;
+
 /// Who is to be told, and of whom.
 pub struct TelemetryOptions<'a> {
     /// The verb that runs.

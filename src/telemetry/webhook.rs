@@ -302,6 +302,31 @@ impl Poster {
     }
 }
 
+/// Posts a message that says nothing but that it was tried.
+///
+/// # Errors
+/// When it is not taken, with why, and without the address.
+pub async fn try_webhook(url: &str, env: &str, by: &str) -> Result<(), String> {
+    let message = Message {
+        zdmig_webhook: 1,
+        event: "tried",
+        text: format!("zdmig: the webhook for {env} was tried; nothing has happened"),
+        env,
+        migration: "",
+        phase: "",
+        step: None,
+        rows: None,
+        seconds: None,
+        message: None,
+        by,
+        at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    };
+    let body = serde_json::to_string(&message).unwrap_or_default();
+    let (agent, url) = (http::agent(), url.to_owned());
+    let tried = tokio::task::spawn_blocking(move || once(&agent, &url, body)).await;
+    tried.map_err(|error| error.to_string())?
+}
+
 /// What goes wrong is told without the address: whoever knows it may post there.
 fn once(agent: &Agent, url: &str, body: String) -> Result<(), String> {
     let sent = agent.post(url).header("Content-Type", "application/json").send(body);

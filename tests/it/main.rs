@@ -10,6 +10,7 @@ mod bad_input;
 mod brownout;
 mod browser;
 mod cases;
+mod checklist;
 mod chunks;
 mod clients;
 mod copies;

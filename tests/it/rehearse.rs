@@ -1,7 +1,8 @@
 //! A migration before its time: what an application would feel is found on a database that is thrown away, and the
 //! database itself is left alone.
 
-use crate::support::{Database, Project, ask};
+use crate::own_server::{Server, fresh};
+use crate::support::{Database, Project, ask, attach};
 
 const TABLES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'glad');
@@ -30,7 +31,11 @@ END;
 const BOTH: &str = "\\set id random(1, 2000)\nSELECT seen FROM users WHERE id = :id;\n";
 
 fn project(database: &Database, migration: &str) -> Project {
-    let project = Project::new(database).migration("1_login", migration);
+    project_at(&database.url, migration)
+}
+
+fn project_at(url: &str, migration: &str) -> Project {
+    let project = Project::at(url).migration("1_login", migration);
     project.write("old.sql", OLD);
     project.write("new.sql", NEW);
     project.write("both.sql", BOTH);
@@ -116,6 +121,48 @@ async fn what_an_application_would_feel_is_found() {
     );
     ran.exits(10).says(&["✗ expand", "max_lock_wait", "column \"username\"", "errors", "broken"]);
     assert!(!project.run("plan 1").done().out.contains("rehearsed on"));
+}
+
+/// Without a script: what ran most on the database, with values that its columns have.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_most_is_what_is_rehearsed() {
+    let Some((bin, folder)) = fresh().await else { return };
+    let server = Server::start(
+        &bin,
+        &folder.path().join("one"),
+        "-c shared_preload_libraries=pg_stat_statements",
+    );
+    let url = server.url();
+    let mut client = attach(&url, "test").await.client;
+    client.script("CREATE EXTENSION pg_stat_statements").await.expect("it is there");
+    client.script(TABLES).await.expect("tables");
+    client.script("SELECT pg_stat_statements_reset()").await.expect("a beginning");
+    for n in 0..20 {
+        for sql in [
+            format!("SELECT username, score FROM users WHERE id = {n}"),
+            format!("UPDATE users SET username = 'user {n}' WHERE id = {n} AND town IN (1, 2)"),
+            format!("SELECT count(*) FROM town WHERE name LIKE 'here%' LIMIT {n}"),
+            format!(
+                "INSERT INTO users (town, username, token) VALUES (1, 'new {n}', gen_random_uuid())"
+            ),
+        ] {
+            client.script(&sql).await.expect("it runs");
+        }
+    }
+    let project = project_at(&url, "ALTER TABLE users RENAME COLUMN username TO login;");
+    let ran = project.run(
+        "rehearse 1 --from-statements --rows 3000 --rate 100 --hold 500ms --max-p99-ratio 1000 --max-lock-wait 1m \
+         --workload new.sql",
+    );
+    ran.done().says(&[
+        "SELECT username, score FROM users WHERE id = $1, old code",
+        "UPDATE users SET username = $1",
+        "FROM town WHERE name LIKE $1 LIMIT $2, code of both",
+        "INSERT INTO users",
+        "new.sql, new code",
+        "within its budget",
+    ]);
+    project.run("rehearse 1").exits(2).says(&["--workload"]);
 }
 
 /// A database that is there for it, with rows of somebody's own, is taken as it is; one that is the very database is not.

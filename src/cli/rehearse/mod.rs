@@ -3,6 +3,7 @@
 
 mod act;
 mod prepare;
+mod statements;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,8 +34,12 @@ pub(super) struct Args {
     /// What the application does, as a script in pgbench's form; several times for several, each with
     /// `@WEIGHT` behind it if you like. Those that need what expand adds are new code, and begin when all is
     /// filled; those that use what contract takes away are old code, and end before it
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "from_statements")]
     workload: Vec<String>,
+    /// Take the statements that ran most on the database, by pg_stat_statements, with values that their
+    /// columns have
+    #[arg(long)]
+    from_statements: bool,
     /// How many rows to make up in each table that is touched and empty, as 1000000 or 1e6
     #[arg(long, value_name = "N", default_value = "100000", value_parser = count)]
     rows: u64,

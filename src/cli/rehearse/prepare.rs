@@ -6,10 +6,10 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::Args;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, TableKind};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::dialect::{self, DatabaseUrl, Dialect, SessionError, Site, Stage};
+use crate::dialect::{self, Counted, DatabaseUrl, Dialect, SessionError, Site, Stage};
 use crate::gate::{Reader, Schema};
 use crate::plan::Plan;
 use crate::rehearsal::{LoadOrder, Script};
@@ -107,6 +107,8 @@ pub(super) async fn theatre(
         return Err(Failure::usage("the scratch database is the one that the migration is for")
             .hint("name one that may be changed and thrown away"));
     }
+    let counted =
+        if args.from_statements { Some(super::statements::counted(context).await?) } else { None };
     context.reporter.narrate("makes a database for it");
     let stage = context.dialect()?.stage(&from, &site, folder).await.map_err(hindered)?;
     let dialect = dialect::for_url(&stage.url)?;
@@ -115,7 +117,9 @@ pub(super) async fn theatre(
     };
     super::act::through(before, &stage.url, context).await?;
     let catalog = catalog_of(&stage.url, context).await?;
-    let tables = touched(plan, &scripts, &catalog);
+    let texts = counted.iter().flatten().map(|one| one.text.as_str());
+    let texts: Vec<&str> = scripts.iter().flat_map(Script::statements).chain(texts).collect();
+    let tables = touched(plan, &texts, &catalog);
     context.reporter.narrate(&format!("makes up rows: {}", listed(&tables)));
     let rows = dialect.invent(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
     let order = LoadOrder {
@@ -126,7 +130,11 @@ pub(super) async fn theatre(
         rate: args.rate,
         connections: args.connections,
     };
-    let code = whose(plan, &order, &catalog).await?;
+    let mut order = order;
+    let mut code = whose(plan, &order, &catalog).await?;
+    if let Some(counted) = counted {
+        code.extend(add_counted(plan, &counted, &mut order, &catalog, context).await?);
+    }
     Ok(Theatre { stage, dialect, order, code, tables, rows })
 }
 
@@ -140,16 +148,45 @@ fn listed(tables: &[TableName]) -> String {
     names.join(", ")
 }
 
-/// The tables that the plan touches and that scripts name, as far as they are there already.
-fn touched(plan: &Plan, scripts: &[Script], catalog: &Catalog) -> Vec<TableName> {
+/// The tables that the plan touches and that statements name, as far as they are there already.
+fn touched(plan: &Plan, texts: &[&str], catalog: &Catalog) -> Vec<TableName> {
     let touched = plan.touches.iter().map(|column| &column.table).chain(plan.tables());
     let touched: BTreeSet<&TableName> = touched.collect();
-    let named = |name: &TableName| {
-        let mut texts = scripts.iter().flat_map(Script::statements);
-        texts.any(|text| mentions(text, name.name.as_str()))
-    };
-    let there = catalog.tables.keys();
+    let named = |name: &TableName| texts.iter().any(|text| mentions(text, name.name.as_str()));
+    let there = catalog.tables.values().filter(|table| table.kind != TableKind::View);
+    let there = there.map(|table| &table.name);
     there.filter(|name| touched.contains(name) || named(name)).cloned().collect()
+}
+
+/// Adds what ran on the database itself; whose each of it is.
+async fn add_counted(
+    plan: &Plan,
+    counted: &[Counted],
+    order: &mut LoadOrder,
+    catalog: &Catalog,
+    context: &mut Context<'_>,
+) -> Result<Vec<Code>, Failure> {
+    let (taken, mut left_out) =
+        super::statements::scripts(counted, order.dialect, &order.url, catalog).await?;
+    let (schema, mut code) = (Schema::new(catalog, true), Vec::new());
+    for script in taken {
+        // What ran there and fails here, fails for want of something that is there.
+        match order.attempt(&script).await {
+            Ok(()) => {
+                code.push(used(plan, &script, order.dialect, &schema));
+                order.scripts.push(script);
+            }
+            Err(error) => left_out.push((script.name.clone(), error.to_string())),
+        }
+    }
+    for (name, why) in left_out {
+        context.reporter.warn(&format!("left out: {name}: {why}"));
+    }
+    if order.scripts.is_empty() {
+        return Err(Failure::usage("no statement is left that could be run")
+            .hint("give scripts with --workload"));
+    }
+    Ok(code)
 }
 
 /// Whose each script is: what fails before expand is new code, if it does not fail after it; what uses a target
@@ -162,12 +199,16 @@ async fn whose(plan: &Plan, order: &LoadOrder, catalog: &Catalog) -> Result<Vec<
             all.push(Code::New);
             continue;
         }
-        let mut uses = false;
-        for target in &plan.requirement.targets {
-            let mut reader = Reader::new(&schema, order.dialect.grammar());
-            uses |= script.statements().any(|sql| !reader.explain(sql, &target.column).is_none());
-        }
-        all.push(if uses { Code::Old } else { Code::Both });
+        all.push(used(plan, script, order.dialect, &schema));
     }
     Ok(all)
+}
+
+/// Old code is what uses something that contract takes away, or may.
+fn used(plan: &Plan, script: &Script, dialect: &dyn Dialect, schema: &Schema<'_>) -> Code {
+    let mut reader = Reader::new(schema, dialect.grammar());
+    let uses = plan.requirement.targets.iter().any(|target| {
+        script.statements().any(|sql| !reader.explain(sql, &target.column).is_none())
+    });
+    if uses { Code::Old } else { Code::Both }
 }

@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Row, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
 use super::catalog::get;
 use super::connect::{connect_through, wrap};
 use super::observer::CONNECT_LIMIT;
-use crate::dialect::{Client, DatabaseUrl, SessionError, Value};
+use crate::dialect::{ByTexts, Client, DatabaseUrl, SessionError, Value};
 
 /// An application's connection.
 pub(super) struct PostgresClient {
@@ -61,6 +61,27 @@ impl Client for PostgresClient {
     ) -> Result<Vec<Vec<Option<String>>>, SessionError> {
         let rows = bound(sql, values).fetch_all(&mut self.conn).await.map_err(wrap)?;
         rows.iter().map(|row| (0..row.len()).map(|at| as_text(row, at)).collect()).collect()
+    }
+
+    async fn by_texts(&mut self, sql: &str) -> Result<Option<ByTexts>, SessionError> {
+        let text = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        let statement = (&mut self.conn).prepare(text).await.map_err(wrap)?;
+        let Some(Either::Left(types)) = statement.parameters() else { return Ok(None) };
+        let types: Vec<String> = types.iter().map(|one| one.name().to_owned()).collect();
+        // A type of the author's own may have no name here.
+        if types.iter().any(|name| name == "?") {
+            return Ok(None);
+        }
+        let mut told = sql.to_owned();
+        // From the last, because `$1` is how `$10` begins; and never one that is written already.
+        for (at, name) in types.iter().enumerate().rev() {
+            let number = at + 1;
+            told = told.replace(
+                &format!("${number}"),
+                &format!("CAST(CAST(§{number} AS text) AS {name})"),
+            );
+        }
+        Ok(Some(ByTexts { sql: told.replace('§', "$"), types }))
     }
 
     async fn script(&mut self, sql: &str) -> Result<(), SessionError> {

@@ -60,6 +60,22 @@ pub(super) async fn rows(
     Ok(counted)
 }
 
+/// Some of the values that a column has, as texts, each once.
+pub(super) async fn values(
+    conn: &mut PgConnection,
+    table: &TableName,
+    column: &Ident,
+    most: u32,
+) -> Result<Vec<String>, SessionError> {
+    let (table, column) = (quote::table(table), quote::ident(column));
+    let query = format!(
+        "SELECT DISTINCT {column}::text FROM (SELECT {column} FROM {table} LIMIT 20000) t
+          WHERE {column} IS NOT NULL LIMIT {most}"
+    );
+    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(conn).await.map_err(wrap)?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
+
 async fn one(conn: &mut PgConnection, sql: String) -> Result<PgRow, SessionError> {
     sqlx::query(AssertSqlSafe(sql)).fetch_one(conn).await.map_err(wrap)
 }

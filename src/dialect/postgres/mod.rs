@@ -181,6 +181,10 @@ impl Dialect for Postgres {
         scratch::copy(url).await
     }
 
+    fn host(&self, url: &DatabaseUrl) -> Option<String> {
+        url.host(5432)
+    }
+
     async fn stage(
         &self,
         from: &DatabaseUrl,

@@ -9,14 +9,14 @@ use super::catalog::get;
 use super::connect::{connect_through, wrap};
 use super::facts;
 use super::session::exists;
-use super::{bound, examine, foreign, quote, statements, watch};
+use super::{bound, examine, foreign, invent, quote, statements, watch};
 use crate::dialect::{
     Approval, AtWork, Beat, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding, Manifest,
     Observation, Observer, RoleAccess, SessionError, StatementLog, Strain, Witness,
 };
 use crate::migration::Row;
 use crate::plan::{Target, Use};
-use crate::sql::TableName;
+use crate::sql::{Ident, TableName};
 
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -312,6 +312,15 @@ impl Observer for PostgresObserver {
 
     async fn strain(&mut self, name: &str, tables: &[TableName]) -> Result<Strain, SessionError> {
         watch::strain(&mut self.conn, name, tables).await
+    }
+
+    async fn values(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+        most: u32,
+    ) -> Result<Vec<String>, SessionError> {
+        invent::values(&mut self.conn, table, column, most).await
     }
 
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {

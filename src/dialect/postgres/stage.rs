@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use super::catalog::get;
 use super::connect::{connect, wrap};
-use super::{quote, scratch};
+use super::scratch;
 use crate::dialect::{DatabaseUrl, SessionError, Site, Stage};
 
 /// What is said where there is no server to be had.
@@ -73,11 +73,10 @@ impl Drop for Own {
 
 async fn own(from: &DatabaseUrl, folder: &Path) -> Result<Stage, SessionError> {
     let mut conn = connect(from, "zdmig", LIMIT).await?;
-    let query =
-        "SELECT current_setting('server_version_num')::int / 10000, current_database()::text";
+    let query = "SELECT current_setting('server_version_num')::int / 10000";
     let row = sqlx::query(query).fetch_one(&mut conn).await.map_err(wrap)?;
     drop(conn);
-    let (major, database): (i32, String) = (get(&row, 0)?, get(&row, 1)?);
+    let major: i32 = get(&row, 0)?;
     let folder = folder.to_owned();
     let booted = tokio::task::spawn_blocking(move || boot(major, &folder)).await;
     let (server, address, version) = booted.map_err(|error| denied(error.to_string()))??;
@@ -89,18 +88,15 @@ async fn own(from: &DatabaseUrl, folder: &Path) -> Result<Stage, SessionError> {
     for statement in roles.lines().filter(|line| line.ends_with(';')) {
         let _ = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await;
     }
-    let name = quote::ident(&crate::sql::Ident::new(database.clone()));
-    let create = format!("CREATE DATABASE {name} TEMPLATE template0");
-    sqlx::query(AssertSqlSafe(create)).execute(&mut conn).await.map_err(wrap)?;
+    sqlx::query("CREATE DATABASE zdmig_rehearsal TEMPLATE template0")
+        .execute(&mut conn)
+        .await
+        .map_err(wrap)?;
     drop(conn);
-    let url = admin.in_database(&percent_encoded(&database));
+    let url = admin.in_database("zdmig_rehearsal");
     scratch::load(&url, scratch::schema(from).await?).await?;
     let words = format!("a server of its own, {version}");
     Ok(Stage { url, words, drop: None, server: Some(Box::new(server)) })
-}
-
-fn percent_encoded(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Boots a server; it, the address of its first database, and its version.

@@ -143,6 +143,10 @@ impl Dialect for Sqlite {
         })
     }
 
+    fn host(&self, _url: &DatabaseUrl) -> Option<String> {
+        None
+    }
+
     async fn stage(
         &self,
         from: &DatabaseUrl,

@@ -8,8 +8,8 @@ use super::catalog::get;
 use super::quote;
 use super::session::{connect, exists, make_bookkeeping, time, wrap};
 use crate::dialect::{
-    Approval, AtWork, Beat, Client, Connected, Counted, DatabaseUrl, Deployed, Fact, Finding,
-    Manifest, Observation, Observer, SessionError, StatementLog, Strain, Value, Witness,
+    Approval, AtWork, Beat, ByTexts, Client, Connected, Counted, DatabaseUrl, Deployed, Fact,
+    Finding, Manifest, Observation, Observer, SessionError, StatementLog, Strain, Value, Witness,
 };
 use crate::migration::Row;
 use crate::plan::Target;
@@ -208,6 +208,16 @@ impl Observer for SqliteObserver {
         let row = sqlx::query(query).fetch_one(&mut self.conn).await.map_err(wrap)?;
         let bytes = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
         Ok(Strain { bytes, ..Strain::default() })
+    }
+
+    async fn values(
+        &mut self,
+        _table: &TableName,
+        _column: &Ident,
+        _most: u32,
+    ) -> Result<Vec<String>, SessionError> {
+        // Statements are not counted here, so nobody asks.
+        Ok(Vec::new())
     }
 
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
@@ -429,6 +439,10 @@ impl Client for SqliteClient {
     ) -> Result<Vec<Vec<Option<String>>>, SessionError> {
         let rows = bound(sql, values).fetch_all(&mut self.conn).await.map_err(wrap)?;
         rows.iter().map(|row| (0..row.len()).map(|at| as_text(row, at)).collect()).collect()
+    }
+
+    async fn by_texts(&mut self, _sql: &str) -> Result<Option<ByTexts>, SessionError> {
+        Ok(None)
     }
 
     async fn script(&mut self, sql: &str) -> Result<(), SessionError> {

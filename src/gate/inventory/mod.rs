@@ -17,6 +17,7 @@ use tokio::process::Command;
 use super::evidence::State;
 use super::policy::GatePolicy;
 pub use kubernetes::{Cluster, Label};
+pub(crate) use nginx::words as nginx_words;
 
 /// Where a consumer's versions are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -42,7 +42,7 @@ fn resolved(server: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// Cuts a configuration into words; `{`, `}` and `;` are words.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let (mut all, mut word, mut quote, mut comment) = (Vec::new(), String::new(), None, false);
     for letter in text.chars() {
         match (quote, letter) {

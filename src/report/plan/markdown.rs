@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::super::markup::{code, fence, plain, text};
 use super::{
     Fact, PlanView, about, approved, asks, facts, hazard_word, lock_words, next, question,
-    statements, story,
+    render_runbook, statements, story,
 };
 use crate::plan::{Phase, Plan, Step};
 
@@ -43,6 +43,8 @@ pub fn render_plans_markdown(views: &[PlanView<'_>], scope: &str) -> String {
             }
             out.push('\n');
         }
+        let consumers: Vec<_> = view.consumers.iter().map(String::as_str).collect();
+        out.push_str(&render_runbook(plan, &consumers));
         for words in approved(view) {
             let _ = writeln!(out, "- {}", plain(&words));
         }

@@ -3,6 +3,7 @@
 
 mod html;
 mod markdown;
+mod runbook;
 mod terminal;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::plan::{
 
 pub use html::render_plans_html;
 pub use markdown::render_plans_markdown;
+pub use runbook::render_runbook;
 pub use terminal::render_plan;
 
 /// A plan, and what is known beside it.
@@ -28,6 +30,8 @@ pub struct PlanView<'a> {
     pub approvals: Vec<String>,
     /// How many people must have.
     pub required: u32,
+    /// The services that the gate asks for.
+    pub consumers: Vec<String>,
     /// What the latest rehearsal of this very plan found, in words.
     pub rehearsed: Option<String>,
 }
@@ -39,7 +43,8 @@ impl<'a> PlanView<'a> {
             file.id == plan.migration && file.checksum == plan.checksum && file.lacks.is_none()
         };
         let file = files.iter().find(fits);
-        Self { plan, file, approvals: Vec::new(), required: 0, rehearsed: None }
+        let (approvals, consumers) = (Vec::new(), Vec::new());
+        Self { plan, file, approvals, required: 0, consumers, rehearsed: None }
     }
 
     /// Where a hazard stands: `migrations/1_a.sql:3`.

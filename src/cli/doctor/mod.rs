@@ -1,3 +1,6 @@
+mod deploy;
+mod health;
+
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::dialect::Finding;
@@ -6,9 +9,15 @@ use crate::report::Format;
 
 /// Which of the gate's conditions hold on this database, and what to change where they do not
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(flatten)]
+    deploy: deploy::Checklist,
+}
 
-pub(super) async fn run(_: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    if args.deploy.deploy {
+        return deploy::run(&args.deploy, context).await;
+    }
     let mut all = declared(&context.settings.gate);
     let roles: Vec<String> =
         context.settings.gate.consumers.iter().flat_map(|one| one.roles.clone()).collect();

@@ -1,0 +1,171 @@
+//! What the values of a statement are likely to be, by the words around `$1`: the column that it is compared
+//! with, set to or inserted into.
+
+use std::collections::BTreeMap;
+
+/// What stands for a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// A value that the column of this name has.
+    Like(String),
+    /// A value for a new row's column of this name.
+    New(String),
+    /// How many rows.
+    Count,
+}
+
+/// What each parameter is likely to be; nothing of those of which the words do not say it.
+pub fn guesses(sql: &str) -> BTreeMap<usize, Guess> {
+    let words = words(sql);
+    let mut found = BTreeMap::new();
+    for (at, word) in words.iter().enumerate() {
+        if let Some(number) = parameter(word)
+            && let Some(guess) = after(&words[at + 1..]).or_else(|| before(&words[..at]))
+        {
+            found.entry(number).or_insert(guess);
+        }
+    }
+    for (number, column) in inserted(&words) {
+        found.insert(number, Guess::New(column));
+    }
+    found
+}
+
+fn parameter(word: &str) -> Option<usize> {
+    word.strip_prefix('$')?.parse().ok()
+}
+
+/// Names without their quotes and what they belong to, signs, parameters; texts and comments left out.
+fn words(sql: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut letters = sql.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        if letter == '\'' {
+            letters.by_ref().take_while(|c| *c != '\'').for_each(drop);
+            found.push("''".into());
+        } else if letter == '"' {
+            found.push(letters.by_ref().take_while(|c| *c != '"').collect());
+        } else if is_name(letter) {
+            let mut word = letter.to_string();
+            while let Some(next) = letters.next_if(|c| is_name(*c)) {
+                word.push(next);
+            }
+            found.push(word.to_lowercase());
+        } else if "<>=!~".contains(letter) {
+            let mut sign = letter.to_string();
+            while let Some(next) = letters.next_if(|c| "<>=!~".contains(*c)) {
+                sign.push(next);
+            }
+            found.push(sign);
+        } else if !letter.is_whitespace() {
+            found.push(letter.to_string());
+        }
+    }
+    found
+}
+
+fn is_comparison(word: &str) -> bool {
+    ["=", "<", ">", "<=", ">=", "<>", "!=", "like", "ilike", "~"].contains(&word)
+}
+
+fn name(word: &str) -> Option<Guess> {
+    let first = word.chars().next()?;
+    (first.is_alphabetic() || first == '_').then(|| Guess::Like(word.to_owned()))
+}
+
+/// By what stands before it.
+fn before(words: &[String]) -> Option<Guess> {
+    let mut rest = words;
+    loop {
+        let (last, earlier) = rest.split_last()?;
+        match last.as_str() {
+            "limit" | "offset" | "first" | "next" => return Some(Guess::Count),
+            "between" => return name(earlier.last()?),
+            "in" => {
+                let column = earlier.last().filter(|word| *word != "not");
+                return name(column.or_else(|| earlier.iter().rev().nth(1))?);
+            }
+            sign if is_comparison(sign) => return name(earlier.last()?),
+            // Within a list, the second bound of a range, `= any (`.
+            "(" | "," | "and" | "any" => rest = earlier,
+            word if parameter(word).is_some() => rest = earlier,
+            _ => return None,
+        }
+    }
+}
+
+/// By what stands behind it: `$1 = id`.
+fn after(words: &[String]) -> Option<Guess> {
+    let (sign, rest) = words.split_first()?;
+    if is_comparison(sign) { name(rest.first()?) } else { None }
+}
+
+/// Parameters of `INSERT INTO t (a, b) VALUES ($1, $2), …`.
+fn inserted(words: &[String]) -> Vec<(usize, String)> {
+    let position = |from: usize, word: &str| {
+        words.iter().skip(from).position(|one| one == word).map(|at| from + at)
+    };
+    let place = || {
+        let into = position(0, "into")?;
+        let (open, close) = (position(into, "(")?, position(into, ")")?);
+        let values = position(close, "values")?;
+        (values == close + 1).then_some((open, close, values))
+    };
+    let Some((open, close, values)) = place() else { return Vec::new() };
+    let columns: Vec<&String> = words[open + 1..close].iter().filter(|word| *word != ",").collect();
+    let (mut found, mut depth, mut at) = (Vec::new(), 0, 0);
+    for word in &words[values + 1..] {
+        match word.as_str() {
+            "(" if depth == 0 => (depth, at) = (1, 0),
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            "," if depth == 1 => at += 1,
+            // Behind the rows: ON CONFLICT, RETURNING.
+            word if depth == 0 && word != "," => break,
+            word => {
+                if let (1, Some(number), Some(column)) = (depth, parameter(word), columns.get(at)) {
+                    found.push((number, (*column).clone()));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(sql: &str) -> String {
+        let one = |(number, guess): (usize, Guess)| match guess {
+            Guess::Like(column) => format!("{number}={column}"),
+            Guess::New(column) => format!("{number}+{column}"),
+            Guess::Count => format!("{number}#"),
+        };
+        guesses(sql).into_iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn words_around_a_parameter_say_what_it_is() {
+        for (sql, wanted) in [
+            (
+                "SELECT * FROM users u WHERE u.id = $1 AND \"Name\" LIKE $2 LIMIT $3",
+                "1=id 2=Name 3#",
+            ),
+            (
+                "SELECT 1 FROM t WHERE a IN ($1, $2) AND b NOT IN ($3) AND c = ANY ($4)",
+                "1=a 2=a 3=b 4=c",
+            ),
+            ("SELECT 1 FROM t WHERE a BETWEEN $1 AND $2 AND $3 >= b", "1=a 2=a 3=b"),
+            ("UPDATE t SET a = $1, b = b + $2 WHERE id = $3", "1=a 3=id"),
+            (
+                "INSERT INTO t (id, name) VALUES ($1, lower($2)), ($3, $4) ON CONFLICT (id) DO UPDATE SET name = $5",
+                "1+id 3+id 4+name 5=name",
+            ),
+            ("SELECT 'id = $1', $2", ""),
+        ] {
+            assert_eq!(told(sql), wanted, "{sql}");
+        }
+    }
+}
