@@ -15,16 +15,19 @@ $(basename "$0"): a deploy under load, from expand to purge, with a way back fro
   --hold SECONDS how long each phase is looked at [3]
   --drain SECONDS how long requests that are under way may take when traffic is switched [1]
   --pace NAME    what a backfill may cost: gentle, default or fast [default]
-  --p99-ratio X  fail where a phase's p99 is more than so many times that from before; 0 only shows it [2]
+  --p99-ratio X  fail where a phase's p99 is more than so many times that at rest, or a request takes a second;
+                 0 only shows times, which is what small runs are good for [0]
   --naive        rename the column at once instead, as is often done: this must fail
+  --sabotage     take the triggers away that keep both columns in step: this must fail too
   --keep DIR     keep what was measured there
 
-Needs PostgreSQL, nginx, wrk, curl and a Rust toolchain; installs the first three with apt where it may.
+Needs PostgreSQL with psql, nginx, wrk, curl and a Rust toolchain; as root it installs what is missing with apt.
+ZDMIG_TEST_POSTGRES_URL: a server to make a database and a role on, instead of one that is booted for it.
 SHOP_BIN: a folder with zdmig and examples/ that are built already.
 TEXT
 }
 
-users=20000 rate=100 hold=3 drain=1 pace=default ratio=2 naive='' keep='' arguments=("$@")
+users=20000 rate=100 hold=3 drain=1 pace=default ratio=0 naive='' sabotage='' keep='' arguments=("$@")
 while [ $# -gt 0 ]; do
     case "$1" in
         --users) users="$2"; shift 2 ;;
@@ -34,6 +37,7 @@ while [ $# -gt 0 ]; do
         --pace) pace="$2"; shift 2 ;;
         --p99-ratio) ratio="$2"; shift 2 ;;
         --naive) naive=1; shift ;;
+        --sabotage) sabotage=1; shift ;;
         --keep) keep="$2"; shift 2 ;;
         -h | --help) usage; exit 0 ;;
         *) echo "$(basename "$0") does not know \`$1\`" >&2; usage >&2; exit 2 ;;
@@ -47,14 +51,16 @@ if [ -z "${ZDMIG_TEST_POSTGRES_URL:-}" ]; then
     exec "$root/scripts/with-postgres" "$0" "${arguments[@]}"
 fi
 
-for tool in nginx wrk curl; do
+for tool in nginx wrk curl psql; do
     if ! command -v "$tool" >/dev/null && ! [ -x "/usr/sbin/$tool" ]; then
         if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
             echo "there is no $tool here: install it with your package manager" >&2
             exit 1
         fi
         echo "== no $tool found: installing it with the package manager"
-        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$tool"; } >/dev/null
+        package="$tool"
+        [ "$tool" = psql ] && package='postgresql-client'
+        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$package"; } >/dev/null
     fi
 done
 PATH="$PATH:/usr/sbin"
@@ -70,6 +76,9 @@ client="$bin/examples/shop-client"
 # ---- where everything lies, and how it ends
 
 run="$(mktemp -d "${TMPDIR:-/tmp}/shop.XXXXXX")"
+# Where drills that run at the same time say which ports are theirs.
+ports="${TMPDIR:-/tmp}/shop-ports"
+mkdir -p "$ports"
 database="shop_$$"
 role="shop_app_$$"
 server="${ZDMIG_TEST_POSTGRES_URL%/*}"
@@ -84,11 +93,15 @@ wrk_process='' client_process='' filler=''
 finish() {
     local code=$?
     set +e
+    trap '' INT TERM
     for one in "${process[@]}" $wrk_process $client_process $filler; do
         kill -KILL "$one" && wait "$one"
     done 2>/dev/null
     [ -f "$run/nginx.pid" ] && kill -QUIT "$(cat "$run/nginx.pid")" 2>/dev/null
-    psql -q "$server/postgres" -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" -c "DROP ROLE IF EXISTS $role" 2>/dev/null
+    psql -qX "$server/postgres" \
+        -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$database'" \
+        -c "DROP DATABASE IF EXISTS $database" -c "DROP ROLE IF EXISTS $role" >/dev/null
+    while read -r one; do rmdir "$ports/$one"; done <"$run/ports" 2>/dev/null
     if [ "$code" -ne 0 ] && [ -n "$step" ]; then
         echo "== ended with $code at: $step" >&2
         grep -h '^failed' "$run"/*.err | sort | uniq -c | sort -rn | head -n 5 >&2
@@ -99,15 +112,17 @@ finish() {
     rm -rf "$run"
 }
 trap finish EXIT
+trap 'exit 130' INT TERM
 
 sql() { psql -qAtX -v ON_ERROR_STOP=1 "$owner_url" -c "$1"; }
 
-# A port that nobody listens on, by trying.
+# A port that nobody listens on, by trying, and that no other drill will take.
 free_port() {
     local port
     while :; do
         port=$((20000 + RANDOM % 12000))
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if mkdir "$ports/$port" 2>/dev/null && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            echo "$port" >>"$run/ports"
             echo "$port"
             return
         fi
@@ -157,9 +172,12 @@ start() {
         "$bin/examples/shop-v$2" 2>>"$run/$1.err" &
     process["$1"]=$!
     for _ in $(seq 100); do
-        curl -s -o /dev/null "127.0.0.1:$3/version" && break
+        # Its own answer, and not that of somebody else who has the port.
+        curl -s "127.0.0.1:$3/version" | grep -q "\"$1\"" && return
         sleep 0.1
     done
+    echo "$1 does not start" >&2
+    return 1
 }
 
 # health PORT: the code that an instance answers.
@@ -179,9 +197,20 @@ must_be_well() {
 
 # stop NAME: finishes its open requests and ends.
 stop() {
-    kill -TERM "${process[$1]}"
-    wait "${process[$1]}" || { echo "$1 ended badly" >&2; return 1; }
+    local pid="${process[$1]}"
+    kill -TERM "$pid"
+    ended "$1" "$pid"
+}
+
+# ended NAME PID: waits until it has, and for no longer than a minute.
+ended() {
+    for _ in $(seq 600); do
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.1
+    done
     unset "process[$1]"
+    kill -0 "$2" 2>/dev/null && { echo "$1 does not end" >&2; return 1; }
+    wait "$2" || { echo "$1 ended badly" >&2; return 1; }
 }
 
 # ---- nginx
@@ -204,20 +233,43 @@ start_nginx() {
     nginx -p "$run/" -c nginx.conf 2>"$run/nginx.err"
 }
 
-# How many workers nginx has started so far.
-workers() { grep -c 'start worker process ' "$run/nginx.log"; }
+# How many workers of nginx have ended so far.
+gone() { grep -c 'worker process [0-9]* exited with code' "$run/nginx.log" || true; }
 
 # New requests go where `active.conf` says now; those that are under way are finished where they are.
 reload_nginx() {
     local before
-    before="$(workers)"
+    before="$(gone)"
     kill -HUP "$(cat "$run/nginx.pid")"
-    # Until those of the new configuration are there, and the old ones take nothing any more.
+    sleep "$drain"
+    # Until both old workers have finished what they had.
+    for _ in $(seq 600); do
+        [ "$(gone)" -ge $((before + 2)) ] && return
+        sleep 0.1
+    done
+    echo 'nginx does not end its old workers' >&2
+    return 1
+}
+
+# across FUNCTION: a long request is under way through nginx while traffic is switched, and is answered.
+across() {
+    local answer
+    curl -s -o /dev/null -w '%{http_code}' "$web/report?seconds=2" >"$run/across.code" &
+    answer=$!
+    report_runs
+    "$1"
+    wait "$answer"
+    [ "$(cat "$run/across.code")" = 200 ] || { echo 'the request under way was cut off' >&2; return 1; }
+}
+
+# Until a report is at work in the database.
+report_runs() {
     for _ in $(seq 100); do
-        [ "$(workers)" -gt "$before" ] && break
+        [ "$(sql "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(\$1)%'")" -gt 0 ] && return
         sleep 0.05
     done
-    sleep "$drain"
+    echo 'the report does not begin' >&2
+    return 1
 }
 
 # ---- the load
@@ -228,14 +280,16 @@ start_load() {
     client_process=$!
     # Eight connections of which each asks again after so long: a rate that does not depend on the answers.
     SHOP_USERS="$users" SHOP_PAUSE=$((8000 / rate)) \
-        wrk -t 2 -c 8 -d 2h -s "$shop/load.lua" "$web" >"$run/wrk.txt" 2>"$run/wrk.err" &
+        wrk -t 2 -c 8 -d 5h --timeout 30s -s "$shop/load.lua" "$web" >"$run/wrk.txt" 2>"$run/wrk.err" &
     wrk_process=$!
-    sleep 1
 }
 
 end_load() {
-    kill -INT "$wrk_process" && wait "$wrk_process" || true
-    kill -INT "$client_process" && wait "$client_process"
+    local one
+    for one in "$wrk_process" "$client_process"; do
+        kill -INT "$one" || { echo 'the load has ended by itself' >&2; return 1; }
+        wait "$one"
+    done
     wrk_process='' client_process=''
 }
 
@@ -265,7 +319,18 @@ TOML
 # What a version uses, read out of its source, once the schema has what it names.
 publish() { zd usage publish --from "scan=examples/shop/v$1" --service shop --version "$1" --complete; }
 
-filled() { sql 'SELECT round(100.0 * count(email) / count(*)) FROM users'; }
+# How many of a hundred rows; 100 only where it is all of them.
+filled() { sql 'SELECT CASE WHEN count(email) = count(*) THEN 100 ELSE 99 * count(email) / count(*) END FROM users'; }
+
+# Until the fill is at work.
+fill_runs() {
+    for _ in $(seq 1000); do
+        [ "$(sql 'SELECT count(*) FROM (SELECT FROM users WHERE email IS NOT NULL LIMIT 3000) t')" -ge 3000 ] && return
+        sleep 0.02
+    done
+    echo 'the fill does not begin' >&2
+    return 1
+}
 
 forward() {
     zd expand
@@ -276,20 +341,18 @@ back_to_the_schema() { zd rollback rename_username; }
 
 # One old process is still finishing a long request when contract is asked for.
 a_worker_drains() {
-    local name="$1" port="$2" answer
-    curl -s -o "$run/report" -w '%{http_code}' "127.0.0.1:$port/report?seconds=5" >"$run/report.code" &
+    local name="$1" port="$2" answer code=0 pid="${process[$1]}"
+    curl -s -o "$run/report" -w '%{http_code}' "127.0.0.1:$port/report?seconds=10" >"$run/report.code" &
     answer=$!
-    sleep 0.5
-    kill -TERM "${process[$name]}"
-    local code=0
+    report_runs
+    kill -TERM "$pid"
     zd contract || code=$?
     [ "$code" -eq 11 ] || { echo "contract ended with $code while $name drains, not with 11" >&2; return 1; }
-    grep -q "$name" "$run/zdmig.out" || { echo "the gate does not name $name" >&2; return 1; }
+    grep -q "E_VERSION_USES.*$name" "$run/zdmig.out" || { echo "the gate does not name $name" >&2; return 1; }
     say "refused: $name still drains, and is named"
     wait "$answer"
     [ "$(cat "$run/report.code")" = 200 ] || { echo "the request under way was cut off" >&2; return 1; }
-    wait "${process[$name]}"
-    unset "process[$name]"
+    ended "$name" "$pid"
     zd gate rename_username
     say 'passes now that it is gone'
 }
@@ -306,6 +369,28 @@ naive_story() {
     sleep "$hold"
 }
 
+# Both columns no longer follow each other: what one version writes, the other does not read.
+sabotaged_story() {
+    phase 'expand and backfill'
+    forward
+    publish 2
+    phase 'the triggers are gone, and the new version is deployed'
+    # In one transaction: no statement is to fail.
+    sql "ALTER TABLE users ALTER username SET DEFAULT 'nobody', ALTER email DROP NOT NULL, ALTER email SET DEFAULT 'nobody';
+         DO \$\$ DECLARE one record; BEGIN
+            FOR one IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'users'::regclass AND NOT tgisinternal LOOP
+                EXECUTE format('DROP TRIGGER %I ON users', one.tgname);
+            END LOOP;
+            FOR one IN SELECT conname FROM pg_constraint WHERE conrelid = 'users'::regclass AND contype = 'c' LOOP
+                EXECUTE format('ALTER TABLE users DROP CONSTRAINT %I', one.conname);
+            END LOOP;
+         END \$\$"
+    start_new
+    traffic_to_new
+    sleep "$hold"
+    stop_old
+}
+
 story() {
     phase 'expand'
     zd expand
@@ -317,18 +402,24 @@ story() {
     sleep "$hold"
 
     phase 'backfill, killed, back, and again'
-    zdmig backfill --pace "$pace" >"$run/zdmig.out" 2>"$run/zdmig.err" &
+    zdmig backfill --pace gentle >"$run/zdmig.out" 2>"$run/zdmig.err" &
     filler=$!
-    sleep "$(awk "BEGIN { print 0.3 + $users / 400000 }")"
+    fill_runs
     { kill -KILL "$filler" && wait "$filler"; } 2>/dev/null || true
+    filler=''
     part="$(filled)"
     say "killed when $part % were filled"
+    [ "$part" -gt 0 ] && [ "$part" -lt 100 ] || { echo 'the fill was not killed amid its work' >&2; return 1; }
     timed "$part % filled" back_to_the_schema
     zd expand
     sleep "$hold"
     phase 'backfill'
     zd backfill --pace "$pace"
     [ "$(filled)" = 100 ]
+    sleep "$hold"
+    phase 'back from filled, and again'
+    timed 'filled' back_to_the_schema
+    forward
     sleep "$hold"
 
     zd can-deploy --service shop --version 2
@@ -338,7 +429,7 @@ story() {
     fi
     phase 'switch'
     start_new
-    traffic_to_new
+    across traffic_to_new
     sleep "$hold"
     phase 'back from switched, and again'
     back_from_switched() {
@@ -393,13 +484,14 @@ drill() {
     early="$(grep -o '127.0.0.1:[0-9]*' "$run/too-early.err" | tail -n 1)"
     [ "$(health "${early##*:}")" = 503 ] || { echo 'the new version says that it is well before expand' >&2; return 1; }
     stop too-early
-    start_load
     phase 'warming up'
+    start_load
+    sleep 1
     sleep "$hold"
     phase 'before'
     sleep "$hold"
     sleep "$hold"
-    if [ -n "$naive" ]; then naive_story; else story; fi
+    if [ -n "$naive" ]; then naive_story; elif [ -n "$sabotage" ]; then sabotaged_story; else story; fi
     phase 'after'
     sleep "$hold"
     end_load

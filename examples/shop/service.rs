@@ -143,7 +143,9 @@ async fn find(State(shop): State<Arc<Shop>>, Path(id): Path<i64>) -> Result<Resp
     let found: Option<Option<String>> =
         sqlx::query_scalar(shop.queries.find).bind(id).fetch_optional(&shop.pool).await?;
     Ok(match found {
-        Some(name) => name.unwrap_or_default().into_response(),
+        Some(Some(name)) => name.into_response(),
+        // A user without a name is nothing that this service knows: what should be there is not.
+        Some(None) => (StatusCode::INTERNAL_SERVER_ERROR, "a user without a name").into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     })
 }

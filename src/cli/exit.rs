@@ -70,7 +70,9 @@ impl Exit {
                 "run the same command again",
             ),
             Self::Refused => (
-                "the plan is refused, has a hazard that the file does not allow, or was approved by too few",
+                "the plan is refused, has a hazard that the file does not allow, or was approved by too few; `apply \
+                 --window`: it does not fit; `rehearse`: a budget is broken; `doctor --deploy --exit-code`: something \
+                 is to be changed",
                 "as the answer says",
             ),
             Self::GateRefuse => (
@@ -101,8 +103,8 @@ impl Exit {
             ),
             Self::Pending => (
                 "`status --exit-code`, `plan --exit-code`: work is pending; `status --max-open-days`: a \
-                 migration has been open for longer; `backfill --until`, `--max-duration`: the time is up, \
-                 and something is left",
+                 migration has been open for longer; `backfill --until`, `--max-duration`, `apply --window`: \
+                 the time is up, and something is left",
                 "the same command goes on",
             ),
             Self::Interrupted => ("interrupted at a safe point", "the same command goes on"),

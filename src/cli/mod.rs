@@ -405,6 +405,7 @@ fn schema_of(command: &Command) -> Option<String> {
     let id = match command {
         Command::Plan(args) => args.id.as_ref(),
         Command::Approve(args) => Some(&args.id),
+        Command::Rehearse(args) => Some(&args.id),
         Command::Expand(args) => args.id.as_ref(),
         Command::Backfill(args) => args.id.as_ref(),
         Command::Gate(args) => Some(&args.id),

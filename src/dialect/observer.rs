@@ -63,6 +63,13 @@ pub trait Observer: Send {
         most: u32,
     ) -> Result<Vec<String>, SessionError>;
 
+    /// The largest number that a column has.
+    async fn largest(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+    ) -> Result<Option<i64>, SessionError>;
+
     /// The zdmig that holds the run lock, as far as that can be seen without taking it.
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError>;
 

@@ -50,10 +50,14 @@ impl DatabaseUrl {
     /// The same server, another database.
     pub(super) fn in_database(&self, name: &str) -> Self {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
-        let (address, query) = match rest.split_once('?') {
-            Some((address, query)) => (address, format!("?{query}")),
-            None => (rest, String::new()),
-        };
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A database that the parameters name would be the one.
+        let pairs = query.split('&').filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !pair.is_empty() && name != "dbname"
+        });
+        let pairs: Vec<_> = pairs.collect();
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
         let host = address.rfind('@').map_or(0, |at| at + 1);
         let end = address[host..].find('/').map_or(address.len(), |at| host + at);
         Self(format!("{scheme}://{}/{name}{query}", &address[..end]))

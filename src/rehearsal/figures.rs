@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::{Broken, PhaseFigures, Second};
 
 /// A request.
@@ -38,7 +40,7 @@ pub struct Mark {
 }
 
 /// What a change may cost an application.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// How many times the p99 from before a phase's p99 may be.
     pub p99_ratio: f64,
@@ -46,6 +48,12 @@ pub struct Budget {
     pub lock_wait: Duration,
     /// How many requests may fail.
     pub errors: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { p99_ratio: 2.0, lock_wait: Duration::from_secs(1), errors: 0 }
+    }
 }
 
 /// What was felt in each phase; the first is the one that the others are compared with.
@@ -64,7 +72,8 @@ pub fn phases(
         let times = sorted(mine.iter().map(|one| one.took));
         let failed = || mine.iter().filter_map(|one| one.failed.as_ref());
         let p99 = percentile(&times, 99);
-        let before = all.first().map_or(p99, |first| first.p99_us);
+        let before =
+            all.first().map_or((times.len() as u64, p99), |one| (one.requests, one.p99_us));
         let log = |one: Option<&&Strained>| one.map_or(0, |one| one.log);
         all.push(PhaseFigures {
             name: mark.name.clone(),
@@ -76,7 +85,7 @@ pub fn phases(
             p50_us: percentile(&times, 50),
             p99_us: p99,
             max_us: times.last().copied().unwrap_or_default(),
-            p99_ratio: ratio(p99, before),
+            p99_ratio: (before.0 > 0 && !times.is_empty()).then(|| ratio(p99, before.1)),
             lock_wait_ms: looks.iter().map(|one| millis(one.waits)).max().unwrap_or_default(),
             log_bytes: log(looks.last()).saturating_sub(log(looks.first())),
         });
@@ -104,14 +113,23 @@ pub(super) fn seconds(seen: &[Seen]) -> Vec<Second> {
 }
 
 /// What is beyond the budget.
-pub fn judge(phases: &[PhaseFigures], budget: &Budget) -> Vec<Broken> {
+pub(super) fn judge(phases: &[PhaseFigures], budget: &Budget) -> Vec<Broken> {
     let mut broken = Vec::new();
     for phase in phases {
-        if phase.p99_ratio > budget.p99_ratio {
+        // Where nothing was sent, nothing was shown.
+        if phase.requests == 0 {
+            broken.push(Broken {
+                budget: "load".into(),
+                phase: phase.name.clone(),
+                found: "no request was sent: a script is missing of the code that runs then, or the rate is too low".into(),
+                limit: "one at least".into(),
+            });
+        }
+        if let Some(ratio) = phase.p99_ratio.filter(|ratio| *ratio > budget.p99_ratio) {
             broken.push(Broken {
                 budget: "max_p99_ratio".into(),
                 phase: phase.name.clone(),
-                found: format!("p99 × {:.2}", phase.p99_ratio),
+                found: format!("p99 × {ratio:.2}"),
                 limit: format!("× {}", budget.p99_ratio),
             });
         }
@@ -202,7 +220,14 @@ mod tests {
             lock_wait: Duration::from_millis(wait),
             errors,
         };
+        assert_eq!(phases[1].p99_ratio, Some(4.5));
         assert_eq!(judge(&phases, &budget(4.5, 700, 1)), []);
+        // A phase in which nothing was sent shows nothing, and is no measure for others.
+        let silent = super::phases(&marks, &all[100..200], &looks, Duration::from_secs(3));
+        assert_eq!(silent[1].p99_ratio, None);
+        let broken = judge(&silent, &budget(100.0, 1_000, 9));
+        let named: Vec<_> = broken.iter().map(|one| (&*one.budget, &*one.phase)).collect();
+        assert_eq!(named, [("load", "before"), ("load", "after")]);
         let broken = judge(&phases, &budget(4.4, 699, 0));
         let named: Vec<_> = broken.iter().map(|one| (&*one.budget, &*one.phase)).collect();
         assert_eq!(

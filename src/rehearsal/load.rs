@@ -35,9 +35,16 @@ impl LoadOrder {
     /// When the database cannot be reached, or the first of its statements that fails.
     pub async fn attempt(&self, script: &Script) -> Result<(), SessionError> {
         let mut client = self.dialect.attach(&self.url, &self.name).await?.client;
-        request(script, client.as_mut()).await
+        let asked = request(script, client.as_mut());
+        tokio::time::timeout(ATTEMPT, asked).await.unwrap_or_else(|_| {
+            let message = format!("it is not done after {} s", ATTEMPT.as_secs());
+            Err(SessionError::Failed { message, code: None, statement: None })
+        })
     }
 }
+
+/// How long a script may take that is only tried.
+const ATTEMPT: Duration = Duration::from_secs(30);
 
 /// A load at work.
 pub struct Load {
@@ -93,8 +100,16 @@ impl Load {
         let Some(one) = self.shared.active.get(script) else { return };
         one.store(active, Ordering::SeqCst);
         while !active && self.shared.under_way[script].load(Ordering::SeqCst) > 0 {
+            if self.shared.stop.is_cancelled() {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Lets requests go that are under way, whatever they wait for; nobody is waited for from then on.
+    pub fn stopper(&self) -> CancellationToken {
+        self.shared.stop.clone()
     }
 
     /// Ends, with what was seen.
@@ -121,7 +136,10 @@ async fn work(shared: Arc<Shared>, number: u32, mut client: Box<dyn Client>) {
         // before it is late by what that one took.
         let since = if free > due { due } else { Instant::now() };
         if let Some(script) = chosen(&shared) {
-            let failed = request(&order.scripts[script], client.as_mut()).await.err();
+            let failed = tokio::select! {
+                done = request(&order.scripts[script], client.as_mut()) => done.err(),
+                () = shared.stop.cancelled() => return,
+            };
             shared.under_way[script].fetch_sub(1, Ordering::SeqCst);
             let lost = failed.as_ref().is_some_and(SessionError::is_lost);
             let seen = Seen {
@@ -143,11 +161,11 @@ async fn work(shared: Arc<Shared>, number: u32, mut client: Box<dyn Client>) {
 fn chosen(shared: &Shared) -> Option<usize> {
     let weight = |at: usize| {
         let active = shared.active.get(at).is_some_and(|one| one.load(Ordering::SeqCst));
-        if active { shared.order.scripts[at].weight } else { 0 }
+        if active { u64::from(shared.order.scripts[at].weight) } else { 0 }
     };
     let all = 0..shared.order.scripts.len();
-    let total: u32 = all.clone().map(weight).sum();
-    let mut at = fastrand::u32(0..total.max(1));
+    let total: u64 = all.clone().map(weight).sum();
+    let mut at = fastrand::u64(0..total.max(1));
     for script in all {
         if at < weight(script) {
             shared.under_way[script].fetch_add(1, Ordering::SeqCst);

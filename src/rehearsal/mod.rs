@@ -8,7 +8,7 @@ mod load;
 mod record;
 mod script;
 
-pub use figures::{Budget, Mark, Seen, Strained, judge, phases};
+pub use figures::{Budget, Mark, Seen, Strained, phases};
 pub use guess::{Guess, guesses};
 pub use load::{Load, LoadOrder};
 pub use record::{Broken, Fill, PhaseFigures, Rehearsal, Second, WayBack, Workload};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Seen, seconds};
+use super::figures::{Budget, Seen, judge, seconds};
 
 /// The version of this format.
 const FORMAT: u32 = 1;
@@ -41,6 +41,8 @@ pub struct Rehearsal {
     pub ways_back: Vec<WayBack>,
     /// Bytes of the tables and their indexes, before and after.
     pub bytes: (u64, u64),
+    /// What it might cost.
+    pub budget: Budget,
     /// Budgets that were broken.
     pub broken: Vec<Broken>,
     /// Second by second, for a plot.
@@ -78,8 +80,8 @@ pub struct PhaseFigures {
     pub p99_us: u64,
     /// The slowest, in us.
     pub max_us: u64,
-    /// The p99 against that from before.
-    pub p99_ratio: f64,
+    /// The p99 against that from before, where requests were sent in both.
+    pub p99_ratio: Option<f64>,
     /// The longest that a request was seen to wait for a lock, in ms.
     pub lock_wait_ms: u64,
     /// Bytes that the server wrote to its log.
@@ -148,6 +150,7 @@ impl Rehearsal {
             fill: None,
             ways_back: Vec::new(),
             bytes: (0, 0),
+            budget: Budget::default(),
             broken: Vec::new(),
             seconds: Vec::new(),
         }
@@ -158,6 +161,11 @@ impl Rehearsal {
         self.seconds = seconds(seen);
     }
 
+    /// Judges it by a budget.
+    pub fn judge(&mut self, budget: Budget) {
+        (self.budget, self.broken) = (budget, judge(&self.phases, &budget));
+    }
+
     /// Whether no budget was broken.
     pub fn passed(&self) -> bool {
         self.broken.is_empty()
@@ -165,7 +173,7 @@ impl Rehearsal {
 
     /// The largest p99 of a phase against that from before.
     pub fn worst(&self) -> f64 {
-        self.phases.iter().map(|phase| phase.p99_ratio).fold(0.0, f64::max)
+        self.phases.iter().filter_map(|phase| phase.p99_ratio).fold(0.0, f64::max)
     }
 
     /// The longest way back, in seconds.

@@ -211,6 +211,30 @@ fn look(browser: &Browser, page: &Path, hidden: &[&str]) {
     assert_eq!(browser.ask(closed), json!(0), "{name}: everything is on paper");
 }
 
+/// A rehearsal, with names and errors that would be markup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_is_a_page_that_everybody_can_read() {
+    if without("browser") {
+        return;
+    }
+    let database = Database::sqlite().await;
+    let schema = format!("CREATE TABLE \"{EVIL}\" (id INTEGER PRIMARY KEY, a TEXT)");
+    database.script(&schema).await;
+    let migration = format!("ALTER TABLE \"{EVIL}\" RENAME COLUMN a TO b;");
+    let project = Project::new(&database).migration("1_rename", &migration);
+    project.write("<b>old.sql", &format!("SELECT a FROM \"{EVIL}\" WHERE id = 1;"));
+    let failing = format!("INSERT INTO \"{EVIL}\" (id, a) VALUES (1, 'x') RETURNING a;");
+    project.write("fails.sql", &failing);
+    let said =
+        "rehearse 1 --workload <b>old.sql --workload fails.sql --hold 300ms --rate 40 -o page.html";
+    project.run(said).exits(10);
+    look(
+        &Browser::open(),
+        &project.path("page.html"),
+        &[EVIL, "<b>old.sql", "UNIQUE constraint failed"],
+    );
+}
+
 const EVIL: &str = "<script>window.evil = 1</script>";
 
 #[tokio::test(flavor = "multi_thread")]

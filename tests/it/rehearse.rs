@@ -1,6 +1,10 @@
 //! A migration before its time: what an application would feel is found on a database that is thrown away, and the
 //! database itself is left alone.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use crate::own_server::{Server, fresh};
 use crate::support::{Database, Project, ask, attach};
 
@@ -117,7 +121,8 @@ async fn what_an_application_would_feel_is_found() {
                  DO $$ BEGIN ALTER TABLE users RENAME COLUMN username TO login; PERFORM pg_sleep(1.5); END $$;";
     let project = project(&database, naive);
     let ran = project.run(
-        "rehearse 1 --workload old.sql --rows 2000 --rate 100 --hold 500ms --max-lock-wait 300ms --no-record",
+        "rehearse 1 --workload old.sql --workload both.sql --rows 2000 --rate 100 --hold 500ms --max-lock-wait 300ms \
+         --no-record",
     );
     ran.exits(10).says(&["✗ expand", "max_lock_wait", "column \"username\"", "errors", "broken"]);
     assert!(!project.run("plan 1").done().out.contains("rehearsed on"));
@@ -174,17 +179,67 @@ async fn rows_of_ones_own_are_taken_as_they_are() {
         one.script(TABLES).await;
     }
     let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
-    let said = "rehearse 1 --workload old.sql --hold 300ms --rate 50 --max-p99-ratio 1000 --max-lock-wait 1m";
+    let said = "rehearse 1 --workload old.sql --workload both.sql --hold 300ms --rate 50 --max-p99-ratio 1000 \
+                --max-lock-wait 1m";
     project.run(&format!("{said} --scratch {}", scratch.url)).done().says(&["public.users 500"]);
-    project
-        .run(&format!("{said} --scratch {}", database.url))
-        .exits(2)
-        .says(&["is the one that the migration is for"]);
+    // However it is spelt, and whichever way it is reached.
+    let same = database.url.replace("127.0.0.1", "localhost");
+    for url in [&database.url, &same, &format!("{}?application_name=other", database.url)] {
+        let ran = project.run(&format!("{said} --scratch {url}")).exits(2);
+        ran.says(&["is the one that the migration is for"]);
+    }
+    let again = project.run(&format!("{said} --scratch {}", scratch.url)).exits(2);
+    again.says(&["was run in the scratch database before"]);
     let name = database.url.rsplit_once('/').expect("a name").1;
     project
-        .run(&format!("{said} --template {name} --no-record"))
+        .run(&format!("{said} --template {name} --no-record -o report.json"))
         .done()
         .says(&["public.users 500", "a copy of"]);
+    // The copy is gone.
+    let text = std::fs::read_to_string(project.path("report.json")).expect("a report");
+    let pid = text.split("pid ").nth(1).and_then(|rest| rest.split('"').next()).expect("a process");
+    let left = format!(
+        "SELECT count(*) FROM pg_database WHERE datname LIKE 'zdmig\\_scratch\\_{pid}\\_%'"
+    );
+    let mut client = database.client().await;
+    assert_eq!(ask(&mut *client, &left).await, "0");
+}
+
+/// Whoever is told to end in the middle leaves neither a server nor a folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_a_rehearsal_that_is_interrupted() {
+    let database = Database::postgres("rehearse").await;
+    database.script(TABLES).await;
+    let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
+    let folder = tempfile::Builder::new().prefix("zdmig-stage").tempdir().expect("a folder");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("a server's user gets in");
+    let mut command = project.command("rehearse 1 --workload old.sql --rows 2000 --hold 1m");
+    let mut child = command
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let said = BufReader::new(child.stderr.take().expect("its narration"));
+    assert!(said.lines().map_while(Result::ok).any(|line| line == "before"), "it does not begin");
+    assert!(runs_in(folder.path()), "there is a server");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stdout));
+    assert!(!runs_in(folder.path()), "the server is stopped");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+/// Whether a process names a folder in its command line.
+fn runs_in(folder: &Path) -> bool {
+    let wanted = folder.display().to_string();
+    let all = std::fs::read_dir("/proc").expect("processes").flatten();
+    all.into_iter().any(|one| {
+        let line = std::fs::read(one.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&wanted)
+    })
 }
 
 /// A file is copied with its rows.

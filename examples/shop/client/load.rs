@@ -36,7 +36,7 @@ const NEW: i64 = 500_000_000;
 type Known = BTreeMap<i64, Option<String>>;
 
 /// The lines of what was seen: when it was due in ms since 1970, how long it took in us, the status (0 where
-/// there was no answer), whether the answer was not what was acknowledged before.
+/// there was no answer), what it was: `ok`, `refused`, or `wrong` where it was not what was acknowledged before.
 type Seen = Arc<Mutex<BufWriter<File>>>;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
@@ -53,6 +53,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 users: args.users,
                 agent: agent(),
                 known: Known::new(),
+                cursor: 0,
                 seen: Arc::clone(&seen),
             };
             let every = Duration::from_secs_f64(f64::from(CONNECTIONS) / args.rate);
@@ -89,7 +90,27 @@ struct Connection {
     users: i64,
     agent: ureq::Agent,
     known: Known,
+    /// Where reading again what was written goes on.
+    cursor: i64,
     seen: Seen,
+}
+
+/// What an answer was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Was {
+    Ok,
+    Refused,
+    Wrong,
+}
+
+impl Was {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Wrong => "wrong",
+        }
+    }
 }
 
 impl Connection {
@@ -106,11 +127,11 @@ impl Connection {
             }
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let at = SystemTime::now() - due.elapsed();
-            let (status, lost) = self.request(turn);
+            let (status, was) = self.request(turn);
             let took = due.elapsed().as_micros();
             let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            writeln!(seen, "{at}\t{took}\t{status}\t{}", u8::from(lost))?;
+            writeln!(seen, "{at}\t{took}\t{status}\t{}", was.word())?;
             drop(seen);
             due += every;
         }
@@ -122,27 +143,41 @@ impl Connection {
         n * i64::from(CONNECTIONS) + self.number + 1
     }
 
-    /// One request; the status, and whether the answer differs from what was acknowledged before.
-    fn request(&mut self, turn: i64) -> (u16, bool) {
-        // A walk that jumps about, the same in every run.
-        let jump = (turn / 4).wrapping_mul(7_919);
-        let old = self.mine(jump.rem_euclid((self.users / i64::from(CONNECTIONS)).max(1)));
+    /// One request; the status, and what the answer was.
+    fn request(&mut self, turn: i64) -> (u16, Was) {
+        // A walk that jumps about, the same in every run: half of it over a few rows, which are written again and
+        // again, by each version in its turn.
+        let all = (self.users / i64::from(CONNECTIONS)).max(1);
+        let few = if turn % 16 < 8 { all.min(200) } else { all };
+        let old = self.mine((turn / 4).wrapping_mul(7_919).rem_euclid(few));
         let new = NEW + self.mine(turn / 8);
         match turn % 8 {
             0 => self.save(new, format!("new {turn} of {}", self.number)),
-            1 | 5 => self.find(new),
+            1 => self.find(new),
             2 | 6 => self.save(old, format!("changed {turn} of {}", self.number)),
+            3 => self.find(old),
+            // What nobody else reads is removed at times, and written again by the walk.
             7 if turn % 32 == 7 => self.remove(new),
-            _ => self.find(old),
+            7 if turn % 32 == 23 && old > self.users / 2 => self.remove(old),
+            _ => self.find_again(),
         }
     }
 
-    fn save(&mut self, id: i64, name: String) -> (u16, bool) {
+    /// Reads something that was written, or removed, at any time before.
+    fn find_again(&mut self) -> (u16, Was) {
+        let next = self.known.range(self.cursor..).next().or_else(|| self.known.iter().next());
+        let Some((&id, _)) = next else { return self.find(self.mine(0)) };
+        // In steps, so that what was written long ago has its turn too.
+        self.cursor = id + i64::from(CONNECTIONS) * 7;
+        self.find(id)
+    }
+
+    fn save(&mut self, id: i64, name: String) -> (u16, Was) {
         let answer = self.agent.put(format!("{}/users/{id}", self.url)).send(&name);
         self.changed(id, Some(name), answer)
     }
 
-    fn remove(&mut self, id: i64) -> (u16, bool) {
+    fn remove(&mut self, id: i64) -> (u16, Was) {
         let answer = self.agent.delete(format!("{}/users/{id}", self.url)).call();
         self.changed(id, None, answer)
     }
@@ -152,34 +187,36 @@ impl Connection {
         id: i64,
         name: Option<String>,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> (u16, bool) {
+    ) -> (u16, Was) {
         let status = self.status(answer.as_ref());
         if status == 204 {
             self.known.insert(id, name);
-        } else {
-            // It may have been done or not: nothing is known of it any more.
-            self.known.remove(&id);
+            return (status, Was::Ok);
         }
-        (status, false)
+        // It may have been done or not: nothing is known of it any more.
+        self.known.remove(&id);
+        (status, Was::Refused)
     }
 
-    fn find(&mut self, id: i64) -> (u16, bool) {
+    fn find(&mut self, id: i64) -> (u16, Was) {
         let answer = self.agent.get(format!("{}/users/{id}", self.url)).call();
         let status = self.status(answer.as_ref());
         let found = match answer {
             Ok(mut answer) if status == 200 => answer.body_mut().read_to_string().ok(),
             Ok(_) if status == 404 => None,
-            _ => return (status, false),
+            _ => return (status, Was::Refused),
         };
         let first = (id <= self.users).then(|| super::first_name(id));
-        let lost = match self.known.get(&id) {
+        let wrong = match self.known.get(&id) {
             Some(name) => *name != found,
+            // Of rows that were written without an answer nothing is known; those that nobody wrote are as they were.
             None => first.is_some() && first != found,
         };
-        if lost {
+        if wrong {
             eprintln!("user {id} is {found:?}, and {:?} was acknowledged", self.known.get(&id));
+            return (status, Was::Wrong);
         }
-        (status, lost)
+        (status, Was::Ok)
     }
 
     fn status(&self, answer: Result<&ureq::http::Response<ureq::Body>, &ureq::Error>) -> u16 {

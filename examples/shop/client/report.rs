@@ -12,7 +12,7 @@ pub(super) struct Args {
     /// Where what was seen lies
     #[arg(long)]
     out: PathBuf,
-    /// How many times the p99 from before a phase's p99 may be; 0 where it is only shown
+    /// How many times the p99 at rest a phase's p99 may be; 0 where times are only shown
     #[arg(long)]
     p99_ratio: f64,
     /// How long it may take to give a retired column back, in ms
@@ -20,8 +20,15 @@ pub(super) struct Args {
     restore_ms: u64,
 }
 
-/// The phase with which the others are compared.
+/// The phases with which the others are compared: at rest.
 const BEFORE: &str = "before";
+const AFTER: &str = "after";
+
+/// So many requests must be in a phase for its p99 to be judged.
+const ENOUGH: usize = 5_000;
+
+/// Who waits so long has been stopped, whatever the percentile says; in us.
+const STALL: u64 = 1_000_000;
 
 /// How long any way back may take, in ms.
 const WAY_BACK: u64 = 5 * 60 * 1_000;
@@ -37,11 +44,13 @@ struct Phase {
     /// Answers that the proxy gave, to the checker and to the load.
     answers: u64,
     /// Those of them that were 5xx.
-    refused: u64,
+    failed: u64,
     /// Requests of the checker's that were not answered.
     unanswered: u64,
+    /// Answers to the checker that were neither 5xx nor what it may be answered.
+    refused: u64,
     /// Answers that were not what had been acknowledged.
-    lost: u64,
+    wrong: u64,
 }
 
 impl Phase {
@@ -56,32 +65,88 @@ type Failure = Box<dyn std::error::Error>;
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let phases = phases(&args.out)?;
     let load = Load::read(&args.out)?;
-    let (acknowledged, lost) = lost(args)?;
+    let found = Found::read(args)?;
+    let named = |name: &str| phases.iter().position(|phase| phase.name == name);
     // Connections, caches, the first writes after a checkpoint: what comes before is not compared.
-    let first = phases.iter().position(|phase| phase.name == BEFORE).ok_or("there is no before")?;
-    let before = phases[first].percentile(99).unwrap_or_default();
+    let first = named(BEFORE).ok_or("there is no before")?;
+    let last = named(AFTER).ok_or("there is no after")?;
+    // Whatever disturbed one of the two is no measure.
+    let rest = [first, last].map(|at| phases[at].percentile(99));
+    let rest = rest.into_iter().flatten().min().unwrap_or_default();
     let mut broken = Vec::new();
 
-    println!("| phase | s | answers | 5xx | unanswered | wrong | p50 | p99 | of before |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("| phase | s | answers | 5xx | unanswered | wrong | p50 | p99 | of rest | slowest |");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (at, (phase, next)) in phases.iter().zip(phases.iter().skip(1)).enumerate() {
-        let ratio = ratio(phase.percentile(99), before);
+        let ratio = ratio(phase.percentile(99), rest);
         println!(
-            "| {} | {:.1} | {} | {} | {} | {} | {} | {} | × {ratio:.2} |",
+            "| {} | {:.1} | {} | {} | {} | {} | {} | {} | × {ratio:.2} | {} |",
             phase.name,
             seconds(next.begun - phase.begun),
             phase.answers,
-            phase.refused,
+            phase.failed,
             phase.unanswered,
-            phase.lost,
+            phase.wrong,
             milliseconds(phase.percentile(50)),
             milliseconds(phase.percentile(99)),
+            milliseconds(phase.percentile(100)),
         );
-        if at > first && args.p99_ratio > 0.0 && ratio >= args.p99_ratio {
-            broken.push(format!("p99 was {ratio:.2} times that from before, in: {}", phase.name));
+        if at < first || args.p99_ratio <= 0.0 {
+            continue;
+        }
+        // A percentile of few requests is one of them.
+        if phase.times.len() >= ENOUGH && ratio >= args.p99_ratio {
+            broken.push(format!("p99 was {ratio:.2} times that at rest, in: {}", phase.name));
+        }
+        if phase.percentile(100).is_some_and(|us| us >= STALL) {
+            broken.push(format!("a request took a second or more, in: {}", phase.name));
         }
     }
+    broken.extend(back(args)?);
+    let sum = |of: fn(&Phase) -> u64| phases.iter().map(of).sum::<u64>();
+    let (failed, wrong) = (sum(|phase| phase.failed), sum(|phase| phase.wrong));
+    let unanswered = sum(|phase| phase.unanswered) + load.unanswered;
+    let refused = sum(|phase| phase.refused) + load.refused.saturating_sub(failed);
+    println!(
+        "\n{} answers: {failed} of 5xx, {refused} others that were refused; {unanswered} requests unanswered; \
+         {} rows with acknowledged writes, {} lost; {wrong} answers that were not what had been acknowledged.",
+        sum(|phase| phase.answers),
+        found.acknowledged,
+        found.lost
+    );
+    for (count, what) in [
+        (failed, "answers of 5xx"),
+        (refused, "requests refused"),
+        (unanswered, "requests without an answer"),
+        (found.lost, "acknowledged writes lost"),
+        (wrong, "answers that were not what had been acknowledged"),
+    ] {
+        if count > 0 {
+            broken.push(format!("{count} {what}"));
+        }
+    }
+    // Where nothing was sent, nothing was shown.
+    let silent =
+        |phase: &&Phase| phase.name != END && (phase.times.is_empty() || phase.answers == 0);
+    if let Some(phase) = phases.iter().find(silent) {
+        broken.push(format!("nothing was sent, in: {}", phase.name));
+    }
+    if load.requests == 0 || found.of_the_load == 0 {
+        broken.push("the load has written nothing".into());
+    }
+    for one in &broken {
+        println!("FAILED: {one}");
+    }
+    if broken.is_empty() {
+        println!("passed");
+    }
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every way back with its time; those that took too long.
+fn back(args: &Args) -> Result<Vec<String>, Failure> {
     let ways_back = ways_back(&args.out)?;
+    let mut broken = Vec::new();
     if !ways_back.is_empty() {
         println!("\n| back from | took |\n|---|---|");
     }
@@ -92,36 +157,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             broken.push(format!("the way back took {took} ms, from: {state}"));
         }
     }
-    let sum = |of: fn(&Phase) -> u64| phases.iter().map(of).sum::<u64>();
-    let refused = sum(|phase| phase.refused);
-    let unanswered = sum(|phase| phase.unanswered) + load.unanswered;
-    let wrong = sum(|phase| phase.lost);
-    println!(
-        "\n{} answers: {refused} of 5xx; {unanswered} requests unanswered; {acknowledged} rows with acknowledged \
-         writes, {lost} lost; {wrong} answers that were not what had been acknowledged.",
-        sum(|phase| phase.answers)
-    );
-    for (count, what) in [
-        (refused, "answers of 5xx"),
-        (unanswered, "requests without an answer"),
-        (lost, "acknowledged writes lost"),
-        (wrong, "answers that were not what had been acknowledged"),
-    ] {
-        if count > 0 {
-            broken.push(format!("{count} {what}"));
-        }
-    }
-    // Where nothing was sent, nothing was shown.
-    if load.requests == 0 || phases.iter().any(|phase| phase.answers == 0 && phase.name != END) {
-        broken.push("a phase had no load".into());
-    }
-    for one in &broken {
-        println!("FAILED: {one}");
-    }
-    if broken.is_empty() {
-        println!("passed");
-    }
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(broken)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
@@ -171,7 +207,12 @@ fn phases(folder: &Path) -> Result<Vec<Phase>, Failure> {
         let Some(phase) = within(&mut phases, at) else { continue };
         phases[phase].times.push(took);
         phases[phase].unanswered += u64::from(status == 0);
-        phases[phase].lost += number::<u64>(&line, 3)?;
+        match line.get(3).map(String::as_str) {
+            Some("wrong") => phases[phase].wrong += 1,
+            Some("refused") if status != 0 && status < 500 => phases[phase].refused += 1,
+            Some(_) => {}
+            None => return Err("a line is too short".into()),
+        }
     }
     for line in lines(folder, "access.tsv")? {
         let (seconds, status) = (number::<f64>(&line, 0)?, number::<u16>(&line, 1)?);
@@ -179,7 +220,7 @@ fn phases(folder: &Path) -> Result<Vec<Phase>, Failure> {
         let at = (seconds * 1e3) as u64;
         let Some(phase) = within(&mut phases, at) else { continue };
         phases[phase].answers += 1;
-        phases[phase].refused += u64::from(status >= 500);
+        phases[phase].failed += u64::from(status >= 500);
     }
     for phase in &mut phases {
         phase.times.sort_unstable();
@@ -196,32 +237,54 @@ fn ways_back(folder: &Path) -> Result<Vec<(String, u64)>, Failure> {
     Ok(ways)
 }
 
-/// How many rows hold writes that were acknowledged, and how many rows do not hold what they must.
-fn lost(args: &Args) -> Result<(usize, u64), Failure> {
-    let mut must: BTreeMap<i64, Option<String>> = BTreeMap::new();
-    for id in 1..=args.users {
-        must.insert(id, Some(super::first_name(id)));
-    }
-    let acknowledged = lines(&args.out, "acknowledged.tsv")?;
-    for line in &acknowledged {
-        let name = line.get(1).filter(|name| *name != "\\N").cloned();
-        must.insert(number(line, 0)?, name);
-    }
-    let mut found = BTreeMap::new();
-    for line in lines(&args.out, "found.tsv")? {
-        found.insert(number::<i64>(&line, 0)?, line.get(1).cloned());
-    }
-    let mut lost = 0;
-    for (id, name) in &must {
-        let is = found.get(id).cloned().flatten();
-        if is != *name {
-            lost += 1;
-            if lost <= 5 {
-                println!("user {id}: {name:?} was acknowledged, {is:?} is there");
+/// What was in the table at the end.
+#[derive(Default)]
+struct Found {
+    /// Rows with writes that were acknowledged to the checker.
+    acknowledged: usize,
+    /// Rows that do not hold what they must.
+    lost: u64,
+    /// Rows that the load generator has written.
+    of_the_load: usize,
+}
+
+/// The ids that the load generator writes begin behind this.
+const OF_THE_LOAD: i64 = 1_000_000_000;
+
+impl Found {
+    fn read(args: &Args) -> Result<Self, Failure> {
+        let mut must: BTreeMap<i64, Option<String>> = BTreeMap::new();
+        for id in 1..=args.users {
+            must.insert(id, Some(super::first_name(id)));
+        }
+        let acknowledged = lines(&args.out, "acknowledged.tsv")?;
+        for line in &acknowledged {
+            let name = line.get(1).filter(|name| *name != "\\N").cloned();
+            must.insert(number(line, 0)?, name);
+        }
+        let mut found = Self { acknowledged: acknowledged.len(), ..Self::default() };
+        let mut is = BTreeMap::new();
+        for line in lines(&args.out, "found.tsv")? {
+            let (id, name) = (number::<i64>(&line, 0)?, line.get(1).cloned());
+            if id > OF_THE_LOAD {
+                // Its rows have several writers: what each must hold is not known, but what it can.
+                found.of_the_load += 1;
+                found.lost += u64::from(!name.is_some_and(|name| name.starts_with("load ")));
+            } else {
+                is.insert(id, name);
             }
         }
+        for (id, name) in &must {
+            let is = is.get(id).cloned().flatten();
+            if is != *name {
+                found.lost += 1;
+                if found.lost <= 5 {
+                    println!("user {id}: {name:?} was acknowledged, {is:?} is there");
+                }
+            }
+        }
+        Ok(found)
     }
-    Ok((acknowledged.len(), lost))
 }
 
 /// What the load generator says of itself.
@@ -229,6 +292,8 @@ fn lost(args: &Args) -> Result<(usize, u64), Failure> {
 struct Load {
     requests: u64,
     unanswered: u64,
+    /// Answers that were not 2xx.
+    refused: u64,
 }
 
 impl Load {
@@ -240,6 +305,9 @@ impl Load {
             if let Some(errors) = line.strip_prefix("Socket errors:") {
                 let numbers = errors.split([' ', ',']).filter_map(|word| word.parse::<u64>().ok());
                 load.unanswered = numbers.sum();
+            }
+            if let Some(count) = line.strip_prefix("Non-2xx or 3xx responses: ") {
+                load.refused = count.parse()?;
             }
             if let Some((count, _)) = line.split_once(" requests in ") {
                 load.requests = count.parse()?;

@@ -1,6 +1,7 @@
 //! `zdmig doctor --deploy`: the checklist before a deploy, as far as a machine can tell.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -9,8 +10,8 @@ use crate::cli::context::{Context, owner};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::{plan, project, rehearse};
 use crate::gate::{SourceKind, nginx_words};
-use crate::plan::{Plan, Severity};
-use crate::rehearsal::Rehearsal;
+use crate::plan::{Phase, Plan, Severity, Undo};
+use crate::rehearsal::{Budget, Rehearsal};
 use crate::report::{Format, counted, render_runbook};
 
 /// A way back that takes longer is none in an emergency.
@@ -25,7 +26,7 @@ pub(super) struct Checklist {
     #[arg(long)]
     pub(super) deploy: bool,
     /// Of --deploy: the health endpoint of an instance that --start starts
-    #[arg(long, value_name = "URL", requires = "start")]
+    #[arg(long, value_name = "URL", requires = "start", requires = "deploy")]
     health: Option<String>,
     /// Of --deploy: a command that starts an instance for the check, with `{database}` where the host and port
     /// of its database stand
@@ -33,13 +34,13 @@ pub(super) struct Checklist {
     start: Option<String>,
     /// Of --deploy: the proxy's main file, with what it includes; those that name a consumer's servers are
     /// looked at by themselves
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "deploy")]
     nginx: Vec<PathBuf>,
     /// Of --deploy: the folder of runbooks, one for each migration
     #[arg(long, value_name = "DIR", default_value = "runbooks")]
     runbooks: PathBuf,
-    /// Exit with 10 where something is to be changed
-    #[arg(long)]
+    /// Of --deploy: exit with 10 where something is to be changed
+    #[arg(long, requires = "deploy")]
     pub(super) exit_code: bool,
 }
 
@@ -89,7 +90,7 @@ impl Item {
 
 pub(super) async fn run(args: &Checklist, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut list = vec![healthy(args, context).await?];
-    list.extend(draining(args, context));
+    list.push(draining(args, context));
     let plans = open(context).await?;
     if plans.is_empty() {
         list.push(Item::kept("plans", "the journal and the files", "nothing is open or pending"));
@@ -134,7 +135,7 @@ async fn healthy(args: &Checklist, context: &Context<'_>) -> Result<Item, Failur
         ));
     };
     if !command.contains(health::PLACE) {
-        return Err(Failure::usage(format!("`--start {command}` has no `{}`", health::PLACE))
+        return Err(Failure::usage(format!("the command of `--start` has no `{}`", health::PLACE))
             .hint("write it where the host and port of the instance's database stand"));
     }
     let Some(database) = context.dialect()?.host(&context.url()?) else {
@@ -153,7 +154,7 @@ async fn healthy(args: &Checklist, context: &Context<'_>) -> Result<Item, Failur
 }
 
 /// What the proxy does with requests that are under way when it is told of other servers.
-fn draining(args: &Checklist, context: &Context<'_>) -> Vec<Item> {
+fn draining(args: &Checklist, context: &Context<'_>) -> Item {
     const ABOUT: &str = "draining";
     let mut files = args.nginx.clone();
     for source in context.settings.gate.consumers.iter().flat_map(|one| &one.sources) {
@@ -163,37 +164,51 @@ fn draining(args: &Checklist, context: &Context<'_>) -> Vec<Item> {
     }
     files.sort();
     files.dedup();
-    if args.nginx.is_empty() {
-        let remedy = "name the proxy's main file: --nginx /etc/nginx/nginx.conf";
-        return vec![Item::not_checked(ABOUT, "no file of a proxy was named", remedy)];
+    let shown: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+    let shown = shown.join(", ");
+    let remedy = "name all of the proxy's files: --nginx /etc/nginx/nginx.conf --nginx …";
+    let mut words = Vec::new();
+    for path in &files {
+        match std::fs::read_to_string(path) {
+            Ok(text) => words.extend(nginx_words(&text)),
+            Err(error) => {
+                let found = format!("`{}` cannot be read: {error}", path.display());
+                return Item::broken(ABOUT, shown, found, remedy);
+            }
+        }
     }
-    files.iter().map(|path| drains(ABOUT, path)).collect()
+    // Without the server itself there is nothing to say of it.
+    if !words.iter().any(|word| word == "listen") {
+        let looked_at = if files.is_empty() {
+            "no file of a proxy was named"
+        } else {
+            "no server listens in them"
+        };
+        return Item::not_checked(ABOUT, looked_at, remedy);
+    }
+    drains(ABOUT, shown, &words)
 }
 
-fn drains(about: &'static str, path: &Path) -> Item {
-    let shown = path.display().to_string();
-    let words = match std::fs::read_to_string(path) {
-        Ok(text) => nginx_words(&text),
-        Err(error) => {
-            let remedy = "name a file that can be read";
-            return Item::broken(about, shown, format!("it cannot be read: {error}"), remedy);
-        }
-    };
+/// What the words of all files say.
+fn drains(about: &'static str, shown: String, words: &[String]) -> Item {
     let setting = |name: &str| {
         let at = words.iter().position(|word| word == name)?;
         words.get(at + 1).cloned()
     };
+    // A number alone is seconds.
+    let time = |text: &str| match text.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
     if let Some(limit) = setting("worker_shutdown_timeout")
-        && let Ok(time) = humantime::parse_duration(&limit)
-        && time.as_secs() < DRAIN
+        && time(&limit).is_none_or(|time| time.as_secs() < DRAIN)
     {
         let found = format!("worker_shutdown_timeout {limit} cuts off requests that take longer");
         let remedy = format!("give them {DRAIN} s or more, or no limit");
         return Item::broken(about, shown, found, remedy);
     }
-    let kept = setting("keepalive_timeout").is_none_or(|time| time != "0" && time != "0s");
-    let serves = words.iter().any(|word| word == "listen");
-    if serves && kept && setting("keepalive_min_timeout").is_none() {
+    let kept = setting("keepalive_timeout").is_none_or(|text| time(&text) != Some(Duration::ZERO));
+    if kept && setting("keepalive_min_timeout").is_none() {
         return Item::broken(
             about,
             shown,
@@ -232,9 +247,19 @@ fn rehearsal(plan: &Plan, rehearsed: Option<&Rehearsal>) -> Item {
     const ABOUT: &str = "rehearsal";
     let looked_at = format!("what is on record of {}", plan.migration);
     let remedy = format!("zdmig rehearse {} --workload FILE", plan.migration);
-    match rehearsed {
+    // By the budget that is everybody's: who gave themselves a larger one is told so here.
+    let judged = rehearsed.cloned().map(|mut found| {
+        found.judge(Budget::default());
+        found
+    });
+    match judged {
         Some(found) if found.passed() => Item::kept(ABOUT, looked_at, found.words()),
-        Some(found) => Item::broken(ABOUT, looked_at, found.words(), remedy),
+        Some(found) => {
+            let beyond: Vec<_> =
+                found.broken.iter().map(|one| format!("{}: {}", one.phase, one.found)).collect();
+            let words = format!("{} ({})", found.words(), beyond.join("; "));
+            Item::broken(ABOUT, looked_at, words, remedy)
+        }
         None => Item::broken(ABOUT, looked_at, "this plan was not rehearsed", remedy),
     }
 }
@@ -243,6 +268,15 @@ fn way_back(plan: &Plan, rehearsed: Option<&Rehearsal>) -> Item {
     const ABOUT: &str = "way back";
     let looked_at = format!("the rehearsal of {}", plan.migration);
     let remedy = format!("zdmig rehearse {} --workload FILE times each of them", plan.migration);
+    let barred = plan
+        .steps
+        .iter()
+        .find(|step| step.phase < Phase::Purge && step.lowered.undo == Undo::Impossible);
+    if let Some(step) = barred {
+        let found = format!("none: `{}` cannot be taken back", step.id.slug());
+        let remedy = "put what cannot be taken back into a migration of its own";
+        return Item::broken(ABOUT, format!("the plan of {}", plan.migration), found, remedy);
+    }
     match rehearsed.and_then(Rehearsal::longest_way_back) {
         None => Item::broken(ABOUT, looked_at, "no way back was timed", remedy),
         Some(seconds) if seconds < WAY_BACK => {

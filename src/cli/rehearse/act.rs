@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::prepare::{Code, NAME, Theatre};
 use crate::cli::context::{CONNECT_LIMIT, Context, lock, owner};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::cli::{evidence, phase::Tally};
 use crate::dialect::{self, DatabaseUrl, Options, Session};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
@@ -56,7 +56,14 @@ impl<'a> Hand<'a> {
     fn permit(&self, plan: &Plan) -> Result<Permit, Failure> {
         match crate::gate::nobody_at_work(plan, &self.evidence) {
             Verdict::Pass { permit, .. } => Ok(permit),
-            _ => Err(Failure::usage("applications are at work on the scratch database")),
+            verdict => {
+                let who = verdict.reasons().first().map(|one| one.message.clone());
+                Err(Failure::usage(format!(
+                    "the scratch database says that somebody uses it: {}",
+                    who.unwrap_or_default()
+                ))
+                .hint("give a fresh one"))
+            }
         }
     }
 
@@ -126,6 +133,8 @@ pub(super) async fn run(
     let active: Vec<bool> = theatre.code.iter().map(|code| *code != Code::New).collect();
     let load = Load::begin(theatre.order.clone(), &active).await?;
     let gauge = Gauge::begin(&theatre, load.begun()).await?;
+    // Better known now than when it is asked for, minutes from here.
+    hand.permit(plan)?;
     let before = gauge.bytes().await;
     let mut told = |words: &str| context.reporter.narrate(words);
     let mut play = Play {
@@ -139,7 +148,14 @@ pub(super) async fn run(
         fill: None,
         told: &mut told,
     };
+    // A request may wait for whatever it likes: whoever wants an end does not.
+    let (stopper, cancel) = (load.stopper(), play.hand.cancel.clone());
+    let ends = tokio::spawn(async move {
+        cancel.cancelled().await;
+        stopper.cancel();
+    });
     let played = play.whole(&theatre).await;
+    ends.abort();
     let (marks, ways_back, fill) = (play.marks, play.ways_back, play.fill);
     let end = load.begun().elapsed();
     let after = gauge.bytes().await;
@@ -295,8 +311,8 @@ impl Play<'_, '_> {
         let (plan, begun) = (self.plan, Instant::now());
         self.hand.run(async |engine: &mut Engine<'_>| act(engine, plan).await).await.map_err(
             |failure| {
-                let why = format!("the way back from {from} is barred: {}", failure.message());
-                Failure::new(Exit::Refused, why)
+                let why = format!("the way back from {from}: {}", failure.message());
+                Failure::new(failure.exit(), why)
             },
         )?;
         let seconds = begun.elapsed().as_secs_f64();

@@ -12,9 +12,9 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::phase::time;
 use super::{plan, project};
-use crate::dialect::{Fact, Observer};
+use crate::dialect::{self, DatabaseUrl, Fact, Observer, Stage};
 use crate::plan::Plan;
-use crate::rehearsal::{Budget, Rehearsal};
+use crate::rehearsal::{Budget, Rehearsal, Script};
 use crate::report::{
     Format, render_rehearsal, render_rehearsal_html, render_rehearsal_json,
     render_rehearsal_markdown,
@@ -30,7 +30,7 @@ use crate::report::{
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The migration, or a beginning of its name
-    id: String,
+    pub(super) id: String,
     /// What the application does, as a script in pgbench's form; several times for several, each with
     /// `@WEIGHT` behind it if you like. Those that need what expand adds are new code, and begin when all is
     /// filled; those that use what contract takes away are old code, and end before it
@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "100000", value_parser = count)]
     rows: u64,
     /// Requests a second, of all scripts together
-    #[arg(long, value_name = "N", default_value_t = 200.0)]
+    #[arg(long, value_name = "N", default_value = "200", value_parser = positive)]
     rate: f64,
     /// How many requests can be under way at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -52,14 +52,15 @@ pub(super) struct Args {
     /// How long to look at each phase after its work is done
     #[arg(long, value_name = "TIME", default_value = "10s")]
     hold: String,
-    /// A database to rehearse in instead, empty or with rows of yours; it is left changed
+    /// A database to rehearse in instead, empty or with rows of yours, or `env:NAME` of a variable that holds its
+    /// address; it is left changed
     #[arg(long, value_name = "URL", conflicts_with = "template")]
     scratch: Option<String>,
     /// A database of the same server to copy and rehearse in, by its name; nobody may be connected to it
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
     /// How many times the p99 from before a phase's p99 may be
-    #[arg(long, value_name = "X", default_value_t = 2.0)]
+    #[arg(long, value_name = "X", default_value = "2", value_parser = positive)]
     max_p99_ratio: f64,
     /// How long a request may wait for a lock
     #[arg(long, value_name = "TIME", default_value = "1s")]
@@ -84,6 +85,11 @@ fn count(text: &str) -> Result<u64, String> {
         .and_then(|(digits, zeros)| digits.checked_mul(10_u64.checked_pow(zeros)?))
         .filter(|rows| (1..=1_000_000_000).contains(rows))
         .ok_or_else(|| "write it like 100000 or 1e6".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "write it like 200 or 1.5".to_owned())
 }
 
 impl Args {
@@ -111,15 +117,20 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     let plans = plan::pending_up_to(&id, files, &mut *session, context).await?;
     drop(session);
     let folder = prepare::folder()?;
-    let found = prepare::theatre(args, &plans, scripts, folder.path(), context).await?;
-    let drop = found.drop();
-    let done = act::run(found, &plans, hold, context).await;
+    let stage = prepare::stage(args, folder.path(), context).await?;
+    let drop = stage.drop.clone();
+    let done = rehearsed(args, stage, scripts, (&plans, hold), context).await;
     // A database that was made for it goes, whatever came of it.
-    if let Some((url, sql)) = drop {
-        crate::dialect::for_url(&url)?.attach(&url, "zdmig").await?.client.script(&sql).await?;
+    if let Some((url, sql)) = drop
+        && let Err(failure) = discard(&url, &sql).await
+    {
+        let why = failure.message();
+        context
+            .reporter
+            .warn(&format!("what was made for it on {url} is still there: {why}; run: {sql}"));
     }
     let mut rehearsal = done?;
-    rehearsal.broken = crate::rehearsal::judge(&rehearsal.phases, &budget);
+    rehearsal.judge(budget);
     for (path, form) in outputs {
         std::fs::write(path, form(&rehearsal)).map_err(|error| {
             Failure::usage(format!("cannot write `{}`: {error}", path.display()))
@@ -136,6 +147,26 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     };
     context.reporter.product(&text);
     Ok(if rehearsal.passed() { Exit::Done } else { Exit::Refused })
+}
+
+/// Everything that is done in the database that was made for it.
+async fn rehearsed(
+    args: &Args,
+    stage: Stage,
+    scripts: Vec<Script>,
+    (plans, hold): (&[Plan], Duration),
+    context: &mut Context<'_>,
+) -> Result<Rehearsal, Failure> {
+    let cancel = context.cancel;
+    let theatre = tokio::select! {
+        theatre = prepare::theatre(args, plans, scripts, stage, context) => theatre?,
+        () = cancel.cancelled() => return Err(Failure::interrupted()),
+    };
+    act::run(theatre, plans, hold, context).await
+}
+
+async fn discard(url: &DatabaseUrl, sql: &str) -> Result<(), Failure> {
+    Ok(dialect::for_url(url)?.attach(url, "zdmig").await?.client.script(sql).await?)
 }
 
 type Form = fn(&Rehearsal) -> String;

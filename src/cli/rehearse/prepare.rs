@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::Args;
+use super::{Args, statements};
 use crate::catalog::{Catalog, TableKind};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -50,13 +50,6 @@ impl Code {
     }
 }
 
-impl Theatre {
-    /// What to run on which address to be rid of the database.
-    pub(super) fn drop(&self) -> Option<(DatabaseUrl, String)> {
-        self.stage.drop.clone()
-    }
-}
-
 /// The folder of a server or a file of its own.
 pub(super) fn folder() -> Result<TempDir, Failure> {
     let made = tempfile::Builder::new().prefix("zdmig-rehearsal-").tempdir();
@@ -87,42 +80,64 @@ pub(super) fn scripts(given: &[String]) -> Result<Vec<Script>, Failure> {
     given.iter().map(script).collect()
 }
 
+/// Opens the database in which it is rehearsed.
+pub(super) async fn stage(
+    args: &Args,
+    folder: &Path,
+    context: &mut Context<'_>,
+) -> Result<Stage, Failure> {
+    let from = context.url()?;
+    let site = match (&args.scratch, &args.template) {
+        (Some(text), _) => Site::Given(address(text)?),
+        (None, Some(name)) => Site::Like(from.clone(), name.clone()),
+        (None, None) => Site::Own,
+    };
+    context.reporter.narrate("makes a database for it");
+    context.dialect()?.stage(&from, &site, folder).await.map_err(hindered)
+}
+
+/// An address, or `env:NAME` where it holds a password that nobody is to see in a list of processes.
+fn address(text: &str) -> Result<DatabaseUrl, Failure> {
+    let found = match text.strip_prefix("env:") {
+        Some(name) => crate::cli::variable(name).ok_or_else(|| {
+            Failure::usage(format!("`--scratch {text}`: the variable is not set"))
+        })?,
+        None => text.to_owned(),
+    };
+    Ok(DatabaseUrl::new(found)?)
+}
+
 /// Makes it ready: the last of the plans is the one that is rehearsed, those before it are run first.
 pub(super) async fn theatre(
     args: &Args,
     plans: &[Plan],
-    scripts: Vec<Script>,
-    folder: &Path,
+    mut scripts: Vec<Script>,
+    stage: Stage,
     context: &mut Context<'_>,
 ) -> Result<Theatre, Failure> {
     let from = context.url()?;
-    let site = match (&args.scratch, &args.template) {
-        (Some(url), _) => Site::Given(DatabaseUrl::new(url.clone())?),
-        (None, Some(name)) => Site::Like(from.clone(), name.clone()),
-        (None, None) => Site::Own,
-    };
-    if let Site::Given(url) = &site
-        && url.to_string() == from.to_string()
-    {
-        return Err(Failure::usage("the scratch database is the one that the migration is for")
-            .hint("name one that may be changed and thrown away"));
-    }
-    let counted =
-        if args.from_statements { Some(super::statements::counted(context).await?) } else { None };
-    context.reporter.narrate("makes a database for it");
-    let stage = context.dialect()?.stage(&from, &site, folder).await.map_err(hindered)?;
     let dialect = dialect::for_url(&stage.url)?;
     let Some((plan, before)) = plans.split_last() else {
         return Err(Failure::usage("there is nothing to rehearse"));
     };
+    unused(plan, &stage.url, context).await?;
     super::act::through(before, &stage.url, context).await?;
     let catalog = catalog_of(&stage.url, context).await?;
+    let counted = if args.from_statements {
+        // Beside them a script counts as much as all of them.
+        for one in &mut scripts {
+            one.weight = one.weight.saturating_mul(statements::ALL);
+        }
+        Some(statements::taken(statements::counted(context).await?, &catalog))
+    } else {
+        None
+    };
     let texts = counted.iter().flatten().map(|one| one.text.as_str());
     let texts: Vec<&str> = scripts.iter().flat_map(Script::statements).chain(texts).collect();
     let tables = touched(plan, &texts, &catalog);
     context.reporter.narrate(&format!("makes up rows: {}", listed(&tables)));
     let rows = dialect.invent(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
-    let order = LoadOrder {
+    let mut order = LoadOrder {
         dialect,
         url: stage.url.clone(),
         name: NAME.to_owned(),
@@ -130,12 +145,22 @@ pub(super) async fn theatre(
         rate: args.rate,
         connections: args.connections,
     };
-    let mut order = order;
     let mut code = whose(plan, &order, &catalog).await?;
     if let Some(counted) = counted {
         code.extend(add_counted(plan, &counted, &mut order, &catalog, context).await?);
     }
     Ok(Theatre { stage, dialect, order, code, tables, rows })
+}
+
+/// Refuses a database in which it was rehearsed, or run, before.
+async fn unused(plan: &Plan, url: &DatabaseUrl, context: &Context<'_>) -> Result<(), Failure> {
+    let options = super::act::options(context);
+    let journal = dialect::for_url(url)?.connect(url, &options).await?.journal().await?;
+    if journal.is_new(&plan.migration) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`{}` was run in the scratch database before", plan.migration))
+        .hint("give a fresh one; `--template NAME` makes a copy each time"))
 }
 
 async fn catalog_of(url: &DatabaseUrl, context: &Context<'_>) -> Result<Catalog, Failure> {
@@ -167,7 +192,7 @@ async fn add_counted(
     context: &mut Context<'_>,
 ) -> Result<Vec<Code>, Failure> {
     let (taken, mut left_out) =
-        super::statements::scripts(counted, order.dialect, &order.url, catalog).await?;
+        statements::scripts(counted, order.dialect, &order.url, catalog).await?;
     let (schema, mut code) = (Schema::new(catalog, true), Vec::new());
     for script in taken {
         // What ran there and fails here, fails for want of something that is there.

@@ -13,8 +13,8 @@ use crate::sql::{Ident, mentions};
 /// So many statements are taken.
 const MOST: usize = 20;
 
-/// The most that one statement counts beside others.
-const HEAVIEST: u32 = 10_000_000;
+/// What all of them together count, and what a script counts beside them.
+pub(super) const ALL: u32 = 20;
 
 /// Whoever asks for these is looking at the database, not using it.
 const NOT_AN_APPLICATION_S: [&str; 2] = ["zdmig", "pg_stat_statements"];
@@ -37,6 +37,18 @@ pub(super) async fn counted(context: &Context<'_>) -> Result<Vec<Counted>, Failu
     Ok(all)
 }
 
+/// Those of an application that ran most and name a table that is there.
+pub(super) fn taken(counted: Vec<Counted>, catalog: &Catalog) -> Vec<Counted> {
+    let works = |one: &Counted| {
+        let text = one.text.as_str();
+        let word: String = text.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
+        ["select", "insert", "update", "delete", "with"].contains(&word.to_lowercase().as_str())
+            && !NOT_AN_APPLICATION_S.iter().any(|word| mentions(text, word))
+            && catalog.tables.keys().any(|name| mentions(text, name.name.as_str()))
+    };
+    counted.into_iter().filter(works).take(MOST).collect()
+}
+
 /// Statements that name a table there, as scripts; and those of which it cannot be told what they need.
 pub(super) async fn scripts(
     counted: &[Counted],
@@ -46,13 +58,8 @@ pub(super) async fn scripts(
 ) -> Result<(Vec<Script>, Vec<LeftOut>), Failure> {
     let mut attached = dialect.attach(url, NAME).await?;
     let (mut scripts, mut left_out) = (Vec::new(), Vec::new());
-    let works = |text: &str| {
-        let word: String = text.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
-        ["select", "insert", "update", "delete", "with"].contains(&word.to_lowercase().as_str())
-            && !NOT_AN_APPLICATION_S.iter().any(|word| mentions(text, word))
-            && catalog.tables.keys().any(|name| mentions(text, name.name.as_str()))
-    };
-    for one in counted.iter().filter(|one| works(&one.text)).take(MOST) {
+    let calls: i64 = counted.iter().map(|one| one.calls).sum();
+    for one in counted {
         let name: String = one.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let name: String = name.chars().take(60).collect();
         match attached.client.by_texts(&one.text).await {
@@ -63,7 +70,8 @@ pub(super) async fn scripts(
                     let of = (one.text.as_str(), type_name.to_lowercase());
                     sources.push(source(guess, of, &mut *attached.observer, catalog).await?);
                 }
-                let weight = u32::try_from(one.calls).unwrap_or(HEAVIEST).clamp(1, HEAVIEST);
+                let share = one.calls.saturating_mul(i64::from(ALL)) / calls.max(1);
+                let weight = u32::try_from(share).unwrap_or(ALL).clamp(1, ALL);
                 scripts.push(Script::counted(name, weight, told.sql, sources));
             }
             Ok(None) => left_out.push((name, "the types of its values are not known".to_owned())),
@@ -97,13 +105,11 @@ async fn source(
     let own = |index: &&crate::catalog::Index| index.unique && index.columns.contains(&column);
     let unique = table.indexes.iter().any(|index| own(&index)) || table.key.contains(&column);
     if matches!(guess, Some(Guess::New(_))) && unique {
-        let largest = values.iter().filter_map(|value| value.parse::<i64>().ok()).max();
-        return Ok(Source::Fresh(match (type_name.as_str(), largest) {
-            ("uuid", _) => Fresh::Uuid,
-            // Above all that are there, which are at least as many as were looked at.
-            (_, Some(_)) => {
-                Fresh::Number(i64::try_from(table.rows).unwrap_or_default() + 1_000_000)
-            }
+        let counts = type_name.starts_with("int") || type_name == "numeric";
+        let largest = if counts { observer.largest(&table.name, &column).await? } else { None };
+        return Ok(Source::Fresh(match type_name.as_str() {
+            "uuid" => Fresh::Uuid,
+            _ if counts => Fresh::Number(largest.unwrap_or_default()),
             _ => Fresh::Word,
         }));
     }
@@ -112,7 +118,10 @@ async fn source(
     }
     // A list is given as one with a single value.
     if type_name.ends_with("[]") {
-        return Ok(one_of(values.iter().map(|value| format!("{{\"{value}\"}}")).collect()));
+        let list = |value: &String| {
+            format!("{{\"{}\"}}", value.replace('\\', "\\\\").replace('"', "\\\""))
+        };
+        return Ok(one_of(values.iter().map(list).collect()));
     }
     Ok(one_of(values))
 }

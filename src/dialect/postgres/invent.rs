@@ -1,7 +1,7 @@
 //! Rows that are made up: as many and as wide as real ones, with as many values and as many NULLs as the
 //! statistics say, and none of the real values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgRow};
@@ -14,6 +14,9 @@ use crate::dialect::{DatabaseUrl, SessionError};
 use crate::sql::{Ident, TableName};
 
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// So many rows of another table are pointed to.
+const POINTED_TO: u64 = 1_000;
 
 /// A column, and what is known of its values.
 struct Column {
@@ -31,8 +34,8 @@ struct Column {
     room: Option<i32>,
     /// Whether each row must have a value of its own.
     unique: bool,
-    /// The table whose key it holds.
-    points_to: Option<String>,
+    /// The table and column whose values it holds.
+    points_to: Option<(String, String)>,
     /// Of real rows: the share of NULLs, the number of values (as the server counts them), the bytes.
     real: Option<(f32, f32, i32)>,
 }
@@ -46,18 +49,60 @@ pub(super) async fn rows(
 ) -> Result<BTreeMap<String, u64>, SessionError> {
     let mut source = connect(from, "zdmig", LIMIT).await?;
     let mut conn = connect(into, "zdmig", LIMIT).await?;
-    let names = closure(&mut conn, tables).await?;
-    let mut counted = BTreeMap::new();
-    for name in &names {
-        if is_empty(&mut conn, name).await? {
-            let columns = columns(&mut conn, &mut source, name).await?;
-            fill(&mut conn, name, &columns, rows).await?;
+    let asked: Vec<String> = tables.iter().map(quote::table).collect();
+    let mut all = Vec::new();
+    let mut only_pointed_to = BTreeSet::new();
+    for (name, asked) in closure(&mut conn, &asked).await? {
+        let columns = columns(&mut conn, &mut source, &name).await?;
+        if !asked {
+            only_pointed_to.insert(name.clone());
         }
-        let query = format!("SELECT count(*) FROM {name}");
-        let row = one(&mut conn, query).await?;
-        counted.insert(name.clone(), u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default());
+        all.push((name, columns));
+    }
+    let mut counted = BTreeMap::new();
+    while !all.is_empty() {
+        let (name, columns) = all.remove(next(&all));
+        if is_empty(&mut conn, &name).await? {
+            let pointed_to = only_pointed_to.contains(&name);
+            // What is only pointed to is as large as it is.
+            let own = if pointed_to { real(&mut source, &name, rows).await? } else { rows };
+            fill(&mut conn, &name, &columns, own).await?;
+        }
+        let row = one(&mut conn, format!("SELECT count(*) FROM {name}")).await?;
+        counted.insert(name, u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default());
     }
     Ok(counted)
+}
+
+/// The first table that points to none of the others that are left; any, where they all do.
+fn next(all: &[(String, Vec<Column>)]) -> usize {
+    let waits = |(name, columns): &(String, Vec<Column>)| {
+        let parents = columns.iter().filter_map(|column| column.points_to.as_ref());
+        let mut others = parents.filter(|(parent, _)| parent != name);
+        others.any(|(parent, _)| all.iter().any(|(other, _)| other == parent))
+    };
+    all.iter().position(|one| !waits(one)).unwrap_or_default()
+}
+
+/// How many rows a table has on the original, by its statistics, and at least one.
+async fn real(source: &mut PgConnection, name: &str, most: u64) -> Result<u64, SessionError> {
+    let query = "SELECT coalesce((SELECT reltuples::bigint FROM pg_catalog.pg_class
+                                   WHERE oid = pg_catalog.to_regclass($1)), 0)";
+    let row = sqlx::query(query).bind(name).fetch_one(source).await.map_err(wrap)?;
+    let rows = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
+    Ok(rows.clamp(1, most.max(1)))
+}
+
+/// The largest number that a column has.
+pub(super) async fn largest(
+    conn: &mut PgConnection,
+    table: &TableName,
+    column: &Ident,
+) -> Result<Option<i64>, SessionError> {
+    let (table, column) = (quote::table(table), quote::ident(column));
+    let row = one(conn, format!("SELECT max({column})::text FROM {table}")).await?;
+    let text: Option<String> = row.try_get(0).map_err(wrap)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// Some of the values that a column has, as texts, each once.
@@ -85,25 +130,25 @@ async fn is_empty(conn: &mut PgConnection, name: &str) -> Result<bool, SessionEr
     get(&row, 0)
 }
 
-/// The tables and all that they point to, as the server writes their names.
+/// The tables and all that they point to, as the server writes their names, and which of them were asked for.
 async fn closure(
     conn: &mut PgConnection,
-    tables: &[TableName],
-) -> Result<Vec<String>, SessionError> {
-    let names: Vec<String> = tables.iter().map(quote::table).collect();
+    names: &[String],
+) -> Result<Vec<(String, bool)>, SessionError> {
     let found = sqlx::query(
         "WITH RECURSIVE t AS (
             SELECT pg_catalog.to_regclass(n)::oid AS oid FROM pg_catalog.unnest($1::text[]) n
             UNION SELECT c.confrelid FROM t JOIN pg_catalog.pg_constraint c ON c.conrelid = t.oid WHERE c.contype = 'f')
-         SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+         SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
+                EXISTS (SELECT FROM pg_catalog.unnest($1::text[]) n WHERE pg_catalog.to_regclass(n)::oid = t.oid)
            FROM t JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
     )
-    .bind(names)
+    .bind(names.to_vec())
     .fetch_all(conn)
     .await
     .map_err(wrap)?;
-    found.iter().map(|row| get(row, 0)).collect()
+    found.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 
 async fn columns(
@@ -122,12 +167,18 @@ async fn columns(
                      WHEN t.typname = 'numeric' THEN ((a.atttypmod - 4) >> 16) - ((a.atttypmod - 4) & 65535) END,
                 EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
                            AND a.attnum = ANY (i.indkey)),
-                (SELECT pg_catalog.format('%I.%I', n.nspname, r.relname) FROM pg_catalog.pg_constraint c
-                   JOIN pg_catalog.pg_class r ON r.oid = c.confrelid
-                   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-                  WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey) LIMIT 1)
+                f.parent, f.attname
            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
            JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+           LEFT JOIN LATERAL (
+                SELECT pg_catalog.format('%I.%I', n.nspname, r.relname) AS parent, p.attname::text AS attname
+                  FROM pg_catalog.pg_constraint c
+                  JOIN pg_catalog.pg_class r ON r.oid = c.confrelid
+                  JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+                  JOIN pg_catalog.pg_attribute p ON p.attrelid = c.confrelid
+                   AND p.attnum = c.confkey[pg_catalog.array_position(c.conkey, a.attnum)]
+                 WHERE c.conrelid = a.attrelid AND c.contype = 'f' AND a.attnum = ANY (c.conkey)
+                 ORDER BY c.oid LIMIT 1) f ON true
           WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
           ORDER BY a.attnum",
     )
@@ -160,7 +211,10 @@ async fn columns(
             default: get(row, 6)?,
             room: row.try_get(7).map_err(wrap)?,
             unique: get(row, 8)?,
-            points_to: row.try_get(9).map_err(wrap)?,
+            points_to: row
+                .try_get::<Option<String>, _>(9)
+                .map_err(wrap)?
+                .zip(row.try_get::<Option<String>, _>(10).map_err(wrap)?),
         })
     };
     found.iter().map(column).collect()
@@ -174,7 +228,7 @@ async fn fill(
 ) -> Result<(), SessionError> {
     let (mut names, mut values) = (Vec::new(), Vec::new());
     for column in columns {
-        let Some(value) = column.value(rows) else {
+        let Some(value) = column.value(table, rows) else {
             if column.nullable || column.default {
                 continue;
             }
@@ -191,7 +245,7 @@ async fn fill(
     // Triggers of the author's and foreign keys are left out, because the tables are filled one after another.
     let insert = format!(
         "SET session_replication_role = replica;
-         INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM pg_catalog.generate_series(1, {rows}) n;
+         INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM pg_catalog.generate_series(1::bigint, {rows}) n;
          RESET session_replication_role;",
         names.join(", "),
         values.join(", "),
@@ -219,18 +273,28 @@ async fn fill(
 
 impl Column {
     /// An expression over `n`, the number of the row; `None` where nothing is known to make up.
-    fn value(&self, rows: u64) -> Option<String> {
+    fn value(&self, table: &str, rows: u64) -> Option<String> {
         // Which of its values: a key's are as many as there are rows, those of others fewer.
-        let number = if self.unique || self.points_to.is_some() {
+        let number = if self.unique {
             "n".to_owned()
         } else {
             format!("(1 + (n - 1) % {})", self.distinct(rows))
         };
-        let value = self.plain(&number)?;
+        let value = match &self.points_to {
+            // One that is there; the list of them is made once. A row may point to itself.
+            Some((parent, key)) if parent != table => {
+                let key = quote::ident(&Ident::new(key.clone()));
+                let most = if self.unique { rows } else { POINTED_TO };
+                let list = format!("ARRAY(SELECT {key} FROM {parent} LIMIT {most})");
+                format!("({list})[(1 + ({number} - 1) % pg_catalog.cardinality({list}))::int]")
+            }
+            Some(_) => self.plain("n")?,
+            None => self.plain(&number)?,
+        };
         let nulls = self.real.map_or(0.0, |(nulls, ..)| nulls);
         if self.nullable && !self.unique && nulls > 0.0 {
             return Some(format!(
-                "CASE WHEN n * 7919 % 1000 < {:.0} THEN NULL ELSE {value} END",
+                "CASE WHEN n % 1000 * 7919 % 1000 < {:.0} THEN NULL ELSE {value} END",
                 nulls * 1_000.0
             ));
         }
@@ -258,7 +322,9 @@ impl Column {
         let cast = |value: String| Some(format!("({value})::{}", self.type_name));
         if self.kind == "e" {
             let values = format!("pg_catalog.enum_range(NULL::{})", self.type_name);
-            return Some(format!("({values})[1 + {number} % pg_catalog.cardinality({values})]"));
+            return Some(format!(
+                "({values})[(1 + {number} % pg_catalog.cardinality({values}))::int]"
+            ));
         }
         match (self.category.as_str(), base) {
             ("B", _) => cast(format!("{number} % 2 = 0")),

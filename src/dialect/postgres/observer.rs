@@ -323,6 +323,14 @@ impl Observer for PostgresObserver {
         invent::values(&mut self.conn, table, column, most).await
     }
 
+    async fn largest(
+        &mut self,
+        table: &TableName,
+        column: &Ident,
+    ) -> Result<Option<i64>, SessionError> {
+        invent::largest(&mut self.conn, table, column).await
+    }
+
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
         watch::at_work(&mut self.conn).await
     }

@@ -90,7 +90,8 @@ pub(super) async fn make(
         || SessionError::Unreachable { url: String::new(), message: "no server is named".into() };
     let url = url.ok_or_else(missing)?;
     let mut conn = connect(url, "zdmig", Duration::from_secs(10)).await?;
-    let name = format!("zdmig_scratch_{}", std::process::id());
+    // A process of the same number may have left one behind: in containers it is often the same.
+    let name = format!("zdmig_scratch_{}_{:06x}", std::process::id(), fastrand::u32(..0x0100_0000));
     let quoted = quote::ident(&Ident::new(name.clone()));
     let like = template.map(|name| format!(" TEMPLATE {}", quote::ident(&Ident::new(name))));
     let run = format!("CREATE DATABASE {quoted}{}", like.unwrap_or_default());

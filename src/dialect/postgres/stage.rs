@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
 
 use super::catalog::get;
 use super::connect::{connect, wrap};
@@ -16,6 +17,23 @@ use crate::dialect::{DatabaseUrl, SessionError, Site, Stage};
 
 /// What is said where there is no server to be had.
 const OTHERWISE: &str = "give a database that may be changed with `--scratch URL`, or one to copy with `--template NAME`";
+
+/// What is said of a database that must not be touched.
+const SAME: &str = "the scratch database is the one that the migration is for: name one that may be \
+                    changed and thrown away";
+
+/// Forgets who runs.
+const FORGET: &str = "
+    DO $$ DECLARE ours text; BEGIN
+        FOREACH ours IN ARRAY ARRAY['zdmig.heartbeat', 'zdmig.deployment', 'zdmig.release'] LOOP
+            IF pg_catalog.to_regclass(ours) IS NOT NULL THEN
+                EXECUTE 'DELETE FROM ' || ours;
+            END IF;
+        END LOOP;
+    END $$";
+
+/// Who owns the server: no role of an application's, whose powers are set as they are on the original.
+const OWNER: &str = "zdmig_rehearsal";
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -33,6 +51,11 @@ pub(super) async fn open(
         Site::Own => own(from, folder).await,
         Site::Given(url) => {
             let mut conn = connect(url, "zdmig", LIMIT).await?;
+            let mut real = connect(from, "zdmig", LIMIT).await?;
+            if identity(&mut conn).await? == identity(&mut real).await? {
+                return Err(denied(SAME.into()));
+            }
+            drop(real);
             let row = sqlx::query(
                 "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
@@ -49,10 +72,30 @@ pub(super) async fn open(
         }
         Site::Like(server, template) => {
             let made = scratch::make(Some(server), Some(template)).await?;
+            let mut conn = connect(&made.url, "zdmig", LIMIT).await?;
+            let mut real = connect(from, "zdmig", LIMIT).await?;
+            if identity(&mut conn).await? == identity(&mut real).await? {
+                return Err(denied(SAME.into()));
+            }
+            // Nobody is at work on the copy, whatever the original knows of who is.
+            sqlx::raw_sql(FORGET).execute(&mut conn).await.map_err(wrap)?;
+            drop(conn);
             let words = format!("a copy of `{template}` on {server}");
             Ok(Stage { url: made.url, words, drop: made.drop, server: None })
         }
     }
+}
+
+/// What tells a database from every other one, however it is reached.
+async fn identity(conn: &mut PgConnection) -> Result<(f64, i64), SessionError> {
+    let row = sqlx::query(
+        "SELECT extract(epoch FROM pg_postmaster_start_time())::float8,
+                (SELECT oid FROM pg_database WHERE datname = current_database())::bigint",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(wrap)?;
+    Ok((get(&row, 0)?, get(&row, 1)?))
 }
 
 /// A server that is stopped when it is dropped.
@@ -133,19 +176,27 @@ fn boot(major: i32, folder: &Path) -> Result<(Own, String, String), SessionError
         }
     };
     let secret = format!("--pwfile={}", secret.display());
-    run(
-        "initdb",
-        &["-D", &shown, "-U", "postgres", "--auth=scram-sha-256", &secret, "-E", "UTF8"],
-    )?;
+    run("initdb", &["-D", &shown, "-U", OWNER, "--auth=scram-sha-256", &secret, "-E", "UTF8"])?;
     let port = free_port().map_err(|error| failed("no port is free", error.to_string()))?;
     let options = format!(
-        "-p {port} -k '' -c listen_addresses=127.0.0.1 -c max_wal_size=4GB -c shared_buffers=256MB"
+        "-p {port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=300 -c max_wal_size=4GB -c shared_buffers=256MB"
     );
-    let log = data.join("server.log").display().to_string();
-    run("pg_ctl", &["-D", &shown, "-l", &log, "-w", "-t", "60", "-o", &options, "start"])?;
-    let server = Own { program: bin.join("pg_ctl"), data, user };
+    let log = data.join("server.log");
+    let shown_log = log.display().to_string();
+    // From here on it is stopped whatever happens.
+    let server = Own { program: bin.join("pg_ctl"), data: data.clone(), user };
+    run("pg_ctl", &["-D", &shown, "-l", &shown_log, "-w", "-t", "60", "-o", &options, "start"])
+        .map_err(|error| {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let last: Vec<_> = said.lines().rev().take(3).collect();
+            failed(&error.to_string(), last.into_iter().rev().collect::<Vec<_>>().join(" | "))
+        })?;
     let version = version(&bin).map_or_else(String::new, |(_, words)| words);
-    Ok((server, format!("postgres://postgres:{text}@127.0.0.1:{port}/postgres"), version))
+    Ok((
+        server,
+        format!("postgres://{OWNER}:{text}@127.0.0.1:{port}/postgres?sslmode=disable"),
+        version,
+    ))
 }
 
 /// A program of the server's, as the user that may run it.

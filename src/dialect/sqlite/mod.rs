@@ -17,8 +17,10 @@ mod sync;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{
     Advice, Attached, Capabilities, Client, Connected, DatabaseUrl, Dialect, Dimmer, Options,
@@ -161,7 +163,15 @@ impl Dialect for Sqlite {
                 client.script(&format!("VACUUM INTO {target}")).await?;
                 let url = DatabaseUrl::file(&path);
                 observer::SqliteObserver::open(&url).await?.forget().await?;
-                url
+                // Whether readers and writers wait for each other is part of what is rehearsed.
+                let mode = client.rows("PRAGMA journal_mode", &[]).await?;
+                if let Some(mode) = mode.into_iter().flatten().flatten().next() {
+                    let mut copy = observer::SqliteClient::open(&url).await?;
+                    copy.script(&format!("PRAGMA journal_mode = {}", quote::literal(&mode)))
+                        .await?;
+                }
+                let words = format!("{} of its own", self.product());
+                return Ok(Stage { url, words, drop: None, server: None });
             }
             Site::Given(url) => url.clone(),
             Site::Like(..) => {
@@ -169,8 +179,12 @@ impl Dialect for Sqlite {
                 return Err(SessionError::Denied { message });
             }
         };
-        let words = format!("{} of its own", self.product());
-        Ok(Stage { url, words, drop: None, server: None })
+        if identity(&url)? == identity(from)? {
+            let message = "the scratch database is the one that the migration is for: name one that may be \
+                           changed and thrown away";
+            return Err(SessionError::Denied { message: message.into() });
+        }
+        Ok(Stage { words: url.to_string(), url, drop: None, server: None })
     }
 
     async fn invent(
@@ -212,4 +226,15 @@ impl Dialect for Sqlite {
             client: Box::new(observer::SqliteClient::open(url).await?),
         })
     }
+}
+
+/// What tells a file from every other one, however it is reached.
+fn identity(url: &DatabaseUrl) -> Result<(u64, u64), SessionError> {
+    use std::os::unix::fs::MetadataExt;
+    let unreachable = |message: String| SessionError::Unreachable { url: url.to_string(), message };
+    let options = SqliteConnectOptions::from_str(url.with_secrets())
+        .map_err(|error| unreachable(error.to_string()))?;
+    let found = std::fs::metadata(options.get_filename())
+        .map_err(|error| unreachable(error.to_string()))?;
+    Ok((found.dev(), found.ino()))
 }

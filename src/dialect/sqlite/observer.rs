@@ -220,6 +220,10 @@ impl Observer for SqliteObserver {
         Ok(Vec::new())
     }
 
+    async fn largest(&mut self, _: &TableName, _: &Ident) -> Result<Option<i64>, SessionError> {
+        Ok(None)
+    }
+
     async fn at_work(&mut self) -> Result<Option<AtWork>, SessionError> {
         // Whether a file's lock is held is known to those alone who try to take it.
         Ok(None)

@@ -76,9 +76,10 @@ pub fn render_rehearsal_html(found: &Rehearsal) -> String {
     for (name, words) in facts(found) {
         let _ = writeln!(body, "<dt>{}</dt><dd>{}</dd>", text(name), text(&words));
     }
-    body.push_str("</dl>\n<h2>Latency over time</h2>\n");
+    body.push_str("</dl>\n<h2 id=\"latency\">Latency over time</h2>\n");
     body.push_str(&plot::latency(found));
-    body.push_str("<h2>Phases</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
+    body.push_str("<h2 id=\"phases\">Phases</h2>\n");
+    body.push_str("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"phases\"><table>\n<thead><tr>");
     for name in HEAD {
         let _ = write!(body, "<th scope=\"col\">{}</th>", name.trim_end_matches('>'));
     }
@@ -175,7 +176,7 @@ fn cells(phase: &PhaseFigures) -> Vec<String> {
         phase.errors.to_string(),
         format!("{:.1} ms", millis(phase.p50_us)),
         format!("{:.1} ms", millis(phase.p99_us)),
-        format!("× {:.2}", phase.p99_ratio),
+        phase.p99_ratio.map_or_else(|| "–".into(), |ratio| format!("× {ratio:.2}")),
         wait,
         bytes(phase.log_bytes),
     ]

@@ -25,7 +25,7 @@ pub(super) fn latency(found: &Rehearsal) -> String {
         TOP + HEIGHT * (1.0 - share.clamp(0.0, 1.0))
     };
     let mut out = format!(
-        "<div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"latency over time\" \
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"latency\"><svg viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"latency over time\" \
          font-size=\"12\" fill=\"currentColor\" width=\"100%\">\n",
         TOP + HEIGHT + 30.0
     );
