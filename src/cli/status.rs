@@ -292,6 +292,7 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
         ("min_age", &all.min_age),
         ("rollback_window", &all.rollback_window),
         ("stalled_after", &all.stalled_after),
+        ("max_lock_wait", &all.max_lock_wait),
     ] {
         rows.push((name, time(setting.value), setting.origin.to_string()));
     }
@@ -319,6 +320,9 @@ fn settings(context: &Context<'_>) -> Vec<(String, String, String)> {
     }
     let approvals = &all.require_approval;
     rows.push(("require_approval", approvals.value.to_string(), approvals.origin.to_string()));
+    let (ratio, errors) = (&all.max_p99_ratio, &all.max_errors);
+    rows.push(("max_p99_ratio", ratio.value.to_string(), ratio.origin.to_string()));
+    rows.push(("max_errors", errors.value.to_string(), errors.origin.to_string()));
     rows.push(("pace", all.pace.value.0.clone(), all.pace.origin.to_string()));
     if let Some(usage) = &all.usage {
         rows.push(("usage", usage.value.display().to_string(), usage.origin.to_string()));

@@ -56,6 +56,12 @@ pub struct Section {
     pub require_window: Option<bool>,
     /// `2`: how many people must have approved a plan.
     pub require_approval: Option<u32>,
+    /// How many times the p99 from before a rehearsal's may be.
+    pub max_p99_ratio: Option<f64>,
+    /// `1s`: how long a request may wait for a lock in a rehearsal.
+    pub max_lock_wait: Option<String>,
+    /// How many requests may fail in a rehearsal.
+    pub max_errors: Option<u64>,
     /// `26h`.
     pub min_observation: Option<String>,
     /// `1h`.

@@ -86,6 +86,17 @@ pub const SETTINGS: &[SettingCard] = &[
         about: "expand, contract and purge want a plan that so many people have approved [0]: `zdmig approve`",
     },
     SettingCard {
+        name: "max_p99_ratio",
+        example: "2.0",
+        about: "a rehearsal's p99 may be so many times that from before: `zdmig rehearse`",
+    },
+    SettingCard {
+        name: "max_lock_wait",
+        example: r#""1s""#,
+        about: "and a request may wait so long for a lock",
+    },
+    SettingCard { name: "max_errors", example: "0", about: "and so many may fail" },
+    SettingCard {
         name: "verdict_ttl",
         example: r#""10m""#,
         about: "a verdict can be overridden for this long",

@@ -8,6 +8,7 @@ use super::secret::Secret;
 use crate::backfill::{Limits, Pace};
 use crate::dialect::DatabaseUrl;
 use crate::gate::GatePolicy;
+use crate::rehearsal::Budget;
 
 /// What was typed on the command line.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +103,12 @@ pub struct Settings {
     pub rollback_window: Setting<Duration>,
     /// How many people must have approved a plan.
     pub require_approval: Setting<u32>,
+    /// How many times the p99 from before a rehearsal's may be.
+    pub max_p99_ratio: Setting<f64>,
+    /// How long a request may wait for a lock in a rehearsal.
+    pub max_lock_wait: Setting<Duration>,
+    /// How many requests may fail in a rehearsal.
+    pub max_errors: Setting<u64>,
     /// For how long a verdict can be overridden.
     pub verdict_ttl: Setting<Duration>,
     /// A folder of usage manifests.
@@ -129,6 +136,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What a change may cost, as a rehearsal is judged.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            p99_ratio: self.max_p99_ratio.value,
+            lock_wait: self.max_lock_wait.value,
+            errors: self.max_errors.value,
+        }
+    }
+
     /// Resolves every setting. `variable` looks up the environment.
     ///
     /// # Errors
@@ -228,7 +244,12 @@ impl Sources<'_> {
                 ("soak", |section| section.soak.clone()),
                 "24h",
             )?,
-            require_approval: self.require_approval(),
+            require_approval: self
+                .plain(("require_approval", |section| section.require_approval), 0),
+            max_p99_ratio: self.max_p99_ratio()?,
+            max_lock_wait: self
+                .time(("max_lock_wait", |section| section.max_lock_wait.clone()), "1s")?,
+            max_errors: self.plain(("max_errors", |section| section.max_errors), 0),
             verdict_ttl: self
                 .time(("verdict_ttl", |section| section.verdict_ttl.clone()), "10m")?,
             webhook: self.webhook()?,
@@ -266,15 +287,32 @@ impl Sources<'_> {
         })
     }
 
-    fn require_approval(&self) -> Setting<u32> {
-        let own = self.file.env.get(self.env).and_then(|section| section.require_approval);
-        let name = |name: &str| Origin::File(place(self.path, name));
-        let own = own.map(|value| (value, name(&format!("env.{}.require_approval", self.env))));
-        let common = self.file.common.require_approval;
-        let found = own.or_else(|| common.map(|value| (value, name("require_approval"))));
-        found.map_or(Setting { value: 0, origin: Origin::Default }, |(value, origin)| Setting {
-            value,
-            origin,
+    /// A value that only the file sets.
+    fn plain<T>(
+        &self,
+        (name, field): (&'static str, fn(&Section) -> Option<T>),
+        default: T,
+    ) -> Setting<T> {
+        let own = self.file.env.get(self.env).and_then(field);
+        let own = own.map(|value| (value, format!("env.{}.{name}", self.env)));
+        let found = own.or_else(|| field(&self.file.common).map(|value| (value, name.to_owned())));
+        match found {
+            Some((value, name)) => Setting { value, origin: Origin::File(place(self.path, &name)) },
+            None => Setting { value: default, origin: Origin::Default },
+        }
+    }
+
+    fn max_p99_ratio(&self) -> Result<Setting<f64>, ConfigError> {
+        let default = Budget::default().p99_ratio;
+        let ratio = self.plain(("max_p99_ratio", |section| section.max_p99_ratio), default);
+        if ratio.value.is_finite() && ratio.value > 0.0 {
+            return Ok(ratio);
+        }
+        Err(ConfigError::Value {
+            name: "max_p99_ratio",
+            origin: ratio.origin.to_string(),
+            value: ratio.value.to_string(),
+            message: "write a number above 0, like `2.0`".into(),
         })
     }
 

@@ -113,12 +113,19 @@ impl Load {
     }
 
     /// Ends, with what was seen.
-    pub async fn end(self) -> Vec<Seen> {
+    pub async fn end(mut self) -> Vec<Seen> {
         self.shared.stop.cancel();
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             let _ = task.await;
         }
         std::mem::take(&mut *locked(&self.shared.seen))
+    }
+}
+
+/// Nobody is left to look at what it sends.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
     }
 }
 

@@ -242,6 +242,22 @@ fn runs_in(folder: &Path) -> bool {
     })
 }
 
+/// What only adds has the same phases, of which some have nothing to do; what cannot be taken back has no way back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_a_contract_is_rehearsed_too() {
+    let database = Database::sqlite().await;
+    database.script("CREATE TABLE users (id INTEGER PRIMARY KEY, seen TEXT)").await;
+    let project = project(&database, "ALTER TABLE users ADD COLUMN note TEXT;").migration(
+        "2_note",
+        "-- zdmig:allow opaque because \"a test\"\n-- zdmig:expand\nUPDATE users SET note = 'x';",
+    );
+    let said = "--workload both.sql --hold 200ms --rate 50 --max-p99-ratio 10000 --no-record";
+    let ran = project.run(&format!("rehearse 1_login {said}")).done();
+    ran.says(&["expanded", "within its budget"]);
+    let ran = project.run(&format!("rehearse 2_note {said}")).done();
+    ran.says(&["no way back: the plan has a step that cannot be taken back", "within its budget"]);
+}
+
 /// A file is copied with its rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_rehearsed_in_a_copy() {

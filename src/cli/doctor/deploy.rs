@@ -99,7 +99,7 @@ pub(super) async fn run(args: &Checklist, context: &mut Context<'_>) -> Result<E
     for plan in &plans {
         let rehearsed = rehearse::latest(&mut *observer, plan).await?;
         list.push(apart(plan));
-        list.push(rehearsal(plan, rehearsed.as_ref()));
+        list.push(rehearsal(plan, rehearsed.as_ref(), context.settings.budget()));
         list.push(way_back(plan, rehearsed.as_ref()));
         list.push(runbook(plan, &args.runbooks, context));
     }
@@ -243,13 +243,13 @@ fn apart(plan: &Plan) -> Item {
     Item::broken(ABOUT, looked_at, harsh.join(", "), remedy)
 }
 
-fn rehearsal(plan: &Plan, rehearsed: Option<&Rehearsal>) -> Item {
+fn rehearsal(plan: &Plan, rehearsed: Option<&Rehearsal>, budget: Budget) -> Item {
     const ABOUT: &str = "rehearsal";
     let looked_at = format!("what is on record of {}", plan.migration);
     let remedy = format!("zdmig rehearse {} --workload FILE", plan.migration);
-    // By the budget that is everybody's: who gave themselves a larger one is told so here.
+    // By the budget that the project has: who gave themselves a larger one is told so here.
     let judged = rehearsed.cloned().map(|mut found| {
-        found.judge(Budget::default());
+        found.judge(budget);
         found
     });
     match judged {

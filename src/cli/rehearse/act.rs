@@ -130,11 +130,11 @@ pub(super) async fn run(
         return Err(Failure::usage("there is nothing to rehearse"));
     };
     let hand = Hand::on(&theatre.stage.url, context).await?;
+    // Better known now than when it is asked for, minutes from here.
+    hand.permit(plan)?;
     let active: Vec<bool> = theatre.code.iter().map(|code| *code != Code::New).collect();
     let load = Load::begin(theatre.order.clone(), &active).await?;
     let gauge = Gauge::begin(&theatre, load.begun()).await?;
-    // Better known now than when it is asked for, minutes from here.
-    hand.permit(plan)?;
     let before = gauge.bytes().await;
     let mut told = |words: &str| context.reporter.narrate(words);
     let mut play = Play {

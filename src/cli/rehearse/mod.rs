@@ -59,15 +59,15 @@ pub(super) struct Args {
     /// A database of the same server to copy and rehearse in, by its name; nobody may be connected to it
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// How many times the p99 from before a phase's p99 may be
-    #[arg(long, value_name = "X", default_value = "2", value_parser = positive)]
-    max_p99_ratio: f64,
-    /// How long a request may wait for a lock
-    #[arg(long, value_name = "TIME", default_value = "1s")]
-    max_lock_wait: String,
-    /// How many requests may fail
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    max_errors: u64,
+    /// How many times the p99 from before a phase's p99 may be [default: 2, or `max_p99_ratio` of the file]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    max_p99_ratio: Option<f64>,
+    /// How long a request may wait for a lock [default: 1s, or `max_lock_wait` of the file]
+    #[arg(long, value_name = "TIME")]
+    max_lock_wait: Option<String>,
+    /// How many requests may fail [default: 0, or `max_errors` of the file]
+    #[arg(long, value_name = "N")]
+    max_errors: Option<u64>,
     /// Write the report there as well, in the form of its ending: .html, .md or .json; several times for several
     #[arg(short, long, value_name = "FILE")]
     output: Vec<PathBuf>,
@@ -93,11 +93,13 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    fn budget(&self) -> Result<Budget, Failure> {
+    fn budget(&self, common: Budget) -> Result<Budget, Failure> {
+        let wait =
+            self.max_lock_wait.as_ref().map(|text| time("--max-lock-wait", text)).transpose()?;
         Ok(Budget {
-            p99_ratio: self.max_p99_ratio,
-            lock_wait: time("--max-lock-wait", &self.max_lock_wait)?,
-            errors: self.max_errors,
+            p99_ratio: self.max_p99_ratio.unwrap_or(common.p99_ratio),
+            lock_wait: wait.unwrap_or(common.lock_wait),
+            errors: self.max_errors.unwrap_or(common.errors),
         })
     }
 
@@ -107,7 +109,7 @@ impl Args {
 }
 
 pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let (budget, hold) = (args.budget()?, args.hold()?);
+    let (budget, hold) = (args.budget(context.settings.budget())?, args.hold()?);
     let files = project::files(context)?;
     let id = project::one(&args.id, files.iter().map(|file| &file.id))?;
     let scripts = prepare::scripts(&args.workload)?;

@@ -72,18 +72,25 @@ pub(super) async fn open(
         }
         Site::Like(server, template) => {
             let made = scratch::make(Some(server), Some(template)).await?;
-            let mut conn = connect(&made.url, "zdmig", LIMIT).await?;
-            let mut real = connect(from, "zdmig", LIMIT).await?;
-            if identity(&mut conn).await? == identity(&mut real).await? {
-                return Err(denied(SAME.into()));
+            if let Err(error) = made_ready(&made.url, from).await {
+                scratch::discard(&made).await?;
+                return Err(error);
             }
-            // Nobody is at work on the copy, whatever the original knows of who is.
-            sqlx::raw_sql(FORGET).execute(&mut conn).await.map_err(wrap)?;
-            drop(conn);
             let words = format!("a copy of `{template}` on {server}");
             Ok(Stage { url: made.url, words, drop: made.drop, server: None })
         }
     }
+}
+
+/// A copy that is none of the real one; nobody is at work on it, whatever the original knows of who is.
+async fn made_ready(url: &DatabaseUrl, from: &DatabaseUrl) -> Result<(), SessionError> {
+    let mut conn = connect(url, "zdmig", LIMIT).await?;
+    let mut real = connect(from, "zdmig", LIMIT).await?;
+    if identity(&mut conn).await? == identity(&mut real).await? {
+        return Err(denied(SAME.into()));
+    }
+    sqlx::raw_sql(FORGET).execute(&mut conn).await.map_err(wrap)?;
+    Ok(())
 }
 
 /// What tells a database from every other one, however it is reached.
