@@ -206,8 +206,9 @@ impl Play<'_, '_> {
         self.set(Code::Old, false).await;
         self.contract().await?;
         self.wait(self.hold).await?;
-        self.mark("restore, and contract again");
-        if self.timed("contracted", async |engine, plan| engine.restore(plan).await).await? {
+        if self.has_way_back() {
+            self.mark("restore, and contract again");
+            self.timed("contracted", async |engine, plan| engine.restore(plan).await).await?;
             self.wait(self.hold).await?;
             self.contract().await?;
         }
@@ -280,34 +281,36 @@ impl Play<'_, '_> {
         Ok(())
     }
 
+    /// Whether the plan says that what it does before purge can be taken back.
+    fn has_way_back(&self) -> bool {
+        let before_purge = self.plan.steps.iter().filter(|step| step.phase < Phase::Purge);
+        before_purge.map(|step| &step.lowered.undo).all(|undo| *undo != Undo::Impossible)
+    }
+
     /// All the way back from a state, and there again.
     async fn back(&mut self, from: &str) -> Result<(), Failure> {
+        if !self.has_way_back() {
+            (self.told)("no way back: the plan has a step that cannot be taken back");
+            return Ok(());
+        }
         let filled = from == "filled";
         self.mark(&format!("back from {from}, and again"));
         // Whoever goes back ends the new code first.
         self.set(Code::New, false).await;
-        if self.timed(from, async |engine, plan| engine.rollback(plan).await).await? {
-            self.expand().await?;
-            if filled {
-                self.fill().await?;
-            }
-        }
+        self.timed(from, async |engine, plan| engine.rollback(plan).await).await?;
+        self.expand().await?;
         if filled {
+            self.fill().await?;
             self.set(Code::New, true).await;
         }
         self.wait(self.hold).await
     }
 
-    /// Goes a way back and tells how long it took; not where the plan says that there is none.
-    async fn timed<F>(&mut self, from: &str, act: F) -> Result<bool, Failure>
+    /// Goes a way back and tells how long it took.
+    async fn timed<F>(&mut self, from: &str, act: F) -> Result<(), Failure>
     where
         F: AsyncFnOnce(&mut Engine<'_>, &Plan) -> Result<(), EngineError>,
     {
-        let none = |step: &&crate::plan::Step| step.lowered.undo == Undo::Impossible;
-        if self.plan.steps.iter().any(|step| step.phase < Phase::Purge && none(&step)) {
-            (self.told)("no way back: the plan has a step that cannot be taken back");
-            return Ok(false);
-        }
         let (plan, begun) = (self.plan, Instant::now());
         self.hand.run(async |engine: &mut Engine<'_>| act(engine, plan).await).await.map_err(
             |failure| {
@@ -317,7 +320,7 @@ impl Play<'_, '_> {
         )?;
         let seconds = begun.elapsed().as_secs_f64();
         self.ways_back.push(WayBack { from: from.to_owned(), seconds });
-        Ok(true)
+        Ok(())
     }
 }
 
