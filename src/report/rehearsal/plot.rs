@@ -9,7 +9,7 @@ const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 260.0;
 /// Room for the numbers at the left, for the names above.
 const LEFT: f64 = 60.0;
-const TOP: f64 = 110.0;
+const TOP: f64 = 150.0;
 
 /// p50 and p99 of each second on a scale of powers of ten, a line where each phase begins, a mark where
 /// requests failed.
