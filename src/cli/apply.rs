@@ -52,6 +52,9 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     let length = args.window.as_ref().map(|text| time("--window", text)).transpose()?;
+    if length.is_some_and(|length| length.is_zero()) {
+        return Err(Failure::usage("`--window 0s`: no work fits into no time"));
+    }
     let window = length.map(|length| Window::open(length, context.cancel));
     if let Some(window) = &window {
         let catalog = session.catalog().await?;
@@ -70,8 +73,12 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
     for file in &files {
         let at = (&options, &evidence, window.as_ref());
         journal = one(file, journal, &mut *session, at, context).await.map_err(|failure| {
-            // What a window says of its end names the next command itself.
-            if window.is_some() { failure } else { failure.resumed_by("zdmig apply") }
+            match &args.window {
+                // What a window says of its end names the next command itself.
+                Some(_) if failure.exit() == Exit::Pending => failure,
+                Some(length) => failure.resumed_by(&format!("zdmig apply --window {length}")),
+                None => failure.resumed_by("zdmig apply"),
+            }
         })?;
     }
     Ok(Exit::Done)

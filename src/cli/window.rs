@@ -35,8 +35,9 @@ struct Work {
 }
 
 impl Work {
+    /// Nothing is done in no time.
     fn time(self) -> Duration {
-        Duration::from_secs(self.seconds)
+        Duration::from_secs(self.seconds.max(1))
     }
 }
 
@@ -96,7 +97,7 @@ impl Window {
                 world = after;
             }
         }
-        if all.time() > self.length {
+        if all.seconds > self.length.as_secs() {
             return Err(Failure::new(
                 Exit::Refused,
                 format!(
@@ -127,12 +128,12 @@ impl Window {
         journal: &Journal,
         catalog: &Catalog,
     ) -> Result<(), Failure> {
-        let (work, left) = (left_of(plan, journal, catalog).time(), self.left());
-        if self.is_over() || work > left {
+        let (work, left) = (left_of(plan, journal, catalog), self.left());
+        if self.is_over() || work.seconds > left.as_secs() {
             let message = format!(
                 "stopped before {}: it takes about {}, and {} are left of the window",
                 plan.migration,
-                said(work),
+                said(work.time()),
                 said(left)
             );
             return Err(Failure::new(Exit::Pending, message).hint(
@@ -208,10 +209,7 @@ fn seconds(step: &Step, catalog: &Catalog) -> Option<u64> {
     Some(all)
 }
 
-/// Whole seconds, as they are typed; of what is shorter only that.
+/// Whole seconds, as they are typed.
 fn said(time: Duration) -> String {
-    match time.as_secs() {
-        0 => "a second at most".to_owned(),
-        seconds => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
-    }
+    humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
 }

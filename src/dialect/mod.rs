@@ -182,6 +182,10 @@ pub struct Scratch {
     pub drop: Option<(DatabaseUrl, String)>,
 }
 
+/// What is said of a database that must not be touched.
+const SAME_DATABASE: &str = "the scratch database is the one that the migration is for: name one that may be \
+                             changed and thrown away";
+
 /// Where a rehearsal is to be.
 #[derive(Clone, Debug)]
 pub enum Site {

@@ -289,6 +289,15 @@ async fn a_script_that_cannot_be_run_is_named() {
         .says(&["wrong.sql", "is not known here"]);
     project.run("rehearse 1 --workload both.sql -o report.pdf").exits(2).says(&["report.pdf"]);
     project.run("rehearse 1 --workload both.sql --rows many").exits(2).says(&["1e6"]);
+    // What fails there is an answer about the file, and nothing was done here.
+    let typo = Project::new(&database).migration("1_login", "ALTER TABEL a ADD COLUMN b TEXT;");
+    typo.write("both.sql", "SELECT 1;");
+    let ran = typo.run("rehearse 1 --workload both.sql --hold 100ms").exits(10);
+    ran.says(&[
+        "the migration fails in the rehearsal",
+        "syntax error",
+        "the database itself is as it was",
+    ]);
     project.write("never.sql", "SELECT nothing FROM nowhere;");
     project
         .run("rehearse 1 --workload never.sql --hold 100ms")

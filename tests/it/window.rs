@@ -26,6 +26,7 @@ async fn what_does_not_fit_is_not_begun() {
     let mut client = database.client().await;
     assert_eq!(ask(&mut *client, COLUMNS).await, "id username");
     assert_eq!(ask(&mut *client, "SELECT coalesce(to_regclass('zdmig.log')::text, '')").await, "");
+    project.run("apply --window 0s").exits(2).says(&["no work fits into no time"]);
     project.run("apply --window soon").exits(2).says(&["--window soon"]);
     project.run("apply --window 10m").done().says(&["in a window of 10m", "1_rename: applied"]);
     assert_eq!(ask(&mut *client, COLUMNS).await, "id email");
@@ -76,4 +77,7 @@ async fn what_the_rest_of_a_window_is_too_short_for_is_left_to_the_next() {
     let mut client = database.client().await;
     assert_eq!(ask(&mut *client, COLUMNS).await, "id username");
     project.run("apply --window 1m").done().says(&["2_rename: applied"]);
+    // What fails is gone on with in a window, too.
+    let broken = project.migration("3_broken", "-- zdmig:expand\nSELECT 1 / 0;");
+    broken.run("apply --window 1m").exits(15).says(&["go on with: zdmig apply --window 1m"]);
 }

@@ -131,7 +131,7 @@ pub(super) async fn run(args: &Args, context: &mut Context<'_>) -> Result<Exit, 
             .reporter
             .warn(&format!("what was made for it on {url} is still there: {why}; run: {sql}"));
     }
-    let mut rehearsal = done?;
+    let mut rehearsal = done.map_err(fails)?;
     rehearsal.judge(budget);
     for (path, form) in outputs {
         std::fs::write(path, form(&rehearsal)).map_err(|error| {
@@ -165,6 +165,15 @@ async fn rehearsed(
         () = cancel.cancelled() => return Err(Failure::interrupted()),
     };
     act::run(theatre, plans, hold, context).await
+}
+
+/// A step that fails here is what a rehearsal is for: an answer, and nothing to go on with.
+fn fails(failure: Failure) -> Failure {
+    if failure.exit() != Exit::StepFailed {
+        return failure;
+    }
+    let what = format!("the migration fails in the rehearsal: {}", failure.message());
+    Failure::new(Exit::Refused, what).hint("mend the file; the database itself is as it was")
 }
 
 async fn discard(url: &DatabaseUrl, sql: &str) -> Result<(), Failure> {

@@ -13,14 +13,10 @@ use sqlx::postgres::PgConnection;
 use super::catalog::get;
 use super::connect::{connect, wrap};
 use super::scratch;
-use crate::dialect::{DatabaseUrl, SessionError, Site, Stage};
+use crate::dialect::{DatabaseUrl, SAME_DATABASE, SessionError, Site, Stage};
 
 /// What is said where there is no server to be had.
 const OTHERWISE: &str = "give a database that may be changed with `--scratch URL`, or one to copy with `--template NAME`";
-
-/// What is said of a database that must not be touched.
-const SAME: &str = "the scratch database is the one that the migration is for: name one that may be \
-                    changed and thrown away";
 
 /// Forgets who runs.
 const FORGET: &str = "
@@ -53,7 +49,7 @@ pub(super) async fn open(
             let mut conn = connect(url, "zdmig", LIMIT).await?;
             let mut real = connect(from, "zdmig", LIMIT).await?;
             if identity(&mut conn).await? == identity(&mut real).await? {
-                return Err(denied(SAME.into()));
+                return Err(denied(SAME_DATABASE.into()));
             }
             drop(real);
             let row = sqlx::query(
@@ -87,7 +83,7 @@ async fn made_ready(url: &DatabaseUrl, from: &DatabaseUrl) -> Result<(), Session
     let mut conn = connect(url, "zdmig", LIMIT).await?;
     let mut real = connect(from, "zdmig", LIMIT).await?;
     if identity(&mut conn).await? == identity(&mut real).await? {
-        return Err(denied(SAME.into()));
+        return Err(denied(SAME_DATABASE.into()));
     }
     sqlx::raw_sql(FORGET).execute(&mut conn).await.map_err(wrap)?;
     Ok(())

@@ -24,7 +24,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{
     Advice, Attached, Capabilities, Client, Connected, DatabaseUrl, Dialect, Dimmer, Options,
-    Retyping, Scratch, Session, SessionError, Site, Stage, SyntaxError, Unsupported,
+    Retyping, SAME_DATABASE, Scratch, Session, SessionError, Site, Stage, SyntaxError, Unsupported,
 };
 use crate::catalog::{Catalog, Column, Server, Table};
 use crate::change::{ChangeKind, NewType};
@@ -180,9 +180,7 @@ impl Dialect for Sqlite {
             }
         };
         if identity(&url)? == identity(from)? {
-            let message = "the scratch database is the one that the migration is for: name one that may be \
-                           changed and thrown away";
-            return Err(SessionError::Denied { message: message.into() });
+            return Err(SessionError::Denied { message: SAME_DATABASE.into() });
         }
         Ok(Stage { words: url.to_string(), url, drop: None, server: None })
     }
