@@ -49,10 +49,10 @@ bench-gate:
 bench-backfill:
     ZDMIG_TEST_POSTGRES_OPTIONS='-c shared_buffers=1GB' scripts/with-postgres cargo bench --bench backfill
 
-# both deploys of examples/shop with a million users and ten minutes of load, and the control; an hour
+# both deploys of examples/shop with a million users and ten minutes of load and more each, and the control; 40 minutes
 drill:
-    examples/shop/blue-green --users 1000000 --rate 200 --hold 30 --drain 30 --p99-ratio 2
-    examples/shop/rolling --users 1000000 --rate 200 --hold 30 --drain 30 --p99-ratio 2
+    examples/shop/blue-green --users 1000000 --rate 200 --hold 30 --drain 30 --pace gentle --p99-ratio 2
+    examples/shop/rolling --users 1000000 --rate 200 --hold 30 --drain 30 --pace gentle --p99-ratio 2
     ! examples/shop/rolling --naive --users 1000000 --rate 200 --hold 30 --drain 30 >target/naive.txt
     tail -n 20 target/naive.txt && grep -q 'FAILED: .* answers of 5xx' target/naive.txt
 
