@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use zdmig::backfill::{LimitsSource, Pace};
 use zdmig::demo::{App, Ledger, Version};
-use zdmig::dialect::{self, Client, DatabaseUrl, Dialect, Options, Session};
+use zdmig::dialect::{self, Client, DatabaseUrl, Dialect, Measure, Options, Session};
 use zdmig::engine::{Engine, EngineOptions, Event};
 use zdmig::gate::{Consumer, Evidence, GatePolicy, Permit, Question, Verdict, judge};
 use zdmig::migration::{Migration, MigrationId, SourceFile};
@@ -46,7 +46,7 @@ impl Bench {
         let options = Options {
             lock_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(10),
-            measure: false,
+            measure: Measure::Nothing,
             pooled: false,
             beside: None,
         };

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use zdmig::dialect::{self, Client, DatabaseUrl, Dialect, Options};
+use zdmig::dialect::{self, Client, DatabaseUrl, Dialect, Measure, Options};
 use zdmig::gate::{Reader, Schema};
 use zdmig::sql::{ColumnRef, Ident, TableName};
 
@@ -100,7 +100,7 @@ async fn resolve(dialect: &dyn Dialect, url: &DatabaseUrl) {
     let options = Options {
         lock_timeout: Duration::from_millis(500),
         connect_timeout: Duration::from_secs(10),
-        measure: false,
+        measure: Measure::Nothing,
         pooled: false,
         beside: None,
     };

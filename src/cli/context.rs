@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::Failure;
 use crate::backfill::LimitsSource;
 use crate::config::{Setting, Settings, read_limits};
-use crate::dialect::{self, DatabaseUrl, Dialect, Options, Session, SessionError};
+use crate::dialect::{self, DatabaseUrl, Dialect, Measure, Options, Session, SessionError};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
 use crate::journal::Journal;
 use crate::migration::SourceFile;
@@ -104,7 +104,7 @@ impl Context<'_> {
         let options = Options {
             lock_timeout: self.settings.lock_timeout.value,
             connect_timeout: CONNECT_LIMIT,
-            measure: false,
+            measure: Measure::Nothing,
             pooled,
             beside,
         };

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::context::{Context, lock};
 use super::evidence;
 use super::failure::{Exit, Failure};
-use crate::dialect::{self, DatabaseUrl, Measured, Options};
+use crate::dialect::{self, DatabaseUrl, Measure, Measured, Options};
 use crate::engine::{Engine, Event};
 use crate::gate::Verdict;
 use crate::plan::{Plan, Step};
@@ -49,7 +49,7 @@ async fn on(plans: &[Plan], url: DatabaseUrl, context: &mut Context<'_>) -> Resu
     let options = Options {
         lock_timeout: context.settings.lock_timeout.value,
         connect_timeout: super::context::CONNECT_LIMIT,
-        measure: true,
+        measure: Measure::Everything,
         pooled: false,
         beside: None,
     };

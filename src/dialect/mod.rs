@@ -30,7 +30,9 @@ pub use observer::{
     Approval, AtWork, Beat, Bound, Connected, Deployed, Fact, Finding, Manifest, Observer,
     RoleAccess, Strain, Witness,
 };
-pub use session::{Answer, Blocker, Doing, Measured, Options, Session, SessionError, Work};
+pub use session::{
+    Answer, Blocker, Doing, Measure, Measured, Options, Session, SessionError, Work,
+};
 pub use statements::{Counted, Observation, StatementLog};
 pub use url::{DatabaseUrl, UrlError};
 
@@ -148,6 +150,19 @@ pub trait Dialect: Send + Sync {
         tables: &[TableName],
         rows: u64,
     ) -> Result<BTreeMap<String, u64>, SessionError>;
+
+    /// Copies rows of `from` into those of the tables that are empty: at most so many of each, and all that they
+    /// point to.
+    ///
+    /// # Errors
+    /// When they cannot be read or written, or the stage has all rows of `from` anyway.
+    async fn sample(
+        &self,
+        from: &DatabaseUrl,
+        into: &DatabaseUrl,
+        tables: &[TableName],
+        rows: u64,
+    ) -> Result<(), SessionError>;
 
     /// Opens what takes columns away for a while.
     ///

@@ -98,6 +98,8 @@ pub struct Measured {
     pub scanned: Vec<String>,
     /// What the server itself said that it did.
     pub said: Vec<String>,
+    /// From when the first of them asked for its lock until all were let go.
+    pub held: Duration,
 }
 
 impl Measured {
@@ -131,6 +133,18 @@ pub struct Doing {
     pub blockers: Vec<Blocker>,
 }
 
+/// What is measured of the statements that a session runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measure {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What they lock and for how long, beside an application that is at work.
+    Locks,
+    /// What they lock and do to tables. Others are locked out for it, so on a scratch database only.
+    Everything,
+}
+
 /// How a session behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -138,8 +152,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How long to wait for the server to answer a connection.
     pub connect_timeout: Duration,
-    /// Whether to measure what statements lock and do; on a scratch database only.
-    pub measure: bool,
+    /// What to measure of our own statements.
+    pub measure: Measure,
     /// Whether a pooler before the server will do: enough to read, and to fill.
     pub pooled: bool,
     /// The one of several schemas that it works in, beside others that work in other ones. Without

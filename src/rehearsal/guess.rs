@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use sqlparser::dialect::Dialect as Grammar;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
 /// What stands for a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guess {
@@ -15,8 +18,8 @@ pub enum Guess {
 }
 
 /// What each parameter is likely to be; nothing of those of which the words do not say it.
-pub fn guesses(sql: &str) -> BTreeMap<usize, Guess> {
-    let words = words(sql);
+pub fn guesses(sql: &str, grammar: &dyn Grammar) -> BTreeMap<usize, Guess> {
+    let words = words(sql, grammar);
     let mut found = BTreeMap::new();
     for (at, word) in words.iter().enumerate() {
         if let Some(number) = parameter(word)
@@ -35,34 +38,22 @@ fn parameter(word: &str) -> Option<usize> {
     word.strip_prefix('$')?.parse().ok()
 }
 
-/// Names without their quotes and what they belong to, signs, parameters; texts and comments left out.
-fn words(sql: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut letters = sql.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-        if letter == '\'' {
-            letters.by_ref().take_while(|c| *c != '\'').for_each(drop);
-            found.push("''".into());
-        } else if letter == '"' {
-            found.push(letters.by_ref().take_while(|c| *c != '"').collect());
-        } else if is_name(letter) {
-            let mut word = letter.to_string();
-            while let Some(next) = letters.next_if(|c| is_name(*c)) {
-                word.push(next);
-            }
-            found.push(word.to_lowercase());
-        } else if "<>=!~".contains(letter) {
-            let mut sign = letter.to_string();
-            while let Some(next) = letters.next_if(|c| "<>=!~".contains(*c)) {
-                sign.push(next);
-            }
-            found.push(sign);
-        } else if !letter.is_whitespace() {
-            found.push(letter.to_string());
-        }
-    }
-    found
+/// Names without their quotes, signs, parameters; what texts and comments say is left out.
+fn words(sql: &str, grammar: &dyn Grammar) -> Vec<String> {
+    let tokens = Tokenizer::new(grammar, sql).tokenize().unwrap_or_default();
+    let word = |token| match token {
+        Token::Whitespace(_) => None,
+        Token::Word(word) if word.quote_style.is_some() => Some(word.value),
+        Token::Word(word) => Some(word.value.to_lowercase()),
+        Token::Placeholder(name) => Some(name),
+        Token::EscapedStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::HexStringLiteral(_) => Some("''".into()),
+        // A text begins with its quote, and is no word.
+        other => Some(other.to_string()),
+    };
+    tokens.into_iter().filter_map(word).collect()
 }
 
 fn is_comparison(word: &str) -> bool {
@@ -135,6 +126,8 @@ fn inserted(words: &[String]) -> Vec<(usize, String)> {
 
 #[cfg(test)]
 mod tests {
+    use sqlparser::dialect::PostgreSqlDialect;
+
     use super::*;
 
     fn told(sql: &str) -> String {
@@ -143,7 +136,7 @@ mod tests {
             Guess::New(column) => format!("{number}+{column}"),
             Guess::Count => format!("{number}#"),
         };
-        guesses(sql).into_iter().map(one).collect::<Vec<_>>().join(" ")
+        guesses(sql, &PostgreSqlDialect {}).into_iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -163,7 +156,8 @@ mod tests {
                 "INSERT INTO t (id, name) VALUES ($1, lower($2)), ($3, $4) ON CONFLICT (id) DO UPDATE SET name = $5",
                 "1+id 3+id 4+name 5=name",
             ),
-            ("SELECT 'id = $1', $2", ""),
+            ("SELECT 'id = $1', $2 -- id = $3", ""),
+            ("SELECT 1 FROM t WHERE a = /* b */ $1 AND c <> $2 AND d = E'\\'$3'", "1=a 2=c"),
         ] {
             assert_eq!(told(sql), wanted, "{sql}");
         }

@@ -11,5 +11,5 @@ mod script;
 pub use figures::{Budget, Mark, Seen, Strained, phases};
 pub use guess::{Guess, guesses};
 pub use load::{Load, LoadOrder};
-pub use record::{Broken, Fill, PhaseFigures, Rehearsal, Second, WayBack, Workload};
+pub use record::{Broken, Fill, PhaseFigures, Rehearsal, Second, StepLocks, WayBack, Workload};
 pub use script::{Fresh, Script, ScriptError, Source};

@@ -39,6 +39,9 @@ pub struct Rehearsal {
     pub fill: Option<Fill>,
     /// Every way back that was gone.
     pub ways_back: Vec<WayBack>,
+    /// What each step locked that ran forward, in the order in which they first did.
+    #[serde(default)]
+    pub steps: Vec<StepLocks>,
     /// Bytes of the tables and their indexes, before and after.
     pub bytes: (u64, u64),
     /// What it might cost.
@@ -97,6 +100,17 @@ pub struct Fill {
     pub seconds: f64,
 }
 
+/// What a step locked of what was there before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLocks {
+    /// The step.
+    pub step: String,
+    /// The strongest lock on each table, in the server's own words.
+    pub locks: BTreeMap<String, String>,
+    /// From when it asked for the first of them until all were let go, in ms; the longest of all times that it ran.
+    pub held_ms: f64,
+}
+
 /// A way back that was gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WayBack {
@@ -149,6 +163,7 @@ impl Rehearsal {
             phases: Vec::new(),
             fill: None,
             ways_back: Vec::new(),
+            steps: Vec::new(),
             bytes: (0, 0),
             budget: Budget::default(),
             broken: Vec::new(),
@@ -159,6 +174,16 @@ impl Rehearsal {
     /// Keeps the latency of each second.
     pub fn plot(&mut self, seen: &[Seen]) {
         self.seconds = seconds(seen);
+    }
+
+    /// Keeps what a step locked; of a step that ran before, the longest time and every lock.
+    pub fn locked(&mut self, found: StepLocks) {
+        let Some(known) = self.steps.iter_mut().find(|one| one.step == found.step) else {
+            self.steps.push(found);
+            return;
+        };
+        known.held_ms = known.held_ms.max(found.held_ms);
+        known.locks.extend(found.locks);
     }
 
     /// Judges it by a budget.

@@ -52,10 +52,16 @@ async fn a_rename_is_rehearsed_and_felt_by_nobody() {
     let database = Database::postgres("rehearse").await;
     database.script(TABLES).await;
     let before = database.catalog().await;
-    let project = project(&database, "ALTER TABLE users RENAME COLUMN username TO login;");
+    let project = project(
+        &database,
+        "ALTER TABLE users RENAME COLUMN username TO login; CREATE INDEX users_seen ON users (seen);",
+    );
+    // Whoever builds an index beside an application waits for those that are at it.
+    project
+        .write("slow.sql", "BEGIN;\nSELECT seen FROM users WHERE id = 1;\n\\sleep 60 ms\nEND;\n");
     let ran = project.run(
-        "rehearse 1 --workload old.sql@3 --workload new.sql --workload both.sql --rows 2e3 --rate 100 --hold 600ms \
-         --max-p99-ratio 1000 --max-lock-wait 1m -o report.html -o report.md -o report.json",
+        "rehearse 1 --workload old.sql@3 --workload new.sql --workload both.sql --workload slow.sql --rows 2e3 \
+         --rate 100 --hold 600ms --max-p99-ratio 1000 --max-lock-wait 1m -o report.html -o report.md -o report.json",
     );
     let ran = ran.done().says(&[
         "rehearsal of 1_login",
@@ -66,6 +72,7 @@ async fn a_rename_is_rehearsed_and_felt_by_nobody() {
         "both.sql, code of both",
         "within its budget",
         "next: zdmig expand 1_login",
+        "ACCESS EXCLUSIVE on public.users",
     ]);
     for phase in [
         "before",
@@ -90,6 +97,14 @@ async fn a_rename_is_rehearsed_and_felt_by_nobody() {
         .map(|way| way["from"].as_str().expect("a name"))
         .collect();
     assert_eq!(back, ["expanded", "filled", "contracted"]);
+    let steps = report["steps"].as_array().expect("steps");
+    let locks = |mode: &str| {
+        steps.iter().any(|step| {
+            step["locks"]["public.users"] == mode && step["held_ms"].as_f64() > Some(0.0)
+        })
+    };
+    // Within a transaction, and in none.
+    assert!(locks("ACCESS EXCLUSIVE") && locks("SHARE UPDATE EXCLUSIVE"), "{text}");
     let all = report["phases"].as_array().expect("phases");
     assert!(
         all.iter().all(|phase| phase["errors"] == 0 && phase["requests"].as_u64() > Some(5)),
@@ -122,9 +137,15 @@ async fn what_an_application_would_feel_is_found() {
     let project = project(&database, naive);
     let ran = project.run(
         "rehearse 1 --workload old.sql --workload both.sql --rows 2000 --rate 100 --hold 500ms --max-lock-wait 300ms \
-         --no-record",
+         --no-record -o report.json",
     );
     ran.exits(10).says(&["✗ expand", "max_lock_wait", "column \"username\"", "errors", "broken"]);
+    // For how long everybody was locked out.
+    let text = std::fs::read_to_string(project.path("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let step = &report["steps"][0];
+    assert_eq!(step["locks"]["public.users"], "ACCESS EXCLUSIVE", "{text}");
+    assert!(step["held_ms"].as_f64() >= Some(1_500.0), "{text}");
     assert!(!project.run("plan 1").done().out.contains("rehearsed on"));
 }
 
@@ -203,6 +224,73 @@ async fn rows_of_ones_own_are_taken_as_they_are() {
     );
     let mut client = database.client().await;
     assert_eq!(ask(&mut *client, &left).await, "0");
+}
+
+const LINKED: &str = r#"
+    CREATE TABLE "To wn" ("i'd" int, land char(2), name text, wide text GENERATED ALWAYS AS (name || '!') STORED,
+        PRIMARY KEY (land, "i'd"));
+    INSERT INTO "To wn" SELECT g, 'de', E'a\tb\\''' || g FROM generate_series(1, 1000) g;
+    CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, boss bigint REFERENCES users,
+        town int, land char(2), note text, FOREIGN KEY (town, land) REFERENCES "To wn" ("i'd", land));
+    INSERT INTO users (boss, town, land, note)
+      SELECT nullif(g / 2, 0), 1 + g % 1000, 'de', CASE WHEN g % 3 > 0 THEN E'\N"' || g END FROM generate_series(1, 3000) g;
+    CREATE TABLE log (at int, by bigint NOT NULL REFERENCES users) PARTITION BY RANGE (at);
+    CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (1000);
+    CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (1000) TO (9000);
+    INSERT INTO log SELECT g, 3000 - g FROM generate_series(1, 2000) g;
+    CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it fires'; END $$;
+    CREATE TRIGGER never BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION never();
+    ANALYZE;"#;
+
+/// Rows of the original, and those that they point to, wherever that leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_rows_come_with_those_that_they_point_to() {
+    let (database, scratch) =
+        (Database::postgres("rehearse").await, Database::postgres("scratch").await);
+    database.script(LINKED).await;
+    let project = project(&database, "ALTER TABLE users ADD COLUMN fresh text;");
+    project.write("look.sql", "SELECT count(*) FROM users;\nSELECT count(*) FROM log;\n");
+    let said = "rehearse 1 --workload look.sql --hold 300ms --rate 20 --max-p99-ratio 1000 --max-lock-wait 1m";
+    project
+        .run(&format!("{said} --sample --rows 100 --scratch {}", scratch.url))
+        .done()
+        .says(&["with a sample of the real rows", "public.log"]);
+    let (mut there, mut real) = (scratch.client().await, database.client().await);
+    for (table, columns, (least, most)) in [
+        ("users", "id, boss, town, land, note", (100, 1_500)),
+        ("\"To wn\"", "land, \"i'd\", name, wide", (50, 999)),
+        ("log", "at, by", (50, 100)),
+    ] {
+        let count = ask(&mut *there, &format!("SELECT count(*) FROM {table}")).await;
+        let count: u32 = count.parse().expect("a number");
+        assert!((least..=most).contains(&count), "{count} of {table}");
+        let rows = format!("SELECT row({columns})::text AS one FROM {table}");
+        let all =
+            format!("SELECT string_agg(one, E'\n' ORDER BY one COLLATE \"C\") FROM ({rows}) t");
+        let copied = ask(&mut *there, &all).await;
+        let known = ask(&mut *real, &all).await;
+        let known: std::collections::BTreeSet<&str> = known.lines().collect();
+        assert!(copied.lines().all(|row| known.contains(row)), "{table} is not as it was");
+    }
+    // The server says itself that every key leads somewhere.
+    for (table, key) in
+        [("users", "users_boss_fkey"), ("users", "users_town_land_fkey"), ("log", "log_by_fkey")]
+    {
+        let definition = format!(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{key}' AND conrelid = '{table}'::regclass"
+        );
+        let definition = ask(&mut *there, &definition).await;
+        let again =
+            format!("ALTER TABLE {table} DROP CONSTRAINT {key}, ADD CONSTRAINT {key} {definition}");
+        there.script(&again).await.expect("all rows are there");
+    }
+    let next = "SELECT nextval(pg_get_serial_sequence('users', 'id')) > max(id) FROM users";
+    assert_eq!(ask(&mut *there, next).await, "true");
+    // A file is copied whole.
+    let file = Database::sqlite().await;
+    file.script("CREATE TABLE users (id INTEGER PRIMARY KEY, seen TEXT)").await;
+    let project = project_at(&file.url, "ALTER TABLE users ADD COLUMN note TEXT;");
+    project.run("rehearse 1 --workload both.sql --sample").exits(2).says(&["leave `--sample` out"]);
 }
 
 /// Whoever is told to end in the middle leaves neither a server nor a folder.

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use zdmig::catalog::Catalog;
-use zdmig::dialect::{self, Attached, Client, DatabaseUrl, Dialect, Options, Session};
+use zdmig::dialect::{self, Attached, Client, DatabaseUrl, Dialect, Measure, Options, Session};
 
 /// A database of its own for one test.
 pub struct Database {
@@ -98,15 +98,15 @@ impl Database {
     }
 
     pub async fn session(&self) -> Box<dyn Session> {
-        self.attached(false).await
+        self.attached(Measure::Nothing).await
     }
 
     /// One that measures what each step locks.
     pub async fn measuring(&self) -> Box<dyn Session> {
-        self.attached(true).await
+        self.attached(Measure::Everything).await
     }
 
-    async fn attached(&self, measure: bool) -> Box<dyn Session> {
+    async fn attached(&self, measure: Measure) -> Box<dyn Session> {
         let options = Options {
             lock_timeout: std::time::Duration::from_millis(500),
             connect_timeout: std::time::Duration::from_secs(10),

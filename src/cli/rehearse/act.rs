@@ -10,11 +10,13 @@ use super::prepare::{Code, NAME, Theatre};
 use crate::cli::context::{CONNECT_LIMIT, Context, lock, owner};
 use crate::cli::failure::Failure;
 use crate::cli::{evidence, phase::Tally};
-use crate::dialect::{self, DatabaseUrl, Options, Session};
+use crate::dialect::{self, DatabaseUrl, Measure, Options, Session};
 use crate::engine::{Engine, EngineError, EngineOptions, Event};
 use crate::gate::{Evidence, Permit, Verdict};
 use crate::plan::{Phase, Plan, Undo};
-use crate::rehearsal::{Fill, Load, Mark, Rehearsal, Strained, WayBack, Workload, phases};
+use crate::rehearsal::{
+    Fill, Load, Mark, Rehearsal, StepLocks, Strained, WayBack, Workload, phases,
+};
 use crate::sql::TableName;
 
 /// The load is on for so long before anything is measured: connections, caches.
@@ -28,7 +30,7 @@ pub(super) fn options(context: &Context<'_>) -> Options {
     Options {
         lock_timeout: context.settings.lock_timeout.value,
         connect_timeout: CONNECT_LIMIT,
-        measure: false,
+        measure: Measure::Locks,
         pooled: false,
         beside: None,
     }
@@ -40,6 +42,8 @@ struct Hand<'a> {
     options: EngineOptions,
     evidence: Evidence,
     cancel: &'a CancellationToken,
+    /// What each step locked, each time that it ran.
+    locked: Vec<StepLocks>,
 }
 
 impl<'a> Hand<'a> {
@@ -50,7 +54,7 @@ impl<'a> Hand<'a> {
         let options = context.engine_options(can.single_writer);
         lock(&mut *session, &options.owner, context.cancel, Duration::ZERO).await?;
         let evidence = evidence::at_work(url, context).await?;
-        Ok(Self { session, options, evidence, cancel: context.cancel })
+        Ok(Self { session, options, evidence, cancel: context.cancel, locked: Vec::new() })
     }
 
     fn permit(&self, plan: &Plan) -> Result<Permit, Failure> {
@@ -73,7 +77,17 @@ impl<'a> Hand<'a> {
         F: AsyncFnOnce(&mut Engine<'_>) -> Result<(), EngineError>,
     {
         let mut tally = Tally::default();
-        let mut hear = |event: Event<'_>| tally.count(&event);
+        let locked = &mut self.locked;
+        let mut hear = |event: Event<'_>| {
+            tally.count(&event);
+            if let Event::Measured { step, measured } = event {
+                locked.push(StepLocks {
+                    step: step.id.to_string(),
+                    locks: measured.locks.clone(),
+                    held_ms: measured.held.as_secs_f64() * 1e3,
+                });
+            }
+        };
         let mut engine =
             Engine::started(&mut *self.session, &self.options, self.cancel, &mut hear).await?;
         act(&mut engine).await?;
@@ -157,6 +171,7 @@ pub(super) async fn run(
     let played = play.whole(&theatre).await;
     ends.abort();
     let (marks, ways_back, fill) = (play.marks, play.ways_back, play.fill);
+    let locked = play.hand.locked;
     let end = load.begun().elapsed();
     let after = gauge.bytes().await;
     let (seen, looks) = (load.end().await, gauge.end().await);
@@ -178,6 +193,9 @@ pub(super) async fn run(
     found.phases = phases(&marks, &seen, &looks, end);
     found.ways_back = ways_back;
     found.fill = fill;
+    for one in locked {
+        found.locked(one);
+    }
     found.bytes = (before, after);
     found.plot(&seen);
     Ok(found)

@@ -40,7 +40,11 @@ pub(super) struct Args {
     /// columns have
     #[arg(long)]
     from_statements: bool,
-    /// How many rows to make up in each table that is touched and empty, as 1000000 or 1e6
+    /// Copy rows of the database: at most --rows of each table that is touched, and all that they point to. Where
+    /// they may not leave the database, leave it out
+    #[arg(long, conflicts_with = "template")]
+    sample: bool,
+    /// How many rows to make up in each table that is touched and empty, or to copy, as 1000000 or 1e6
     #[arg(long, value_name = "N", default_value = "100000", value_parser = count)]
     rows: u64,
     /// Requests a second, of all scripts together

@@ -112,7 +112,7 @@ pub(super) async fn theatre(
     args: &Args,
     plans: &[Plan],
     mut scripts: Vec<Script>,
-    stage: Stage,
+    mut stage: Stage,
     context: &mut Context<'_>,
 ) -> Result<Theatre, Failure> {
     let from = context.url()?;
@@ -121,8 +121,8 @@ pub(super) async fn theatre(
         return Err(Failure::usage("there is nothing to rehearse"));
     };
     unused(plan, &stage.url, context).await?;
-    super::act::through(before, &stage.url, context).await?;
-    let catalog = catalog_of(&stage.url, context).await?;
+    // As the database itself is, before anything is done.
+    let mut catalog = catalog_of(&stage.url, context).await?;
     let counted = if args.from_statements {
         // Beside them a script counts as much as all of them.
         for one in &mut scripts {
@@ -134,8 +134,18 @@ pub(super) async fn theatre(
     };
     let texts = counted.iter().flatten().map(|one| one.text.as_str());
     let texts: Vec<&str> = scripts.iter().flat_map(Script::statements).chain(texts).collect();
-    let tables = touched(plan, &texts, &catalog);
-    context.reporter.narrate(&format!("makes up rows: {}", listed(&tables)));
+    if args.sample {
+        let tables = touched(plans, &texts, &catalog);
+        context.reporter.narrate(&format!("copies rows: {}", listed(&tables)));
+        dialect.sample(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
+        stage.words.push_str(", with a sample of the real rows");
+    }
+    if !before.is_empty() {
+        super::act::through(before, &stage.url, context).await?;
+        catalog = catalog_of(&stage.url, context).await?;
+    }
+    let tables = touched(std::slice::from_ref(plan), &texts, &catalog);
+    context.reporter.narrate(&format!("makes up rows where there are none: {}", listed(&tables)));
     let rows = dialect.invent(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
     let mut order = LoadOrder {
         dialect,
@@ -173,9 +183,11 @@ fn listed(tables: &[TableName]) -> String {
     names.join(", ")
 }
 
-/// The tables that the plan touches and that statements name, as far as they are there already.
-fn touched(plan: &Plan, texts: &[&str], catalog: &Catalog) -> Vec<TableName> {
-    let touched = plan.touches.iter().map(|column| &column.table).chain(plan.tables());
+/// The tables that plans touch and that statements name, as far as they are there already.
+fn touched(plans: &[Plan], texts: &[&str], catalog: &Catalog) -> Vec<TableName> {
+    let touched = plans
+        .iter()
+        .flat_map(|plan| plan.touches.iter().map(|column| &column.table).chain(plan.tables()));
     let touched: BTreeSet<&TableName> = touched.collect();
     let named = |name: &TableName| texts.iter().any(|text| mentions(text, name.name.as_str()));
     let there = catalog.tables.values().filter(|table| table.kind != TableKind::View);

@@ -64,7 +64,7 @@ pub(super) async fn scripts(
         let name: String = name.chars().take(60).collect();
         match attached.client.by_texts(&one.text).await {
             Ok(Some(told)) => {
-                let (guesses, mut sources) = (guesses(&one.text), Vec::new());
+                let (guesses, mut sources) = (guesses(&one.text, dialect.grammar()), Vec::new());
                 for (at, type_name) in told.types.iter().enumerate() {
                     let guess = guesses.get(&(at + 1));
                     let of = (one.text.as_str(), type_name.to_lowercase());

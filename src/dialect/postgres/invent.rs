@@ -125,13 +125,13 @@ async fn one(conn: &mut PgConnection, sql: String) -> Result<PgRow, SessionError
     sqlx::query(AssertSqlSafe(sql)).fetch_one(conn).await.map_err(wrap)
 }
 
-async fn is_empty(conn: &mut PgConnection, name: &str) -> Result<bool, SessionError> {
+pub(super) async fn is_empty(conn: &mut PgConnection, name: &str) -> Result<bool, SessionError> {
     let row = one(conn, format!("SELECT NOT EXISTS (SELECT FROM {name})")).await?;
     get(&row, 0)
 }
 
 /// The tables and all that they point to, as the server writes their names, and which of them were asked for.
-async fn closure(
+pub(super) async fn closure(
     conn: &mut PgConnection,
     names: &[String],
 ) -> Result<Vec<(String, bool)>, SessionError> {

@@ -2,6 +2,7 @@
 //! transaction: the measure that plans are held against.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
@@ -17,6 +18,9 @@ type Read<T> = Result<T, SessionError>;
 
 /// How long to look for the lock of a statement that waits.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often to look what a statement locks that nobody makes wait.
+const PEEK: Duration = Duration::from_millis(5);
 
 /// Relations as they were before a statement.
 pub(super) struct Before(BTreeMap<i64, Relation>);
@@ -104,6 +108,11 @@ pub(super) async fn after(
         told.dedup();
     }
     Ok(measured)
+}
+
+/// What the transaction holds now on what was there before.
+pub(super) async fn held(conn: &mut PgConnection, before: &Before) -> Read<Measured> {
+    Ok(Measured { locks: locks(conn, None, before).await?, ..Measured::default() })
 }
 
 /// The strongest lock on each relation that a server process holds.
@@ -196,6 +205,42 @@ pub(super) async fn outside(
     let mut measured = Measured { locks: locks?, ..Measured::default() };
     before.told(lines, &mut measured);
     Ok(measured)
+}
+
+/// Runs a statement that has no transaction of ours, beside an application that is at work. What it locks is looked
+/// at again and again: a lock that is let go between two looks is not seen.
+pub(super) async fn beside(
+    other: &mut PgConnection,
+    pid: i32,
+    run: impl Future<Output = Result<(), SessionError>> + Send,
+) -> Read<Measured> {
+    let before = before(other).await?;
+    let (mut measured, begun) = (Measured::default(), Instant::now());
+    let mut run = pin!(run);
+    loop {
+        tokio::select! {
+            ran = &mut run => {
+                ran?;
+                break;
+            }
+            () = tokio::time::sleep(PEEK) => {
+                // A look that fails is no look: the statement is what matters.
+                for (name, mode) in locks(other, Some(pid), &before).await.unwrap_or_default() {
+                    let known = measured.locks.entry(name).or_default();
+                    if strength(&mode) >= strength(known) {
+                        *known = mode;
+                    }
+                }
+            }
+        }
+    }
+    measured.held = begun.elapsed();
+    Ok(measured)
+}
+
+/// Which of the modes it is, by the words of the manual.
+fn strength(mode: &str) -> usize {
+    MODES.iter().position(|(_, words)| *words == mode).unwrap_or_default()
 }
 
 /// Every table and every materialized view, and whether it is one of the latter.

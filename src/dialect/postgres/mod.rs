@@ -32,6 +32,7 @@ mod quote;
 mod rewrite;
 mod run_lock;
 mod said;
+mod sample;
 mod scratch;
 mod server_log;
 mod session;
@@ -202,6 +203,16 @@ impl Dialect for Postgres {
         rows: u64,
     ) -> Result<BTreeMap<String, u64>, SessionError> {
         invent::rows(from, into, tables, rows).await
+    }
+
+    async fn sample(
+        &self,
+        from: &DatabaseUrl,
+        into: &DatabaseUrl,
+        tables: &[TableName],
+        rows: u64,
+    ) -> Result<(), SessionError> {
+        sample::rows(from, into, tables, rows).await
     }
 
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {

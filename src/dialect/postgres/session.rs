@@ -15,8 +15,8 @@ use super::watch::{blockers, doing};
 use super::{measure, quote, run_lock, said, singly, steering};
 use crate::catalog::{Catalog, Server};
 use crate::dialect::{
-    Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Measured, Monitor,
-    MonitorOptions, Options, Session, SessionError, Steer, Steering, Work,
+    Answer, DatabaseUrl, Doing, FailedRow, FillOrder, FillState, Filler, Measure, Measured,
+    Monitor, MonitorOptions, Options, Session, SessionError, Steer, Steering, Work,
 };
 use crate::journal::{Entry, EntryKind, Journal, Watermark};
 use crate::plan::{Check, Expect, Fingerprint, StepId};
@@ -165,21 +165,37 @@ impl PostgresSession {
         Ok(())
     }
 
-    async fn work(&mut self, work: &Work<'_>, waits: Duration) -> Result<(), SessionError> {
-        let before = if self.options.measure && !work.sql.is_empty() {
-            Some(measure::before(&mut self.conn).await?)
-        } else {
-            None
-        };
-        if let Some(before) = &before {
-            let ask = sqlx::query(said::ASK).execute(&mut self.conn).await;
-            ask.map_err(wrap)?;
-            let (done, lines) = said::listening(self.run_all(work.sql, waits)).await;
-            done?;
-            self.measured = Some(measure::after(&mut self.conn, before, lines).await?);
-        } else {
-            self.run_all(work.sql, waits).await?;
+    /// Runs the statements of a transaction; since when they ask for locks, where that is measured.
+    async fn locking(
+        &mut self,
+        all: &[Sql],
+        waits: Duration,
+    ) -> Result<Option<Instant>, SessionError> {
+        if self.options.measure == Measure::Nothing || all.is_empty() {
+            self.run_all(all, waits).await?;
+            return Ok(None);
         }
+        let before = measure::before(&mut self.conn).await?;
+        let begun = Instant::now();
+        self.measured = Some(if self.options.measure == Measure::Locks {
+            self.run_all(all, waits).await?;
+            measure::held(&mut self.conn, &before).await?
+        } else {
+            sqlx::query(said::ASK).execute(&mut self.conn).await.map_err(wrap)?;
+            let (done, lines) = said::listening(self.run_all(all, waits)).await;
+            done?;
+            measure::after(&mut self.conn, &before, lines).await?
+        });
+        Ok(Some(begun))
+    }
+
+    /// What a transaction of ours does; since when it asks for locks, where that is measured.
+    async fn work(
+        &mut self,
+        work: &Work<'_>,
+        waits: Duration,
+    ) -> Result<Option<Instant>, SessionError> {
+        let begun = self.locking(work.sql, waits).await?;
         let kind = &work.entry.kind;
         let detail = serde_json::to_string(kind).map_err(unreadable)?;
         sqlx::query(
@@ -223,7 +239,7 @@ impl PostgresSession {
                 .await
                 .map_err(wrap)?;
         }
-        Ok(())
+        Ok(begun)
     }
 }
 
@@ -294,14 +310,19 @@ impl Session for PostgresSession {
         told: &mut (dyn FnMut(Doing) + Send),
     ) -> Result<(), SessionError> {
         for one in sql {
-            if self.options.measure {
-                let limit = self.options.connect_timeout;
-                let mut holder = connect(&self.url, "zdmig measure", limit).await?;
-                let done = measure::outside(&mut self.conn, &mut holder, self.pid, one).await?;
-                self.measured = Some(done);
-            } else {
+            if self.options.measure == Measure::Nothing {
                 self.watched(one, Duration::ZERO, told).await?;
+                continue;
             }
+            let (limit, pid) = (self.options.connect_timeout, self.pid);
+            let mut other = connect(&self.url, "zdmig measure", limit).await?;
+            let done = if self.options.measure == Measure::Locks {
+                let run = self.watched(one, Duration::ZERO, told);
+                measure::beside(&mut other, pid, run).await?
+            } else {
+                measure::outside(&mut self.conn, &mut other, pid, one).await?
+            };
+            self.measured = Some(done);
         }
         Ok(())
     }
@@ -313,9 +334,12 @@ impl Session for PostgresSession {
         }
         self.begin(waits).await?;
         match self.work(work, waits).await {
-            Ok(()) => {
+            Ok(begun) => {
                 self.commit_all().await?;
                 self.behind_autovacuum = false;
+                if let (Some(begun), Some(measured)) = (begun, &mut self.measured) {
+                    measured.held = begun.elapsed();
+                }
                 Ok(())
             }
             Err(error) => {

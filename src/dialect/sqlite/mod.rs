@@ -204,6 +204,19 @@ impl Dialect for Sqlite {
         Ok(counted)
     }
 
+    async fn sample(
+        &self,
+        _from: &DatabaseUrl,
+        _into: &DatabaseUrl,
+        _tables: &[TableName],
+        _rows: u64,
+    ) -> Result<(), SessionError> {
+        Err(SessionError::Denied {
+            message: "a rehearsal is in a copy of the file, which has all of its rows: leave `--sample` out"
+                .into(),
+        })
+    }
+
     async fn dimmer(&self, url: &DatabaseUrl) -> Result<Box<dyn Dimmer>, SessionError> {
         let message = format!("{url} has no privileges that could be taken from anybody");
         Err(SessionError::Denied { message })

@@ -16,6 +16,9 @@ use crate::rehearsal::{PhaseFigures, Rehearsal};
 const HEAD: [&str; 9] =
     ["phase", "s>", "requests>", "failed>", "p50>", "p99>", "of before>", "waited>", "log>"];
 
+/// The columns of the steps.
+const STEPS: [&str; 3] = ["step", "locked", "at most>"];
+
 /// For a person.
 pub fn render_rehearsal(found: &Rehearsal, pen: Pen) -> String {
     let mut out = format!("{}\n\n", pen.bold(&title(found)));
@@ -26,6 +29,10 @@ pub fn render_rehearsal(found: &Rehearsal, pen: Pen) -> String {
     if !found.ways_back.is_empty() {
         let rows = found.ways_back.iter().map(|way| vec![way.from.clone(), seconds(way.seconds)]);
         let _ = write!(out, "\n{}", table(&["back from", "took>"], rows.collect()));
+    }
+    let steps = steps(found);
+    if !steps.is_empty() {
+        let _ = write!(out, "\n{}", table(&STEPS, steps));
     }
     out.push('\n');
     for words in beyond(found) {
@@ -48,26 +55,31 @@ pub fn render_rehearsal_markdown(found: &Rehearsal) -> String {
     for (name, words) in facts(found) {
         let _ = writeln!(out, "- {name}: {}", plain(&words));
     }
-    let head: Vec<_> = HEAD.iter().map(|name| name.trim_end_matches('>')).collect();
-    let rule = HEAD.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" });
-    let rule: Vec<_> = rule.collect();
-    let _ = writeln!(out, "\n| {} |\n| {} |", head.join(" | "), rule.join(" | "));
-    for phase in &found.phases {
-        let cells: Vec<_> = cells(phase).iter().map(|cell| plain(cell)).collect();
-        let _ = writeln!(out, "| {} |", cells.join(" | "));
-    }
-    if !found.ways_back.is_empty() {
-        out.push_str("\n| back from | took |\n| --- | ---: |\n");
-        for way in &found.ways_back {
-            let _ = writeln!(out, "| {} | {} |", plain(&way.from), seconds(way.seconds));
-        }
-    }
+    markdown_table(&mut out, &HEAD, found.phases.iter().map(cells).collect());
+    let ways = found.ways_back.iter().map(|way| vec![way.from.clone(), seconds(way.seconds)]);
+    markdown_table(&mut out, &["back from", "took>"], ways.collect());
+    markdown_table(&mut out, &STEPS, steps(found));
     out.push('\n');
     for words in beyond(found) {
         let _ = writeln!(out, "- ❌ {}", plain(&words));
     }
     let _ = writeln!(out, "\n**{}** Next: {}", outcome(found), code(&next(found)));
     out
+}
+
+/// A table with its rows, and nothing where there are none.
+fn markdown_table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        return;
+    }
+    let names: Vec<_> = head.iter().map(|name| name.trim_end_matches('>')).collect();
+    let rule = head.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" });
+    let rule: Vec<_> = rule.collect();
+    let _ = writeln!(out, "\n| {} |\n| {} |", names.join(" | "), rule.join(" | "));
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|cell| plain(cell)).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
 }
 
 /// As a page of its own, with the latency over time.
@@ -78,17 +90,8 @@ pub fn render_rehearsal_html(found: &Rehearsal) -> String {
     }
     body.push_str("</dl>\n<h2 id=\"latency\">Latency over time</h2>\n");
     body.push_str(&plot::latency(found));
-    body.push_str("<h2 id=\"phases\">Phases</h2>\n");
-    body.push_str("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"phases\"><table>\n<thead><tr>");
-    for name in HEAD {
-        let _ = write!(body, "<th scope=\"col\">{}</th>", name.trim_end_matches('>'));
-    }
-    body.push_str("</tr></thead>\n<tbody>\n");
-    for phase in &found.phases {
-        let cells: Vec<_> = cells(phase).iter().map(|cell| text(cell)).collect();
-        let _ = writeln!(body, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
-    }
-    body.push_str("</tbody></table></div>\n");
+    html_table(&mut body, ("phases", "Phases"), &HEAD, found.phases.iter().map(cells).collect());
+    html_table(&mut body, ("locks", "Locks"), &STEPS, steps(found));
     if !found.ways_back.is_empty() {
         body.push_str("<h2>Ways back</h2>\n<ul>\n");
         for way in &found.ways_back {
@@ -103,6 +106,44 @@ pub fn render_rehearsal_html(found: &Rehearsal) -> String {
     }
     let _ = writeln!(body, "</ul>\n<p class=\"{class}\">{}</p>", text(&outcome(found)));
     page(&title(found), &body)
+}
+
+/// A table under its heading, and nothing where it has no rows.
+fn html_table(
+    out: &mut String,
+    (id, heading): (&str, &str),
+    head: &[&str],
+    rows: Vec<Vec<String>>,
+) {
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "<h2 id=\"{id}\">{heading}</h2>");
+    let _ = write!(
+        out,
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}\"><table>\n<thead><tr>"
+    );
+    for name in head {
+        let _ = write!(out, "<th scope=\"col\">{}</th>", name.trim_end_matches('>'));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|cell| text(cell)).collect();
+        let _ = writeln!(out, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
+/// What each step locked, and how long at most.
+fn steps(found: &Rehearsal) -> Vec<Vec<String>> {
+    let shown = found.steps.iter().filter(|one| !one.locks.is_empty());
+    shown
+        .map(|one| {
+            let locks = one.locks.iter().map(|(table, mode)| format!("{mode} on {table}"));
+            let locks: Vec<_> = locks.collect();
+            vec![one.step.clone(), locks.join(", "), format!("{:.1} ms", one.held_ms)]
+        })
+        .collect()
 }
 
 fn title(found: &Rehearsal) -> String {
