@@ -1,7 +1,7 @@
 //! What zdmig keeps in a database: one schema, made by the first verb that writes.
 
 /// The version of the bookkeeping; a newer one is refused by an older program.
-pub(super) const FORMAT: i32 = 8;
+pub(super) const FORMAT: i32 = 9;
 
 /// The advisory lock that only one zdmig holds: "zdmig" as a number.
 pub(super) const RUN_LOCK: i64 = 0x007a_646d_6967;
@@ -17,8 +17,8 @@ pub(super) const FILLS: &str = "SELECT step, (rows + (SELECT coalesce(sum(p.rows
 pub(super) const CREATE: &str = r#"
 CREATE SCHEMA IF NOT EXISTS zdmig;
 CREATE TABLE IF NOT EXISTS zdmig.format (version int NOT NULL);
-INSERT INTO zdmig.format SELECT 8 WHERE NOT EXISTS (SELECT FROM zdmig.format);
-UPDATE zdmig.format SET version = 8;
+INSERT INTO zdmig.format SELECT 9 WHERE NOT EXISTS (SELECT FROM zdmig.format);
+UPDATE zdmig.format SET version = 9;
 -- Of format 1, which had one row a fill: a fill in flight begins again.
 DROP TABLE IF EXISTS zdmig.watermark;
 CREATE TABLE IF NOT EXISTS zdmig.journal (
@@ -212,10 +212,27 @@ $zdmig$;
 -- Why a migration may not go on: who came to life behind its fence, and who waits for our lock with a
 -- statement that names what goes. Asked in the transaction that takes away.
 CREATE OR REPLACE FUNCTION zdmig.entered(migration text)
-RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $zdmig$
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $zdmig$
+DECLARE
+    waiting jsonb;
+BEGIN
+    -- First who waits, then what for: they wait for as long as this transaction lasts. In the other order what a
+    -- session did before would be taken for what it waits with, and who comes in between would not be seen.
+    SELECT jsonb_agg(jsonb_build_object('pid', l.pid, 'gone', t.target->'column'->>'column')) INTO waiting
+       FROM (SELECT t.target FROM (SELECT j.detail FROM zdmig.journal j
+                      WHERE j.kind = 'planned' AND j.detail->'plan'->>'migration' = $1
+                      ORDER BY j.seq DESC LIMIT 1) j,
+                    jsonb_array_elements(j.detail->'plan'->'requirement'->'targets') AS t (target)
+              WHERE t.target->>'ends' = 'any' AND t.target->'column'->>'column' <> '*') t
+       JOIN (SELECT c.oid, replace(c.relname, '.', '..') AS name,
+                    replace(n.nspname, '.', '..') || '.' || replace(c.relname, '.', '..') AS whole
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) c
+         ON t.target->'column'->>'table' IN (c.name, c.whole)
+       JOIN pg_locks l ON l.relation = c.oid AND NOT l.granted AND l.database = (SELECT oid FROM
+                pg_database WHERE datname = current_database());
     -- What was seen of the sessions before stays as it was seen for as long as the transaction lasts.
-    SELECT pg_stat_clear_snapshot();
-    (SELECT seen.who || ' is not known to do without what would go'
+    PERFORM pg_stat_clear_snapshot();
+    RETURN QUERY SELECT seen.who || ' is not known to do without what would go'
       FROM (SELECT f.env, h.service, h.version,
                    format('%s@%s (heartbeat of `%s`) has come to life and', h.service, h.version, h.instance) AS who
               FROM zdmig.fence f JOIN zdmig.heartbeat h ON h.env = f.env
@@ -230,28 +247,16 @@ RETURNS SETOF text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp A
      WHERE NOT EXISTS (SELECT FROM (TABLE zdmig.cleared UNION ALL TABLE zdmig.admitted) c
            WHERE c.env = seen.env AND c.migration = $1 AND c.service = seen.service
              AND c.version = seen.version)
-     LIMIT 1)
-    UNION ALL
-    (SELECT format('a session of role `%s` (%s) waits with a statement that names `%s`', a.usename,
-                   coalesce(nullif(a.application_name, ''), 'no name'), t.target->'column'->>'column')
-       FROM (SELECT t.target FROM (SELECT j.detail FROM zdmig.journal j
-                      WHERE j.kind = 'planned' AND j.detail->'plan'->>'migration' = $1
-                      ORDER BY j.seq DESC LIMIT 1) j,
-                    jsonb_array_elements(j.detail->'plan'->'requirement'->'targets') AS t (target)
-              WHERE t.target->>'ends' = 'any' AND t.target->'column'->>'column' <> '*') t
-       JOIN (SELECT c.oid, replace(c.relname, '.', '..') AS name,
-                    replace(n.nspname, '.', '..') || '.' || replace(c.relname, '.', '..') AS whole
-               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) c
-         ON t.target->'column'->>'table' IN (c.name, c.whole)
-       JOIN pg_locks l ON l.relation = c.oid AND NOT l.granted AND l.database = (SELECT oid FROM
-                pg_database WHERE datname = current_database())
-       JOIN pg_stat_activity a ON a.pid = l.pid
-      WHERE NOT EXISTS (SELECT FROM zdmig.admitted v WHERE v.migration = $1
-              AND v.service = substring(a.application_name FROM '^([^@]+)@')
-              AND v.version = substring(a.application_name FROM '^[^@]+@([^#]+)'))
-        AND a.query ~* ('\m' || regexp_replace(t.target->'column'->>'column', '([^[:alnum:]_])', '\\\1', 'g') || '\M')
-      LIMIT 1)
-$zdmig$;
+     LIMIT 1;
+    RETURN QUERY SELECT format('a session of role `%s` (%s) waits with a statement that names `%s`', a.usename,
+                   coalesce(nullif(a.application_name, ''), 'no name'), w.gone)
+      FROM jsonb_to_recordset(waiting) AS w (pid int, gone text) JOIN pg_stat_activity a ON a.pid = w.pid
+     WHERE NOT EXISTS (SELECT FROM zdmig.admitted v WHERE v.migration = $1
+             AND v.service = substring(a.application_name FROM '^([^@]+)@')
+             AND v.version = substring(a.application_name FROM '^[^@]+@([^#]+)'))
+       AND a.query ~* ('\m' || regexp_replace(w.gone, '([^[:alnum:]_])', '\\\1', 'g') || '\M')
+     LIMIT 1;
+END $zdmig$;
 CREATE OR REPLACE FUNCTION zdmig.heartbeat(env text, service text, version text, instance text)
 RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $zdmig$
     INSERT INTO zdmig.heartbeat AS h (env, service, version, instance)
