@@ -331,6 +331,7 @@ async fn dispatch(
             flags.pace.clone_from(&args.pace);
             flags.metrics_listen.clone_from(&args.metrics_listen);
         }
+        Command::Rehearse(args) => flags.pace.clone_from(&args.pace),
         Command::Contract(args) => flags.soak.clone_from(&args.soak),
         Command::Purge(args) => flags.soak.clone_from(&args.soak),
         Command::Demo(args) => return demo::run(args, &flags, reporter, cancel).await,

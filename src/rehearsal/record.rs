@@ -37,6 +37,9 @@ pub struct Rehearsal {
     pub phases: Vec<PhaseFigures>,
     /// What the fill did, where there was one.
     pub fill: Option<Fill>,
+    /// What it might cost.
+    #[serde(default)]
+    pub pace: String,
     /// Every way back that was gone.
     pub ways_back: Vec<WayBack>,
     /// What each step locked that ran forward, in the order in which they first did.
@@ -162,6 +165,7 @@ impl Rehearsal {
             workloads: Vec::new(),
             phases: Vec::new(),
             fill: None,
+            pace: String::new(),
             ways_back: Vec::new(),
             steps: Vec::new(),
             bytes: (0, 0),

@@ -193,6 +193,7 @@ pub(super) async fn run(
     found.phases = phases(&marks, &seen, &looks, end);
     found.ways_back = ways_back;
     found.fill = fill;
+    context.settings.pace.value.0.clone_into(&mut found.pace);
     for one in locked {
         found.locked(one);
     }

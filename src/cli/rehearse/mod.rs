@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// How many requests can be under way at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
     connections: u32,
+    /// What the backfill may cost the application: gentle, default or fast
+    #[arg(long, value_name = "NAME")]
+    pub(super) pace: Option<String>,
     /// How long to look at each phase after its work is done
     #[arg(long, value_name = "TIME", default_value = "10s")]
     hold: String,

@@ -181,10 +181,11 @@ fn facts(found: &Rehearsal) -> Vec<(&'static str, String)> {
         facts.push((
             "backfill",
             format!(
-                "{} rows in {}, {} a second",
+                "{} rows in {}, {} a second, at the pace `{}`",
                 grouped(fill.rows),
                 duration(Duration::from_secs_f64(fill.seconds)),
-                grouped(rate(fill.rows, fill.seconds))
+                grouped(rate(fill.rows, fill.seconds)),
+                found.pace
             ),
         ));
     }
@@ -235,7 +236,14 @@ fn seconds(time: f64) -> String {
 /// Every budget that was broken, in words.
 fn beyond(found: &Rehearsal) -> Vec<String> {
     let words = |one: &crate::rehearsal::Broken| {
-        format!("{}: {} ({}, {} may be)", one.phase, one.found, one.budget, one.limit)
+        // The phases in which rows are filled have it in their names.
+        let by_the_fill = one.budget == "max_p99_ratio" && one.phase.contains("fill");
+        let way_out = if by_the_fill && found.fill.is_some() && found.pace != "gentle" {
+            "; a fill at `--pace gentle` costs less"
+        } else {
+            ""
+        };
+        format!("{}: {} ({}, {} may be{way_out})", one.phase, one.found, one.budget, one.limit)
     };
     found.broken.iter().map(words).collect()
 }
