@@ -152,7 +152,7 @@ pub trait Dialect: Send + Sync {
     ) -> Result<BTreeMap<String, u64>, SessionError>;
 
     /// Copies rows of `from` into those of the tables that are empty: at most so many of each, and all that they
-    /// point to.
+    /// point to. How many it brought.
     ///
     /// # Errors
     /// When they cannot be read or written, or the stage has all rows of `from` anyway.
@@ -162,7 +162,7 @@ pub trait Dialect: Send + Sync {
         into: &DatabaseUrl,
         tables: &[TableName],
         rows: u64,
-    ) -> Result<(), SessionError>;
+    ) -> Result<u64, SessionError>;
 
     /// Opens what takes columns away for a while.
     ///

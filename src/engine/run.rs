@@ -169,6 +169,8 @@ impl Engine<'_> {
             self.may_begin(step, phase).await?;
             (self.notice)(Event::StepStarted { step, resumed: status != Status::Pending });
             tracing::info!(step = %step.id, ?status, "begin");
+            // What a way back locked before is none of this step's.
+            drop(self.session.measured());
             let begun = Instant::now();
             match self.step(plan, step, status).await {
                 Ok(rows) => {

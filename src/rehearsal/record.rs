@@ -37,7 +37,7 @@ pub struct Rehearsal {
     pub phases: Vec<PhaseFigures>,
     /// What the fill did, where there was one.
     pub fill: Option<Fill>,
-    /// What it might cost.
+    /// The pace of the fill, by its name.
     #[serde(default)]
     pub pace: String,
     /// Every way back that was gone.
@@ -110,7 +110,7 @@ pub struct StepLocks {
     pub step: String,
     /// The strongest lock on each table, in the server's own words.
     pub locks: BTreeMap<String, String>,
-    /// From when it asked for the first of them until all were let go, in ms; the longest of all times that it ran.
+    /// From when it asked for the first of them until all were let go, in ms, in the try in which it got them.
     pub held_ms: f64,
 }
 
@@ -180,14 +180,13 @@ impl Rehearsal {
         self.seconds = seconds(seen);
     }
 
-    /// Keeps what a step locked; of a step that ran before, the longest time and every lock.
+    /// Keeps what a step locked; of a step that ran before, the time that it took longest.
     pub fn locked(&mut self, found: StepLocks) {
-        let Some(known) = self.steps.iter_mut().find(|one| one.step == found.step) else {
-            self.steps.push(found);
-            return;
-        };
-        known.held_ms = known.held_ms.max(found.held_ms);
-        known.locks.extend(found.locks);
+        match self.steps.iter_mut().find(|one| one.step == found.step) {
+            None => self.steps.push(found),
+            Some(known) if found.held_ms > known.held_ms => *known = found,
+            Some(_) => {}
+        }
     }
 
     /// Judges it by a budget.

@@ -218,7 +218,7 @@ async fn an_older_bookkeeping_is_brought_up_to_date() {
     project.run("backfill").done();
     let wrong = "SELECT count(*) FROM users WHERE email IS DISTINCT FROM username";
     assert_eq!(rows(&database, wrong).await, ["0"]);
-    assert_eq!(rows(&database, "SELECT version FROM zdmig.format").await, ["8"]);
+    assert_eq!(rows(&database, "SELECT version FROM zdmig.format").await, ["9"]);
     let token = "SELECT (token > 7)::text FROM zdmig.lease WHERE scope = ''";
     assert_eq!(rows(&database, token).await, ["true"]);
 }

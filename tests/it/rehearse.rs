@@ -1,6 +1,7 @@
 //! A migration before its time: what an application would feel is found on a database that is thrown away, and the
 //! database itself is left alone.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -61,7 +62,7 @@ async fn a_rename_is_rehearsed_and_felt_by_nobody() {
         .write("slow.sql", "BEGIN;\nSELECT seen FROM users WHERE id = 1;\n\\sleep 60 ms\nEND;\n");
     let ran = project.run(
         "rehearse 1 --workload old.sql@3 --workload new.sql --workload both.sql --workload slow.sql --rows 2e3 \
-         --rate 100 --hold 600ms --max-p99-ratio 1000 --max-lock-wait 1m -o report.html -o report.md -o report.json",
+         --rate 100 --hold 600ms --pace gentle --max-p99-ratio 1000 --max-lock-wait 1m -o report.html -o report.md -o report.json",
     );
     let ran = ran.done().says(&[
         "rehearsal of 1_login",
@@ -73,6 +74,7 @@ async fn a_rename_is_rehearsed_and_felt_by_nobody() {
         "within its budget",
         "next: zdmig expand 1_login",
         "ACCESS EXCLUSIVE on public.users",
+        "at the pace `gentle`",
     ]);
     for phase in [
         "before",
@@ -227,70 +229,104 @@ async fn rows_of_ones_own_are_taken_as_they_are() {
 }
 
 const LINKED: &str = r#"
+    CREATE SCHEMA "S t";
+    CREATE EXTENSION citext SCHEMA "S t";
+    CREATE TABLE "S t".lang (code "S t".citext PRIMARY KEY);
+    INSERT INTO "S t".lang VALUES ('de'), ('en'), ('fr');
     CREATE TABLE "To wn" ("i'd" int, land char(2), name text, wide text GENERATED ALWAYS AS (name || '!') STORED,
         PRIMARY KEY (land, "i'd"));
     INSERT INTO "To wn" SELECT g, 'de', E'a\tb\\''' || g FROM generate_series(1, 1000) g;
     CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, boss bigint REFERENCES users,
-        town int, land char(2), note text, FOREIGN KEY (town, land) REFERENCES "To wn" ("i'd", land));
-    INSERT INTO users (boss, town, land, note)
-      SELECT nullif(g / 2, 0), 1 + g % 1000, 'de', CASE WHEN g % 3 > 0 THEN E'\N"' || g END FROM generate_series(1, 3000) g;
-    CREATE TABLE log (at int, by bigint NOT NULL REFERENCES users) PARTITION BY RANGE (at);
+        town int, land char(2), lang "S t".citext REFERENCES "S t".lang, note text,
+        FOREIGN KEY (town, land) REFERENCES "To wn" ("i'd", land));
+    INSERT INTO users (boss, town, land, lang, note)
+      SELECT nullif(g / 2, 0), 1 + g % 1000, 'de', CASE WHEN g % 2 = 0 THEN 'DE' ELSE 'En' END,
+             CASE WHEN g % 3 > 0 THEN E'\\N"' || g END FROM generate_series(1, 3000) g;
+    CREATE SEQUENCE counted;
+    CREATE TABLE log (at int, by bigint NOT NULL REFERENCES users, number text DEFAULT 'n' || nextval('counted'))
+        PARTITION BY RANGE (at);
     CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (1000);
     CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (1000) TO (9000);
-    INSERT INTO log SELECT g, 3000 - g FROM generate_series(1, 2000) g;
+    INSERT INTO log (at, by) SELECT g, 3001 - g FROM generate_series(1, 2000) g;
     CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it fires'; END $$;
     CREATE TRIGGER never BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION never();
     ANALYZE;"#;
 
-/// Rows of the original, and those that they point to, wherever that leads.
+/// Rows of the original, and those that they point to, wherever that leads: into a database that is empty, and into
+/// one that has some of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn real_rows_come_with_those_that_they_point_to() {
-    let (database, scratch) =
-        (Database::postgres("rehearse").await, Database::postgres("scratch").await);
+    let database = Database::postgres("rehearse").await;
     database.script(LINKED).await;
     let project = project(&database, "ALTER TABLE users ADD COLUMN fresh text;");
     project.write("look.sql", "SELECT count(*) FROM users;\nSELECT count(*) FROM log;\n");
-    let said = "rehearse 1 --workload look.sql --hold 300ms --rate 20 --max-p99-ratio 1000 --max-lock-wait 1m";
-    project
-        .run(&format!("{said} --sample --rows 100 --scratch {}", scratch.url))
-        .done()
-        .says(&["with a sample of the real rows", "public.log"]);
-    let (mut there, mut real) = (scratch.client().await, database.client().await);
-    for (table, columns, (least, most)) in [
-        ("users", "id, boss, town, land, note", (100, 1_500)),
-        ("\"To wn\"", "land, \"i'd\", name, wide", (50, 999)),
-        ("log", "at, by", (50, 100)),
-    ] {
-        let count = ask(&mut *there, &format!("SELECT count(*) FROM {table}")).await;
-        let count: u32 = count.parse().expect("a number");
-        assert!((least..=most).contains(&count), "{count} of {table}");
-        let rows = format!("SELECT row({columns})::text AS one FROM {table}");
-        let all =
-            format!("SELECT string_agg(one, E'\n' ORDER BY one COLLATE \"C\") FROM ({rows}) t");
-        let copied = ask(&mut *there, &all).await;
-        let known = ask(&mut *real, &all).await;
-        let known: std::collections::BTreeSet<&str> = known.lines().collect();
-        assert!(copied.lines().all(|row| known.contains(row)), "{table} is not as it was");
+    let said = "rehearse 1 --workload look.sql --hold 200ms --rate 20 --max-p99-ratio 1000 --max-lock-wait 1m \
+                --sample --rows 100";
+    let (empty, begun) = (Database::postgres("scratch").await, Database::postgres("scratch").await);
+    begun.script(LINKED).await;
+    begun.script("TRUNCATE log, users; DELETE FROM \"To wn\" WHERE \"i'd\" > 10").await;
+    let mut real = database.client().await;
+    for scratch in [&empty, &begun] {
+        project
+            .run(&format!("{said} --scratch {}", scratch.url))
+            .done()
+            .says(&["with a sample of the real rows", "public.log"]);
+        let mut there = scratch.client().await;
+        for (table, columns, (least, most)) in [
+            ("users", "id, boss, town, land, lang, note", (100, 2_000)),
+            ("\"To wn\"", "land, \"i'd\", name, wide", (50, 999)),
+            ("log", "at, by, number", (50, 100)),
+        ] {
+            let count = ask(&mut *there, &format!("SELECT count(*) FROM {table}")).await;
+            let count: u32 = count.parse().expect("a number");
+            assert!((least..=most).contains(&count), "{count} of {table}");
+            let rows = format!("SELECT row({columns})::text AS one FROM {table}");
+            let all = format!("SELECT string_agg(one, '|' ORDER BY one) FROM ({rows}) t");
+            let copied = ask(&mut *there, &all).await;
+            let known = ask(&mut *real, &all).await;
+            let known: BTreeSet<&str> = known.split('|').collect();
+            assert!(copied.split('|').all(|row| known.contains(row)), "{table} is not as it was");
+        }
+        // The server says itself that every key leads somewhere.
+        for (table, key) in [
+            ("users", "users_boss_fkey"),
+            ("users", "users_town_land_fkey"),
+            ("users", "users_lang_fkey"),
+            ("log", "log_by_fkey"),
+        ] {
+            let definition = format!(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint
+                  WHERE conname = '{key}' AND conrelid = '{table}'::regclass"
+            );
+            let definition = ask(&mut *there, &definition).await;
+            let again = format!(
+                "ALTER TABLE {table} DROP CONSTRAINT {key};
+                 ALTER TABLE {table} ADD CONSTRAINT {key} {definition}"
+            );
+            there.script(&again).await.expect("all rows are there");
+        }
+        let next = "SELECT nextval(pg_get_serial_sequence('users', 'id')) > max(id) FROM users";
+        assert_eq!(ask(&mut *there, next).await, "true");
+        assert_eq!(ask(&mut *there, "SELECT last_value FROM counted").await, "2000");
     }
-    // The server says itself that every key leads somewhere.
-    for (table, key) in
-        [("users", "users_boss_fkey"), ("users", "users_town_land_fkey"), ("log", "log_by_fkey")]
-    {
-        let definition = format!(
-            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{key}' AND conrelid = '{table}'::regclass"
-        );
-        let definition = ask(&mut *there, &definition).await;
-        let again =
-            format!("ALTER TABLE {table} DROP CONSTRAINT {key}, ADD CONSTRAINT {key} {definition}");
-        there.script(&again).await.expect("all rows are there");
-    }
-    let next = "SELECT nextval(pg_get_serial_sequence('users', 'id')) > max(id) FROM users";
-    assert_eq!(ask(&mut *there, next).await, "true");
-    // A file is copied whole.
+}
+
+/// Where a chain has no end in sight it says so; a file is copied whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_that_cannot_be_had_is_told() {
+    let database = Database::postgres("rehearse").await;
+    let chain = "CREATE TABLE users (id int PRIMARY KEY, before int REFERENCES users, seen text);
+                 INSERT INTO users SELECT g, nullif(g - 1, 0) FROM generate_series(1, 50000) g; ANALYZE";
+    database.script(chain).await;
+    let project = project(&database, "ALTER TABLE users ADD COLUMN fresh text;");
+    let scratch = Database::postgres("scratch").await;
+    let said = "rehearse 1 --workload both.sql --hold 100ms --sample";
+    let ran = project.run(&format!("{said} --rows 100 --scratch {}", scratch.url)).exits(2);
+    ran.says(&["the rows of public.users lead to more than", "`users_before_fkey`", "`--rows`"]);
     let file = Database::sqlite().await;
     file.script("CREATE TABLE users (id INTEGER PRIMARY KEY, seen TEXT)").await;
     let project = project_at(&file.url, "ALTER TABLE users ADD COLUMN note TEXT;");
-    project.run("rehearse 1 --workload both.sql --sample").exits(2).says(&["leave `--sample` out"]);
+    project.run(said).exits(2).says(&["leave `--sample` out"]);
 }
 
 /// Whoever is told to end in the middle leaves neither a server nor a folder.

@@ -40,8 +40,8 @@ pub(super) struct Args {
     /// columns have
     #[arg(long)]
     from_statements: bool,
-    /// Copy rows of the database: at most --rows of each table that is touched, and all that they point to. Where
-    /// they may not leave the database, leave it out
+    /// Copy rows of the database: at most --rows of each table that is touched, and all that they point to. They are
+    /// gone when it is over, but for those in --scratch, which stay there
     #[arg(long, conflicts_with = "template")]
     sample: bool,
     /// How many rows to make up in each table that is touched and empty, or to copy, as 1000000 or 1e6

@@ -137,8 +137,13 @@ pub(super) async fn theatre(
     if args.sample {
         let tables = touched(plans, &texts, &catalog);
         context.reporter.narrate(&format!("copies rows: {}", listed(&tables)));
-        dialect.sample(&from, &stage.url, &tables, args.rows).await.map_err(hindered)?;
-        stage.words.push_str(", with a sample of the real rows");
+        let brought = dialect.sample(&from, &stage.url, &tables, args.rows).await;
+        match brought.map_err(hindered)? {
+            0 => context
+                .reporter
+                .warn("no row was copied: the tables have rows, or the real ones have none"),
+            _ => stage.words.push_str(", with a sample of the real rows"),
+        }
     }
     if !before.is_empty() {
         super::act::through(before, &stage.url, context).await?;

@@ -208,14 +208,16 @@ pub(super) async fn outside(
 }
 
 /// Runs a statement that has no transaction of ours, beside an application that is at work. What it locks is looked
-/// at again and again: a lock that is let go between two looks is not seen.
+/// at again and again: a lock that is let go between two looks is not seen. What the step's statements before it
+/// locked is added to.
 pub(super) async fn beside(
     other: &mut PgConnection,
     pid: i32,
+    earlier: Option<Measured>,
     run: impl Future<Output = Result<(), SessionError>> + Send,
 ) -> Read<Measured> {
     let before = before(other).await?;
-    let (mut measured, begun) = (Measured::default(), Instant::now());
+    let (mut measured, begun) = (earlier.unwrap_or_default(), Instant::now());
     let mut run = pin!(run);
     loop {
         tokio::select! {
@@ -234,7 +236,7 @@ pub(super) async fn beside(
             }
         }
     }
-    measured.held = begun.elapsed();
+    measured.held = measured.held.max(begun.elapsed());
     Ok(measured)
 }
 

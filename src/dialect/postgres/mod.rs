@@ -211,7 +211,7 @@ impl Dialect for Postgres {
         into: &DatabaseUrl,
         tables: &[TableName],
         rows: u64,
-    ) -> Result<(), SessionError> {
+    ) -> Result<u64, SessionError> {
         sample::rows(from, into, tables, rows).await
     }
 

@@ -3,100 +3,157 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection};
 use tokio_stream::StreamExt;
 
 use super::catalog::get;
-use super::connect::{connect, wrap};
+use super::connect::{connect, settle, wrap};
 use super::{invent, quote};
 use crate::dialect::{DatabaseUrl, SessionError};
 use crate::sql::TableName;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A table of fewer pages is read whole, so that rows come from everywhere in it; of a larger one some pages are.
-const SMALL: i64 = 10_000;
+/// A table of fewer pages is read whole, so that rows come from everywhere in it; of a larger one some pages are,
+/// and no fewer than the second number, because rows that are beside each other are alike.
+const SMALL: f64 = 10_000.0;
+const PAGES: f64 = 100.0;
 
 /// So many keys are asked for at once.
 const KEYS: u32 = 10_000;
+
+/// Rows that are pointed to may be so many times as many as were asked for in all tables, and a few thousand.
+const FURTHER: u64 = 10;
 
 /// Rows go over in parts of so many bytes.
 const PART: usize = 64 * 1024;
 
 /// A foreign key between two tables that are copied.
 struct Link {
+    name: String,
     child: String,
     parent: String,
     pairs: Vec<Pair>,
 }
 
-/// A column of a foreign key, in quotes, and the one that it points to.
+/// A column of a foreign key, and the one that it points to.
 struct Pair {
     own: String,
     theirs: String,
     /// The type of the latter.
     of: String,
+    /// By which they are compared: the key's own, which need not be on anybody's path.
+    operator: String,
 }
 
-/// Copies rows into those of the tables that are empty: at most so many of each, and those that they point to.
+/// Copies rows into those of the tables that are empty: at most so many of each, and those that they point to. How
+/// many it brought.
 pub(super) async fn rows(
     from: &DatabaseUrl,
     into: &DatabaseUrl,
     tables: &[TableName],
     rows: u64,
-) -> Result<(), SessionError> {
+) -> Result<u64, SessionError> {
     let mut source = connect(from, "zdmig", LIMIT).await?;
     let mut conn = connect(into, "zdmig", LIMIT).await?;
+    settle(&mut source, "on").await?;
     // All of one instant, so that whatever is pointed to is there.
-    let reading = "SET search_path = pg_catalog; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let reading = "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     sqlx::raw_sql(reading).execute(&mut source).await.map_err(wrap)?;
-    // Triggers of the author's have fired when the rows were written; keys are looked at in the end.
-    let writing = "SET search_path = pg_catalog; SET session_replication_role = replica";
-    sqlx::raw_sql(writing).execute(&mut conn).await.map_err(wrap)?;
+    // Triggers of the author's have fired when the rows were written, and tables are filled one after another.
+    let writing = "SET session_replication_role = replica";
+    sqlx::raw_sql(writing).execute(&mut conn).await.map_err(|error| {
+        let message = format!(
+            "rows cannot be copied: {}; let `--scratch` be an address of a superuser, or leave `--sample` out",
+            wrap(error)
+        );
+        SessionError::Denied { message }
+    })?;
     let asked: Vec<String> = tables.iter().map(quote::table).collect();
-    let mut ours = BTreeSet::new();
+    let (mut all, mut filled, mut brought) = (BTreeSet::new(), BTreeSet::new(), 0);
     for (name, asked) in invent::closure(&mut conn, &asked).await? {
-        if !invent::is_empty(&mut conn, &name).await? {
-            continue;
+        if asked && invent::is_empty(&mut conn, &name).await? {
+            let some = some(&mut source, &mut conn, &name, rows).await?;
+            brought += some;
+            if some > 0 {
+                filled.insert(name.clone());
+            }
         }
-        if asked {
-            let query = some(&mut source, &name, rows).await?;
-            copy(&mut source, &mut conn, &query, &name).await?;
-        }
-        ours.insert(name);
+        all.insert(name);
     }
-    let links = links(&mut conn, &ours).await?;
+    let most = brought.saturating_mul(FURTHER) + u64::from(KEYS);
+    let links = links(&mut conn, &all).await?;
     // What is brought may point further.
-    while pointed_to(&mut source, &mut conn, &links).await? > 0 {}
-    for name in &ours {
-        settle(&mut conn, name).await?;
+    loop {
+        let further = pointed_to(&mut source, &mut conn, &links, &mut filled, most).await?;
+        brought += further;
+        if further == 0 {
+            break;
+        }
     }
-    Ok(())
+    let mut next = Vec::new();
+    for name in &filled {
+        next.extend(numbers(&mut source, &mut conn, name).await?);
+    }
+    // Nobody waits for us any longer than it took to read.
+    sqlx::raw_sql("COMMIT").execute(&mut source).await.map_err(wrap)?;
+    source.close().await.map_err(wrap)?;
+    for (sequence, last, called) in next {
+        let query = sqlx::query("SELECT pg_catalog.setval($1::regclass, $2, $3)");
+        let query = query.bind(sequence).bind(last).bind(called);
+        query.execute(&mut conn).await.map_err(wrap)?;
+    }
+    for name in &filled {
+        let gather = format!("VACUUM (ANALYZE) {name}");
+        sqlx::query(AssertSqlSafe(gather)).execute(&mut conn).await.map_err(wrap)?;
+    }
+    Ok(brought)
 }
 
-/// A query of some rows of a table, from everywhere in it.
-async fn some(source: &mut PgConnection, name: &str, rows: u64) -> Result<String, SessionError> {
+/// Copies some rows of a table, from everywhere in it; how many.
+async fn some(
+    source: &mut PgConnection,
+    conn: &mut PgConnection,
+    name: &str,
+    rows: u64,
+) -> Result<u64, SessionError> {
     let row = sqlx::query(
         "WITH RECURSIVE t AS (
-            SELECT $1::regclass::oid AS oid
-            UNION ALL SELECT i.inhrelid FROM t JOIN pg_inherits i ON i.inhparent = t.oid)
-         SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::float8, coalesce(sum(c.relpages), 0)::bigint
-           FROM t JOIN pg_class c USING (oid) WHERE c.relkind = 'r'",
+            SELECT c.oid, c.relkind = 'p' AS parted FROM pg_catalog.pg_class c WHERE c.oid = $1::regclass
+            UNION ALL
+            SELECT i.inhrelid, true FROM t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid AND t.parted)
+         SELECT coalesce(sum(greatest(c.reltuples, 0)) FILTER (WHERE c.relkind = 'r'), 0)::float8,
+                coalesce(sum(c.relpages) FILTER (WHERE c.relkind = 'r'), 0)::float8, bool_or(t.parted)
+           FROM t JOIN pg_catalog.pg_class c USING (oid) WHERE c.relkind IN ('r', 'p')",
     )
     .bind(name)
-    .fetch_one(source)
+    .fetch_one(&mut *source)
     .await
     .map_err(|error| hindered(name, wrap(error)))?;
-    let (there, pages): (f64, i64) = (get(&row, 0)?, get(&row, 1)?);
+    let (there, pages): (f64, f64) = (get(&row, 0)?, get(&row, 1)?);
+    // Those that inherit from a table are no parts of it.
+    let table = if get(&row, 2)? { name.to_owned() } else { format!("ONLY {name}") };
+    let any = format!("SELECT * FROM {table} LIMIT {rows}");
     // A little more than is wanted: it is an estimate.
     #[expect(clippy::cast_precision_loss, reason = "a share of an estimate")]
     let share = rows as f64 * 120.0 / there.max(1.0);
-    if share >= 100.0 {
-        return Ok(format!("SELECT * FROM {name} LIMIT {rows}"));
+    let (how, share) = if pages < SMALL {
+        ("BERNOULLI", share)
+    } else {
+        ("SYSTEM", share.max(PAGES * 100.0 / pages))
+    };
+    if share < 100.0 {
+        // In no order, so that none of them is cut off more often than another.
+        let sampled = format!(
+            "SELECT * FROM {table} TABLESAMPLE {how} ({share:.9}) ORDER BY pg_catalog.random() LIMIT {rows}"
+        );
+        let brought = copy(source, conn, &sampled, name).await?;
+        if brought > 0 {
+            return Ok(brought);
+        }
     }
-    let how = if pages < SMALL { "BERNOULLI" } else { "SYSTEM" };
-    Ok(format!("SELECT * FROM {name} TABLESAMPLE {how} ({share:.6}) LIMIT {rows}"))
+    copy(source, conn, &any, name).await
 }
 
 /// Foreign keys from one of the tables to another of them.
@@ -105,27 +162,45 @@ async fn links(
     tables: &BTreeSet<String>,
 ) -> Result<Vec<Link>, SessionError> {
     let found = sqlx::query(
-        "SELECT child, parent,
-                ARRAY(SELECT quote_ident(attname) FROM unnest(conkey) WITH ORDINALITY k (attnum, at)
-                        JOIN pg_attribute USING (attnum) WHERE attrelid = conrelid ORDER BY at),
-                ARRAY(SELECT quote_ident(attname) FROM unnest(confkey) WITH ORDINALITY k (attnum, at)
-                        JOIN pg_attribute USING (attnum) WHERE attrelid = confrelid ORDER BY at),
-                ARRAY(SELECT format_type(atttypid, -1) FROM unnest(confkey) WITH ORDINALITY k (attnum, at)
-                        JOIN pg_attribute USING (attnum) WHERE attrelid = confrelid ORDER BY at)
-           FROM (SELECT *, conrelid::regclass::text AS child, confrelid::regclass::text AS parent
-                   FROM pg_constraint WHERE contype = 'f' AND conparentid = 0) c
-          WHERE child = ANY ($1) AND parent = ANY ($1) ORDER BY oid",
+        "SELECT c.conname::text, c.child, c.parent,
+                array_agg(pg_catalog.quote_ident(own.attname) ORDER BY k.at),
+                array_agg(pg_catalog.quote_ident(theirs.attname) ORDER BY k.at),
+                array_agg(pg_catalog.format('%I.%I', tn.nspname, t.typname) ORDER BY k.at),
+                array_agg(pg_catalog.format('OPERATOR(%I.%s)', o.nspname, p.oprname) ORDER BY k.at)
+           FROM (SELECT c.*, pg_catalog.format('%I.%I', cn.nspname, cr.relname) AS child,
+                        pg_catalog.format('%I.%I', pn.nspname, pr.relname) AS parent
+                   FROM pg_catalog.pg_constraint c
+                   JOIN pg_catalog.pg_class cr ON cr.oid = c.conrelid
+                   JOIN pg_catalog.pg_namespace cn ON cn.oid = cr.relnamespace
+                   JOIN pg_catalog.pg_class pr ON pr.oid = c.confrelid
+                   JOIN pg_catalog.pg_namespace pn ON pn.oid = pr.relnamespace
+                  WHERE c.contype = 'f' AND c.conparentid = 0) c
+          CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey),
+                pg_catalog.unnest(c.conpfeqop)) WITH ORDINALITY AS k (own, theirs, same, at)
+           JOIN pg_catalog.pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = k.own
+           JOIN pg_catalog.pg_attribute theirs ON theirs.attrelid = c.confrelid AND theirs.attnum = k.theirs
+           JOIN pg_catalog.pg_type t ON t.oid = theirs.atttypid
+           JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+           JOIN pg_catalog.pg_operator p ON p.oid = k.same
+           JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace
+          WHERE c.child = ANY ($1) AND c.parent = ANY ($1)
+          GROUP BY c.oid, c.conname, c.child, c.parent ORDER BY c.oid",
     )
     .bind(tables.iter().cloned().collect::<Vec<_>>())
     .fetch_all(conn)
     .await
     .map_err(wrap)?;
     let link = |row: &PgRow| {
-        let (own, theirs): (Vec<String>, Vec<String>) = (get(row, 2)?, get(row, 3)?);
-        let types: Vec<String> = get(row, 4)?;
-        let pairs = own.into_iter().zip(theirs).zip(types);
-        let pairs = pairs.map(|((own, theirs), of)| Pair { own, theirs, of }).collect();
-        Ok(Link { child: get(row, 0)?, parent: get(row, 1)?, pairs })
+        let (own, theirs): (Vec<String>, Vec<String>) = (get(row, 3)?, get(row, 4)?);
+        let (types, operators): (Vec<String>, Vec<String>) = (get(row, 5)?, get(row, 6)?);
+        let pairs = own.into_iter().zip(theirs).zip(types).zip(operators);
+        let pair = |(((own, theirs), of), operator)| Pair { own, theirs, of, operator };
+        Ok(Link {
+            name: get(row, 0)?,
+            child: get(row, 1)?,
+            parent: get(row, 2)?,
+            pairs: pairs.map(pair).collect(),
+        })
     };
     found.iter().map(link).collect()
 }
@@ -135,15 +210,26 @@ async fn pointed_to(
     source: &mut PgConnection,
     conn: &mut PgConnection,
     links: &[Link],
+    filled: &mut BTreeSet<String>,
+    most: u64,
 ) -> Result<u64, SessionError> {
     let mut brought = 0;
     for link in links {
         while let Some(query) = link.lacking(conn).await? {
             let rows = copy(source, conn, &query, &link.parent).await?;
-            brought += rows;
             // What the original lacks as well is not to be had.
             if rows == 0 {
                 break;
+            }
+            brought += rows;
+            filled.insert(link.parent.clone());
+            if brought > most {
+                let message = format!(
+                    "the rows of {} lead to more than {most} further ones, by its key `{}`: take fewer with \
+                     `--rows`, or leave `--sample` out",
+                    link.child, link.name
+                );
+                return Err(SessionError::Denied { message });
             }
         }
     }
@@ -165,9 +251,10 @@ impl Link {
             self.child,
             each(&|_, pair| format!("c.{} IS NOT NULL", pair.own), " AND "),
             self.parent,
-            each(&|_, pair| format!("p.{} = c.{}", pair.theirs, pair.own), " AND "),
+            each(&|_, one| format!("p.{} {} c.{}", one.theirs, one.operator, one.own), " AND "),
         );
-        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(conn).await.map_err(wrap)?;
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(conn).await;
+        let row = row.map_err(|error| hindered(&self.parent, wrap(error)))?;
         let mut keys = Vec::new();
         for at in 0..self.pairs.len() {
             let Some(list) = get::<Option<String>>(&row, at)? else { return Ok(None) };
@@ -176,9 +263,9 @@ impl Link {
         // COPY takes no parameters.
         let lists = each(&|at, pair| format!("{}::{}[]", quote::literal(&keys[at]), pair.of), ", ");
         let names = each(&|at, _| format!("k{at}"), ", ");
-        let same = each(&|at, pair| format!("p.{} = k.k{at}", pair.theirs), " AND ");
+        let same = each(&|at, one| format!("p.{} {} k.k{at}", one.theirs, one.operator), " AND ");
         Ok(Some(format!(
-            "SELECT p.* FROM unnest({lists}) AS k ({names}) JOIN {} p ON {same}",
+            "SELECT p.* FROM {} p WHERE EXISTS (SELECT FROM unnest({lists}) AS k ({names}) WHERE {same})",
             self.parent
         )))
     }
@@ -193,7 +280,7 @@ async fn copy(
 ) -> Result<u64, SessionError> {
     // What the server computes is computed again.
     let row = sqlx::query(
-        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+        "SELECT string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) FROM pg_catalog.pg_attribute
           WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
     )
     .bind(table)
@@ -225,24 +312,33 @@ fn hindered(table: &str, error: SessionError) -> SessionError {
     SessionError::Denied { message }
 }
 
-/// Lets the next of a table's numbers follow on those that are there, and gathers statistics.
-async fn settle(conn: &mut PgConnection, table: &str) -> Result<(), SessionError> {
+/// The sequences that a table's columns are numbered by, with where each stands on the original.
+async fn numbers(
+    source: &mut PgConnection,
+    conn: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<(String, i64, bool)>, SessionError> {
     let found = sqlx::query(
-        "SELECT quote_ident(attname), pg_get_serial_sequence($1, attname) FROM pg_attribute
-          WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
-            AND pg_get_serial_sequence($1, attname) IS NOT NULL",
+        "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, s.relname)
+           FROM pg_catalog.pg_class s JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+          WHERE s.relkind = 'S' AND (
+                s.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.refobjid = $1::regclass
+                             AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i'))
+             OR s.oid IN (SELECT d.refobjid FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d ON d.objid = a.oid
+                           WHERE a.adrelid = $1::regclass AND d.classid = 'pg_catalog.pg_attrdef'::regclass
+                             AND d.refclassid = 'pg_catalog.pg_class'::regclass))",
     )
     .bind(table)
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await
     .map_err(wrap)?;
+    let mut all = Vec::new();
     for row in &found {
-        let (column, sequence): (String, String) = (get(row, 0)?, get(row, 1)?);
-        let next = format!("SELECT setval($1::regclass, greatest(max({column}), 1)) FROM {table}");
-        let query = sqlx::query(AssertSqlSafe(next)).bind(sequence);
-        query.execute(&mut *conn).await.map_err(wrap)?;
+        let sequence: String = get(row, 0)?;
+        let query = format!("SELECT last_value, is_called FROM {sequence}");
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&mut *source).await;
+        let row = row.map_err(|error| hindered(table, wrap(error)))?;
+        all.push((sequence, get(&row, 0)?, get(&row, 1)?));
     }
-    let gather = format!("VACUUM (ANALYZE) {table}");
-    sqlx::query(AssertSqlSafe(gather)).execute(conn).await.map_err(wrap)?;
-    Ok(())
+    Ok(all)
 }

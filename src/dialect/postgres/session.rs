@@ -317,8 +317,9 @@ impl Session for PostgresSession {
             let (limit, pid) = (self.options.connect_timeout, self.pid);
             let mut other = connect(&self.url, "zdmig measure", limit).await?;
             let done = if self.options.measure == Measure::Locks {
+                let before = self.measured.take();
                 let run = self.watched(one, Duration::ZERO, told);
-                measure::beside(&mut other, pid, run).await?
+                measure::beside(&mut other, pid, before, run).await?
             } else {
                 measure::outside(&mut self.conn, &mut other, pid, one).await?
             };

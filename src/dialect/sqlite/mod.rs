@@ -210,7 +210,7 @@ impl Dialect for Sqlite {
         _into: &DatabaseUrl,
         _tables: &[TableName],
         _rows: u64,
-    ) -> Result<(), SessionError> {
+    ) -> Result<u64, SessionError> {
         Err(SessionError::Denied {
             message: "a rehearsal is in a copy of the file, which has all of its rows: leave `--sample` out"
                 .into(),
