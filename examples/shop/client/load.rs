@@ -32,8 +32,9 @@ const CONNECTIONS: u32 = 8;
 /// New users begin here; each connection has ids of its own, so it knows what they must hold.
 const NEW: i64 = 500_000_000;
 
-/// What each connection knows: `None` is a user that it removed.
-type Known = BTreeMap<i64, Option<String>>;
+/// What users that a connection has written may hold: one value where the last write was acknowledged, and more
+/// where one was not. `None` is a user that is not there.
+type Known = BTreeMap<i64, Vec<Option<String>>>;
 
 /// The lines of what was seen: when it was due in ms since 1970, how long it took in us, the status (0 where
 /// there was no answer), what it was: `ok`, `refused`, or `wrong` where it was not what was acknowledged before.
@@ -66,9 +67,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     stop.store(true, Ordering::Relaxed);
     let mut known = BufWriter::new(File::create(super::file(&args.out, "acknowledged.tsv"))?);
     for thread in threads {
-        for (id, name) in thread.join().map_err(|_| "a connection has died")?? {
-            // `\N`, as PostgreSQL writes what is not there.
-            writeln!(known, "{id}\t{}", name.as_deref().unwrap_or("\\N"))?;
+        for (id, names) in thread.join().map_err(|_| "a connection has died")?? {
+            for name in names {
+                // `\N`, as PostgreSQL writes what is not there.
+                writeln!(known, "{id}\t{}", name.as_deref().unwrap_or("\\N"))?;
+            }
         }
     }
     known.flush()?;
@@ -190,11 +193,15 @@ impl Connection {
     ) -> (u16, Was) {
         let status = self.status(answer.as_ref());
         if status == 204 {
-            self.known.insert(id, name);
+            self.known.insert(id, vec![name]);
             return (status, Was::Ok);
         }
-        // It may have been done or not: nothing is known of it any more.
-        self.known.remove(&id);
+        // It may have been done or not.
+        let first = self.first(id);
+        let may = self.known.entry(id).or_insert_with(|| vec![first]);
+        if !may.contains(&name) {
+            may.push(name);
+        }
         (status, Was::Refused)
     }
 
@@ -206,17 +213,19 @@ impl Connection {
             Ok(_) if status == 404 => None,
             _ => return (status, Was::Refused),
         };
-        let first = (id <= self.users).then(|| super::first_name(id));
-        let wrong = match self.known.get(&id) {
-            Some(name) => *name != found,
-            // Of rows that were written without an answer nothing is known; those that nobody wrote are as they were.
-            None => first.is_some() && first != found,
-        };
-        if wrong {
-            eprintln!("user {id} is {found:?}, and {:?} was acknowledged", self.known.get(&id));
+        // Those that nobody wrote are as they were.
+        let first = [self.first(id)];
+        let may = self.known.get(&id).map_or(first.as_slice(), Vec::as_slice);
+        if !may.contains(&found) {
+            eprintln!("user {id} is {found:?}, and must be one of {may:?}");
             return (status, Was::Wrong);
         }
         (status, Was::Ok)
+    }
+
+    /// What a user was at the beginning.
+    fn first(&self, id: i64) -> Option<String> {
+        (id <= self.users).then(|| super::first_name(id))
     }
 
     fn status(&self, answer: Result<&ureq::http::Response<ureq::Body>, &ureq::Error>) -> u16 {
