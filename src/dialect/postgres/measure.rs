@@ -20,7 +20,7 @@ type Read<T> = Result<T, SessionError>;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// How often to look what a statement locks that nobody makes wait.
-const PEEK: Duration = Duration::from_millis(5);
+const PEEK: Duration = Duration::from_millis(2);
 
 /// Relations as they were before a statement.
 pub(super) struct Before(BTreeMap<i64, Relation>);

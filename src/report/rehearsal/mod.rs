@@ -10,7 +10,7 @@ use super::markup::{code, plain, text};
 use super::page::page;
 use super::table::table;
 use super::wording::{bytes, counted, duration, grouped};
-use crate::rehearsal::{PhaseFigures, Rehearsal};
+use crate::rehearsal::{PhaseFigures, Rehearsal, StepLocks};
 
 /// The columns of the phases; `>` is to the right.
 const HEAD: [&str; 9] =
@@ -136,14 +136,13 @@ fn html_table(
 
 /// What each step locked, and how long at most.
 fn steps(found: &Rehearsal) -> Vec<Vec<String>> {
-    let shown = found.steps.iter().filter(|one| !one.locks.is_empty());
-    shown
-        .map(|one| {
-            let locks = one.locks.iter().map(|(table, mode)| format!("{mode} on {table}"));
-            let locks: Vec<_> = locks.collect();
-            vec![one.step.clone(), locks.join(", "), format!("{:.1} ms", one.held_ms)]
-        })
-        .collect()
+    let row = |one: &StepLocks| {
+        let locks = one.locks.iter().map(|(table, mode)| format!("{mode} on {table}"));
+        let locks: Vec<_> = locks.collect();
+        let shown = if locks.is_empty() { "none seen".to_owned() } else { locks.join(", ") };
+        vec![one.step.clone(), shown, format!("{:.1} ms", one.held_ms)]
+    };
+    found.steps.iter().map(row).collect()
 }
 
 fn title(found: &Rehearsal) -> String {
