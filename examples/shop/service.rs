@@ -99,8 +99,12 @@ async fn serve(
     // Open requests are finished; new ones are refused by the system.
     axum::serve(listener, router).with_graceful_shutdown(told_to_stop()).await?;
     beats.abort();
-    shop.tell("SELECT zdmig.goodbye('production', 'shop', $1, $2)").await.ok();
-    shop.pool.close().await;
+    let goodbye = async {
+        shop.tell("SELECT zdmig.goodbye('production', 'shop', $1, $2)").await.ok();
+        shop.pool.close().await;
+    };
+    // A database that is gone is not waited for.
+    tokio::time::timeout(Duration::from_secs(10), goodbye).await.ok();
     eprintln!("shop {version} ({}) has stopped", shop.instance);
     Ok(())
 }

@@ -167,14 +167,14 @@ async fn health_is_asked_with_the_database_gone() {
         found.to_string().contains("then 503 with its database gone, then 200 again"),
         "{found}"
     );
-    // Nothing is left of the instance.
-    for _ in 0..50 {
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    // Nothing is left of the instance: neither its port nor a process that was told where to listen.
     TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
+    let wanted = format!("SHOP_LISTEN=127.0.0.1:{port}");
+    let left = std::fs::read_dir("/proc").expect("processes").flatten().any(|one| {
+        let told = std::fs::read(one.path().join("environ")).unwrap_or_default();
+        String::from_utf8_lossy(&told).contains(&wanted)
+    });
+    assert!(!left, "a process of the instance is left");
     let always = format!("python3 -m http.server {port} --bind 127.0.0.1; : {{database}}");
     std::fs::create_dir_all(project.path("health")).expect("a folder");
     let found = asked(&always, port);

@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -19,13 +20,23 @@ const NOTICE: Duration = Duration::from_secs(12);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long an instance may take to end when it is told to.
+const END: Duration = Duration::from_secs(5);
+
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What was seen, or what is wrong with it.
 pub(super) async fn watched(command: &str, url: &str, database: &str) -> Result<String, String> {
     let mut relay = Relay::open(database).await.map_err(|error| format!("no relay: {error}"))?;
-    let instance = Instance::start(&command.replace(PLACE, &relay.address))
+    let mut instance = Instance::start(&command.replace(PLACE, &relay.address))
         .map_err(|error| format!("the instance does not start: {error}"))?;
+    let found = asked(url, &mut relay).await;
+    instance.stop().await;
+    found
+}
+
+/// What an instance answers while its way to the database is cut and mended.
+async fn asked(url: &str, relay: &mut Relay) -> Result<String, String> {
     let well = until(url, START, |code| code == Some(200)).await;
     if well != Some(200) {
         return Err(format!("with its database there it answers {}", said(well)));
@@ -36,9 +47,7 @@ pub(super) async fn watched(command: &str, url: &str, database: &str) -> Result<
         return Err(format!("with its database gone it answers {}", said(ill)));
     }
     relay.mend().await.map_err(|error| format!("no relay: {error}"))?;
-    let again = until(url, START, |code| code == Some(200)).await;
-    drop(instance);
-    match again {
+    match until(url, START, |code| code == Some(200)).await {
         Some(200) => Ok("200, then 503 with its database gone, then 200 again".to_owned()),
         code => Err(format!("when its database is back it still answers {}", said(code))),
     }
@@ -73,22 +82,39 @@ fn ask(url: &str) -> Option<u16> {
 /// An instance and whatever it started, which are stopped at the end.
 struct Instance {
     child: Child,
+    group: Option<Pid>,
 }
 
 impl Instance {
     fn start(command: &str) -> std::io::Result<Self> {
         let mut sh = Command::new("sh");
         sh.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { child: sh.process_group(0).kill_on_drop(true).spawn()? })
+        let child = sh.process_group(0).kill_on_drop(true).spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, group })
+    }
+
+    /// Tells it to end, and ends it where it does not.
+    async fn stop(&mut self) {
+        let Some(group) = self.group else { return };
+        // One that has ended by itself is as good.
+        let _ = kill_process_group(group, Signal::TERM);
+        let end = Instant::now() + END;
+        while Instant::now() < end {
+            let ended = self.child.try_wait().is_ok_and(|code| code.is_some());
+            if ended && test_kill_process_group(group).is_err() {
+                self.group = None;
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
-            // One that has ended by itself is as good.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        if let Some(group) = self.group {
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
