@@ -134,10 +134,9 @@ pub struct Doing {
 }
 
 /// What is measured of the statements that a session runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Nothing.
-    #[default]
     Nothing,
     /// What they lock and for how long, beside an application that is at work.
     Locks,

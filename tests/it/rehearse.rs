@@ -323,6 +323,16 @@ async fn a_sample_that_cannot_be_had_is_told() {
     let said = "rehearse 1 --workload both.sql --hold 100ms --sample";
     let ran = project.run(&format!("{said} --rows 100 --scratch {}", scratch.url)).exits(2);
     ran.says(&["the rows of public.users lead to more than", "`users_before_fkey`", "`--rows`"]);
+    // Over two tables, too, of which each leads to the other a step at a time.
+    let over_two = "CREATE TABLE thread (id int PRIMARY KEY, last int);
+                    INSERT INTO thread SELECT g, g FROM generate_series(1, 50000) g;
+                    ALTER TABLE users DROP CONSTRAINT users_before_fkey,
+                        ADD CONSTRAINT in_thread FOREIGN KEY (before) REFERENCES thread;
+                    ALTER TABLE thread ADD CONSTRAINT by_users FOREIGN KEY (last) REFERENCES users; ANALYZE";
+    database.script(over_two).await;
+    let scratch = Database::postgres("scratch").await;
+    let ran = project.run(&format!("{said} --rows 100 --scratch {}", scratch.url)).exits(2);
+    ran.says(&["lead to more than", "further ones, by its key"]);
     let file = Database::sqlite().await;
     file.script("CREATE TABLE users (id INTEGER PRIMARY KEY, seen TEXT)").await;
     let project = project_at(&file.url, "ALTER TABLE users ADD COLUMN note TEXT;");

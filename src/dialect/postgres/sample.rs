@@ -23,7 +23,7 @@ const PAGES: f64 = 100.0;
 /// So many keys are asked for at once.
 const KEYS: u32 = 10_000;
 
-/// Rows that are pointed to may be so many times as many as were asked for in all tables, and a few thousand.
+/// Rows that are pointed to may be so many times as many as were copied of the tables themselves, and `KEYS` more.
 const FURTHER: u64 = 10;
 
 /// Rows go over in parts of so many bytes.
@@ -71,29 +71,24 @@ pub(super) async fn rows(
         SessionError::Denied { message }
     })?;
     let asked: Vec<String> = tables.iter().map(quote::table).collect();
-    let (mut all, mut filled, mut brought) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut all, mut empty, mut filled) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut copied = 0;
     for (name, asked) in invent::closure(&mut conn, &asked).await? {
-        if asked && invent::is_empty(&mut conn, &name).await? {
-            let some = some(&mut source, &mut conn, &name, rows).await?;
-            brought += some;
-            if some > 0 {
+        if invent::is_empty(&mut conn, &name).await? {
+            if asked {
+                copied += some(&mut source, &mut conn, &name, rows).await?;
                 filled.insert(name.clone());
             }
+            empty.insert(name.clone());
         }
         all.insert(name);
     }
-    let most = brought.saturating_mul(FURTHER) + u64::from(KEYS);
+    let most = copied.saturating_mul(FURTHER) + u64::from(KEYS);
     let links = links(&mut conn, &all).await?;
-    // What is brought may point further.
-    loop {
-        let further = pointed_to(&mut source, &mut conn, &links, &mut filled, most).await?;
-        brought += further;
-        if further == 0 {
-            break;
-        }
-    }
+    let further = pointed_to(&mut source, &mut conn, &links, &mut filled, most).await?;
     let mut next = Vec::new();
-    for name in &filled {
+    // Where somebody had rows of their own, theirs are counted on.
+    for name in filled.intersection(&empty) {
         next.extend(numbers(&mut source, &mut conn, name).await?);
     }
     // Nobody waits for us any longer than it took to read.
@@ -108,7 +103,7 @@ pub(super) async fn rows(
         let gather = format!("VACUUM (ANALYZE) {name}");
         sqlx::query(AssertSqlSafe(gather)).execute(&mut conn).await.map_err(wrap)?;
     }
-    Ok(brought)
+    Ok(copied + further)
 }
 
 /// Copies some rows of a table, from everywhere in it; how many.
@@ -205,7 +200,7 @@ async fn links(
     found.iter().map(link).collect()
 }
 
-/// Brings rows that are pointed to and are not there; how many it brought.
+/// Brings rows that are pointed to and are not there, and those that these point to; how many it brought.
 async fn pointed_to(
     source: &mut PgConnection,
     conn: &mut PgConnection,
@@ -214,26 +209,31 @@ async fn pointed_to(
     most: u64,
 ) -> Result<u64, SessionError> {
     let mut brought = 0;
-    for link in links {
-        while let Some(query) = link.lacking(conn).await? {
-            let rows = copy(source, conn, &query, &link.parent).await?;
-            // What the original lacks as well is not to be had.
-            if rows == 0 {
-                break;
-            }
-            brought += rows;
-            filled.insert(link.parent.clone());
-            if brought > most {
-                let message = format!(
-                    "the rows of {} lead to more than {most} further ones, by its key `{}`: take fewer with \
-                     `--rows`, or leave `--sample` out",
-                    link.child, link.name
-                );
-                return Err(SessionError::Denied { message });
+    loop {
+        let before = brought;
+        for link in links {
+            while let Some(query) = link.lacking(conn).await? {
+                let rows = copy(source, conn, &query, &link.parent).await?;
+                // What the original lacks as well is not to be had.
+                if rows == 0 {
+                    break;
+                }
+                brought += rows;
+                filled.insert(link.parent.clone());
+                if brought > most {
+                    let message = format!(
+                        "the rows of {} lead to more than {most} further ones, by its key `{}`: take fewer with \
+                         `--rows`, or leave `--sample` out",
+                        link.child, link.name
+                    );
+                    return Err(SessionError::Denied { message });
+                }
             }
         }
+        if brought == before {
+            return Ok(brought);
+        }
     }
-    Ok(brought)
 }
 
 impl Link {

@@ -212,7 +212,8 @@ impl Dialect for Sqlite {
         _rows: u64,
     ) -> Result<u64, SessionError> {
         Err(SessionError::Denied {
-            message: "a rehearsal is in a copy of the file, which has all of its rows: leave `--sample` out"
+            message: "rows are not copied from file to file: leave `--sample` out; without `--scratch` a rehearsal \
+                      is in a copy of the file, with all of its rows"
                 .into(),
         })
     }
