@@ -2,7 +2,7 @@
 //! database itself is left alone.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -355,13 +355,20 @@ async fn nothing_is_left_of_a_rehearsal_that_is_interrupted() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let said = BufReader::new(child.stderr.take().expect("its narration"));
-    assert!(said.lines().map_while(Result::ok).any(|line| line == "before"), "it does not begin");
+    let mut said = BufReader::new(child.stderr.take().expect("its narration"));
+    let begins = said.by_ref().lines().map_while(Result::ok).any(|line| line == "before");
+    assert!(begins, "it does not begin");
+    let rest = std::thread::spawn(move || {
+        let mut text = String::new();
+        said.read_to_string(&mut text).map(|_| text).unwrap_or_default()
+    });
     assert!(runs_in(folder.path()), "there is a server");
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
     let ended = child.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stdout));
+    let said = rest.join().expect("all that it narrates");
+    assert!(said.contains("interrupted; the database itself is as it was"), "{said}");
     assert!(!runs_in(folder.path()), "the server is stopped");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }

@@ -174,10 +174,16 @@ async fn rehearsed(
     act::run(theatre, plans, hold, context).await
 }
 
-/// A step that fails here is what a rehearsal is for: an answer, and nothing to go on with.
+/// A step that fails here is what a rehearsal is for: an answer, and nothing to go on with. Nor is there where it was
+/// interrupted.
 fn fails(failure: Failure) -> Failure {
-    if failure.exit() != Exit::StepFailed {
-        return failure;
+    match failure.exit() {
+        Exit::StepFailed => {}
+        Exit::Interrupted => {
+            let what = "interrupted; the database itself is as it was";
+            return Failure::new(Exit::Interrupted, what);
+        }
+        _ => return failure,
     }
     let what = format!("the migration fails in the rehearsal: {}", failure.message());
     Failure::new(Exit::Refused, what).hint("mend the file; the database itself is as it was")

@@ -93,7 +93,12 @@ pub(super) async fn stage(
         (None, None) => Site::Own,
     };
     context.reporter.narrate("makes a database for it");
-    context.dialect()?.stage(&from, &site, folder).await.map_err(hindered)
+    context.dialect()?.stage(&from, &site, folder).await.map_err(|error| match error {
+        SessionError::Failed { message, .. } => Failure::usage(message).hint(
+            "let this role read the tables, or name a database that is ready for it with --scratch or --template",
+        ),
+        error => hindered(error),
+    })
 }
 
 /// An address, or `env:NAME` where it holds a password that nobody is to see in a list of processes.
